@@ -1,0 +1,76 @@
+import type { FileHandle } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
+import { SnapError } from '../errors.ts'
+
+/** Bytes that can be read anywhere: a file, a buffer, a range of an object. */
+export interface RandomAccess {
+  /** What it is, for messages: a path or an entry name. */
+  readonly name: string
+  /** Size in bytes. */
+  readonly size: number
+  /**
+   * Reads exactly `length` bytes at `offset`. The caller owns the result.
+   * @throws SnapError `E_FORMAT` if the range is not inside the bytes
+   */
+  read(offset: number, length: number): Promise<Uint8Array>
+  /** Releases what is held. May be called twice. */
+  close(): Promise<void>
+}
+
+function checkRange(source: RandomAccess, offset: number, length: number): void {
+  if (offset >= 0 && length >= 0 && offset + length <= source.size) return
+  throw new SnapError(
+    'E_FORMAT',
+    `${source.name}: ${length} bytes at offset ${offset} are not inside its ${source.size} bytes`,
+  )
+}
+
+/** Returns random access over `bytes`; reads are views over them. */
+export function bytesAccess(bytes: Uint8Array, name: string): RandomAccess {
+  const source: RandomAccess = {
+    name,
+    size: bytes.length,
+    async read(offset, length) {
+      checkRange(source, offset, length)
+      return bytes.subarray(offset, offset + length)
+    },
+    async close() {},
+  }
+  return source
+}
+
+/** Returns random access over the first `size` bytes of an open file; `close` closes `handle`. */
+export function handleAccess(handle: FileHandle, name: string, size: number): RandomAccess {
+  const source: RandomAccess = {
+    name,
+    size,
+    async read(offset, length) {
+      checkRange(source, offset, length)
+      const bytes = Buffer.allocUnsafe(length)
+      for (let filled = 0; filled < length; ) {
+        const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled)
+        if (bytesRead === 0) {
+          throw new SnapError(
+            'E_FORMAT',
+            `${name}: ends at ${offset + filled}, expected ${size} bytes`,
+          )
+        }
+        filled += bytesRead
+      }
+      return bytes
+    },
+    close: () => handle.close(),
+  }
+  return source
+}
+
+/** Opens `path` for random access at the size it has now. */
+export async function fileAccess(path: string): Promise<RandomAccess> {
+  const handle = await open(path, 'r')
+  try {
+    return handleAccess(handle, path, (await handle.stat()).size)
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
