@@ -1,0 +1,21 @@
+/** The metastore of InfluxDB 1.x: codec, lookups, and the import of one store's databases into another. */
+export { decodeData, encodeData, MAX_META_SIZE } from './codec.ts'
+export { emptyData } from './empty.ts'
+export type { Imported, ImportOptions } from './import.ts'
+export { INTERNAL_DATABASE, importData } from './import.ts'
+export type {
+  ContinuousQueryInfo,
+  Data,
+  DatabaseInfo,
+  NodeInfo,
+  RetentionPolicyInfo,
+  ShardGroupInfo,
+  ShardInfo,
+  ShardOwner,
+  SubscriptionInfo,
+  UserInfo,
+  UserPrivilege,
+} from './meta_pb.gen.ts'
+export type { ListedShard, MetaSelection } from './select.ts'
+export { findDatabase, findRetentionPolicy, isDeleted, listShards, minimalData } from './select.ts'
+export { checkWire } from './wire-check.ts'
