@@ -1,0 +1,119 @@
+import { randomUUID } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+import { open, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { asSnapError } from '../errors.ts'
+import { bytesAccess, handleAccess, type RandomAccess } from './random-access.ts'
+
+/** Bytes a spool keeps in memory before it moves to a file. */
+export const SPOOL_MEMORY = 8 * 1024 * 1024
+
+/** Where a {@link Spool} may put what does not fit into memory. */
+export interface SpoolOptions {
+  /** What is spooled, for messages. */
+  readonly name: string
+  readonly tempDir: string
+  /** Bytes kept in memory; default {@link SPOOL_MEMORY}. */
+  readonly memoryLimit?: number | undefined
+}
+
+/**
+ * Bytes written once and then read anywhere: in memory while small, else in a temporary file that has no name from the
+ * moment it is open, so that nothing is left behind whatever happens.
+ */
+export class Spool {
+  readonly #options: SpoolOptions
+  #chunks: Uint8Array[] = []
+  #size = 0
+  #handle: FileHandle | undefined
+
+  constructor(options: SpoolOptions) {
+    this.#options = options
+  }
+
+  /** Bytes written so far. */
+  get size(): number {
+    return this.#size
+  }
+
+  /**
+   * Appends `chunk`, which the spool may keep until it is closed.
+   * @throws SnapError `E_DESTINATION` when the temporary directory is full or cannot be written
+   */
+  async write(chunk: Uint8Array): Promise<void> {
+    const { memoryLimit = SPOOL_MEMORY, tempDir, name } = this.#options
+    this.#chunks.push(chunk)
+    this.#size += chunk.length
+    if (this.#handle === undefined && this.#size <= memoryLimit) return
+    try {
+      this.#handle ??= await openUnnamed(tempDir)
+      await this.#flush(this.#handle)
+    } catch (error) {
+      throw asSnapError(error, 'E_DESTINATION', `${name}: temporary file in ${tempDir}`)
+    }
+  }
+
+  /** Returns all that was written for reading anywhere; closing it releases the spool. Nothing can be written after. */
+  access(): RandomAccess {
+    const { name } = this.#options
+    if (this.#handle !== undefined) return handleAccess(this.#handle, name, this.#size)
+    const bytes = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks)
+    return bytesAccess(bytes ?? new Uint8Array(), name)
+  }
+
+  /** Releases memory and file. May be called twice. */
+  async close(): Promise<void> {
+    this.#chunks = []
+    const handle = this.#handle
+    this.#handle = undefined
+    await handle?.close()
+  }
+
+  async #flush(handle: FileHandle): Promise<void> {
+    const chunks = this.#chunks
+    this.#chunks = []
+    for (const chunk of chunks) {
+      for (let done = 0; done < chunk.length; ) {
+        done += (await handle.write(chunk, done)).bytesWritten
+      }
+    }
+  }
+}
+
+async function openUnnamed(directory: string): Promise<FileHandle> {
+  const path = join(directory, `snap-${process.pid}-${randomUUID()}.tmp`)
+  const handle = await open(path, 'wx+', 0o600)
+  try {
+    await unlink(path)
+    return handle
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+/** Writes all of `body` into a new spool and returns it for reading; on failure nothing is left. */
+export async function spool(
+  body: AsyncIterable<Uint8Array>,
+  options: SpoolOptions,
+): Promise<RandomAccess> {
+  const target = new Spool(options)
+  try {
+    for await (const chunk of body) await target.write(chunk)
+    return target.access()
+  } catch (error) {
+    await target.close()
+    throw error
+  }
+}
+
+/** Yields the bytes of `source` from `offset` to its end in large chunks. */
+export async function* readAll(
+  source: RandomAccess,
+  offset = 0,
+  chunkSize = 1024 * 1024,
+): AsyncGenerator<Uint8Array> {
+  for (let at = offset; at < source.size; at += chunkSize) {
+    yield await source.read(at, Math.min(chunkSize, source.size - at))
+  }
+}

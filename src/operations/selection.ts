@@ -1,0 +1,89 @@
+import { SnapError } from '../errors.ts'
+import {
+  type Data,
+  findDatabase,
+  findRetentionPolicy,
+  INTERNAL_DATABASE,
+  type ListedShard,
+  listShards,
+} from '../meta/index.ts'
+
+/** What of a store a command works on. A field left out selects everything. */
+export interface Selection {
+  readonly databases?: readonly string[] | undefined
+  readonly retentionPolicy?: string | undefined
+  readonly shards?: readonly bigint[] | undefined
+  /** Left out unless named in `databases`. Default: `_internal`. */
+  readonly excludeDatabases?: readonly string[] | undefined
+}
+
+/** Returns the names of the selected databases, in the store's order. */
+export function selectDatabases(data: Data, selection: Selection): string[] {
+  const { databases, excludeDatabases = [INTERNAL_DATABASE] } = selection
+  const named = new Set(databases ?? [])
+  return data.databases
+    .map(({ name }) => name)
+    .filter((name) => (databases ? named.has(name) : !excludeDatabases.includes(name)))
+}
+
+/** Returns the selected shards of a store that are not deleted, in the store's order. */
+export function selectShards(data: Data, selection: Selection): ListedShard[] {
+  const databases = new Set(selectDatabases(data, selection))
+  const { retentionPolicy, shards } = selection
+  return listShards(data).filter(
+    (listed) =>
+      databases.has(listed.database) &&
+      (retentionPolicy === undefined || listed.retentionPolicy === retentionPolicy) &&
+      (shards === undefined || shards.includes(listed.shard.id)),
+  )
+}
+
+/**
+ * Checks that everything a selection names is in the store.
+ * @param place where the store is, for the message
+ * @throws SnapError `E_NOTHING_MATCHED` naming what is not there and what is
+ */
+export function checkSelection(data: Data, selection: Selection, place: string): void {
+  for (const name of selection.databases ?? []) checkDatabase(data, name, selection, place)
+  if (selection.databases === undefined && selection.retentionPolicy !== undefined) {
+    checkPolicyAnywhere(data, selection, place)
+  }
+  const known = new Set(listShards(data).map(({ shard }) => shard.id))
+  for (const id of selection.shards ?? []) {
+    if (!known.has(id)) throw nothing(`shard ${id} is not in ${place}`, [...known].map(String))
+  }
+}
+
+function checkDatabase(data: Data, name: string, selection: Selection, place: string): void {
+  const database = findDatabase(data, name)
+  if (database === undefined) {
+    const names = data.databases.map((other) => other.name)
+    throw nothing(`database ${JSON.stringify(name)} is not in ${place}`, names)
+  }
+  const { retentionPolicy } = selection
+  if (retentionPolicy === undefined || findRetentionPolicy(database, retentionPolicy)) return
+  throw nothing(
+    `database ${JSON.stringify(name)} in ${place} has no retention policy ${JSON.stringify(retentionPolicy)}`,
+    database.retentionPolicies.map((policy) => policy.name),
+  )
+}
+
+function checkPolicyAnywhere(data: Data, selection: Selection, place: string): void {
+  const wanted = new Set(selectDatabases(data, selection))
+  const policies = data.databases
+    .filter(({ name }) => wanted.has(name))
+    .flatMap((database) => database.retentionPolicies.map(({ name }) => name))
+  if (policies.some((name) => name === selection.retentionPolicy)) return
+  throw nothing(
+    `no database in ${place} has a retention policy ${JSON.stringify(selection.retentionPolicy)}`,
+    [...new Set(policies)],
+  )
+}
+
+function nothing(message: string, there: readonly string[]): SnapError {
+  const shown = there.slice(0, 20).join(', ')
+  const more = there.length > 20 ? `, and ${there.length - 20} more` : ''
+  return new SnapError('E_NOTHING_MATCHED', message, {
+    hint: there.length === 0 ? 'there are none' : `there are: ${shown}${more}`,
+  })
+}
