@@ -1,0 +1,148 @@
+import { SnapError } from '../../errors.ts'
+import { MAX_BLOCK_VALUES } from '../format.ts'
+import { KERNELS_WASM } from './kernels.gen.ts'
+
+/** A column of 64-bit values as it lies in memory. */
+export type WordColumn = BigInt64Array | BigUint64Array | Float64Array
+
+interface Kernels {
+  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
+  decodeTimes(src: number, length: number, dst: number, limit: number): number
+  decodeIntegers(src: number, length: number, dst: number, limit: number): number
+  decodeFloats(src: number, length: number, dst: number, limit: number): number
+  encodeTimes(src: number, count: number, dst: number): number
+  encodeIntegers(src: number, count: number, dst: number): number
+  encodeFloats(src: number, count: number, dst: number): number
+  isAscending(src: number, count: number): number
+  mergeTimes(src: number, older: number, newer: number, dst: number): number
+  sortTimes(src: number, count: number, dst: number, spare: number): number
+}
+
+// of the JavaScript API only what is used here: the node types do not have it
+declare const WebAssembly: {
+  Module: new (bytes: Uint8Array) => object
+  Instance: new (module: object) => { readonly exports: Kernels }
+}
+
+const PAGE = 65_536
+/** First byte that the kernels do not use themselves. */
+const BASE = 2048
+// decoders read ahead, encoders write their last word whole
+const SLACK = 32
+// a float takes at most 77 bits, any other value at most 64
+const MAX_ENCODED = MAX_BLOCK_VALUES * 10
+const SHARED_SIZE = BASE + MAX_ENCODED + MAX_BLOCK_VALUES * 8 + 2 * SLACK
+
+const REASONS: Readonly<Record<number, string>> = {
+  [-1]: 'ends inside a value',
+  [-2]: 'unknown encoding',
+  [-3]: `more than ${MAX_BLOCK_VALUES} values`,
+  [-4]: 'a varint is cut or too long',
+  [-5]: 'bytes after the last value',
+  [-6]: 'holds NaN, which the format has no place for',
+  [-7]: 'a window of more than 64 bits',
+}
+
+const module = new WebAssembly.Module(Buffer.from(KERNELS_WASM, 'base64'))
+
+function instantiate(size: number): Kernels {
+  const { exports } = new WebAssembly.Instance(module)
+  exports.memory.grow(Math.ceil(size / PAGE) - exports.memory.buffer.byteLength / PAGE)
+  return exports
+}
+
+let shared: Kernels | undefined
+
+// Blocks share one memory, of which only touched pages exist; a larger sort gets its own, to be collected after it.
+function kernelsFor(size: number): Kernels {
+  if (size > SHARED_SIZE) return instantiate(size)
+  shared ??= instantiate(SHARED_SIZE)
+  return shared
+}
+
+function align(offset: number): number {
+  return (offset + 7) & ~7
+}
+
+/**
+ * Decodes a column of 64-bit values.
+ * @returns the values, in a buffer of their own
+ * @throws SnapError `E_FORMAT`, its message begins with `where`
+ */
+export function decodeWords(
+  kernel: 'decodeTimes' | 'decodeIntegers' | 'decodeFloats',
+  bytes: Uint8Array,
+  where: string,
+): ArrayBuffer {
+  let result = -3
+  if (bytes.length <= MAX_ENCODED) {
+    const kernels = kernelsFor(SHARED_SIZE)
+    const { buffer } = kernels.memory
+    new Uint8Array(buffer, BASE, bytes.length).set(bytes)
+    const dst = align(BASE + bytes.length + SLACK)
+    result = kernels[kernel](BASE, bytes.length, dst, MAX_BLOCK_VALUES)
+    if (result >= 0) return buffer.slice(dst, dst + result * 8)
+  }
+  throw new SnapError('E_FORMAT', `${where}: ${REASONS[result]}`)
+}
+
+/**
+ * Encodes a column of 1 to {@link MAX_BLOCK_VALUES} 64-bit values.
+ * @returns bytes of their own
+ * @throws SnapError `E_FAILED` if there are too many or none, or a float is NaN
+ */
+export function encodeWords(
+  kernel: 'encodeTimes' | 'encodeIntegers' | 'encodeFloats',
+  column: WordColumn,
+  where: string,
+): Uint8Array {
+  const count = column.length
+  if (count === 0 || count > MAX_BLOCK_VALUES) {
+    throw new SnapError('E_FAILED', `${where}: ${count} values, expected 1 to ${MAX_BLOCK_VALUES}`)
+  }
+  const kernels = kernelsFor(SHARED_SIZE)
+  const { buffer } = kernels.memory
+  copyIn(column, buffer, BASE)
+  const dst = BASE + count * 8
+  const result = kernels[kernel](BASE, count, dst)
+  if (result < 0) throw new SnapError('E_FAILED', `${where}: ${REASONS[result]}`)
+  return new Uint8Array(buffer.slice(dst, dst + result))
+}
+
+function copyIn(column: WordColumn, buffer: ArrayBuffer, offset: number): void {
+  const bytes = new Uint8Array(column.buffer, column.byteOffset, column.byteLength)
+  new Uint8Array(buffer, offset, bytes.length).set(bytes)
+}
+
+/** Says whether `times` are strictly ascending. */
+export function isAscending(times: BigInt64Array): boolean {
+  const kernels = kernelsFor(BASE + times.byteLength)
+  copyIn(times, kernels.memory.buffer, BASE)
+  return kernels.isAscending(BASE, times.length) === 1
+}
+
+/**
+ * Returns the order that merges two strictly ascending columns: indices into `older` followed by `newer`. Of equal
+ * times the newer stands.
+ */
+export function mergeTimes(older: BigInt64Array, newer: BigInt64Array): Uint32Array {
+  const count = older.length + newer.length
+  const kernels = kernelsFor(BASE + count * 12)
+  const { buffer } = kernels.memory
+  copyIn(older, buffer, BASE)
+  copyIn(newer, buffer, BASE + older.byteLength)
+  const dst = BASE + count * 8
+  const merged = kernels.mergeTimes(BASE, older.length, newer.length, dst)
+  return new Uint32Array(buffer.slice(dst, dst + merged * 4))
+}
+
+/** Returns the indices that put `times` in ascending order; of equal times only the last stands. */
+export function sortTimes(times: BigInt64Array): Uint32Array {
+  const count = times.length
+  const kernels = kernelsFor(BASE + count * 16)
+  const { buffer } = kernels.memory
+  copyIn(times, buffer, BASE)
+  const dst = BASE + count * 8
+  const kept = kernels.sortTimes(BASE, count, dst, dst + count * 4)
+  return new Uint32Array(buffer.slice(dst, dst + kept * 4))
+}
