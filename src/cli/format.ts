@@ -1,0 +1,51 @@
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+
+/** Writes a size with its unit: `512 B`, `12.3 MiB`. */
+export function formatBytes(bytes: number): string {
+  let value = bytes
+  let unit = 0
+  // 1023.95 would round to "1024.0".
+  while (value >= 1023.95 && unit < UNITS.length - 1) {
+    value /= 1024
+    unit++
+  }
+  return `${unit === 0 ? value.toFixed(0) : value.toFixed(1)} ${UNITS[unit]}`
+}
+
+/** Writes a rate with its unit: `12.3 MiB/s`. */
+export function formatRate(bytesPerSecond: number): string {
+  return `${formatBytes(bytesPerSecond)}/s`
+}
+
+/** Writes a whole number in groups of three: `1,234,567`. */
+export function formatCount(count: number | bigint): string {
+  return count.toLocaleString('en-US')
+}
+
+/** Writes one thing or several: `1 shard`, `12 shards`. */
+export function formatNumberOf(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`
+}
+
+const two = (value: number): string => String(value).padStart(2, '0')
+
+/** Writes a duration with its units, two of them at most: `850ms`, `12.3s`, `1m 05s`, `2h 03m`, `3d 04h`. */
+export function formatDuration(milliseconds: number): string {
+  if (milliseconds < 999.5) return `${milliseconds.toFixed(0)}ms`
+  if (milliseconds < 59_950) return `${(milliseconds / 1000).toFixed(1)}s`
+  const seconds = Math.round(milliseconds / 1000)
+  const minutes = Math.floor(seconds / 60)
+  const hours = Math.floor(minutes / 60)
+  if (hours === 0) return `${minutes}m ${two(seconds % 60)}s`
+  if (hours < 48) return `${hours}h ${two(minutes % 60)}m`
+  return `${Math.floor(hours / 24)}d ${two(hours % 24)}h`
+}
+
+/** Writes nanoseconds since the epoch as RFC 3339 in UTC, with as many digits of a second as it has. */
+export function formatTime(nanoseconds: bigint): string {
+  const fraction = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
+  const seconds = (nanoseconds - fraction) / 1_000_000_000n
+  const date = new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
+  const digits = String(fraction).padStart(9, '0').replace(/0+$/, '')
+  return digits === '' ? `${date}Z` : `${date}.${digits}Z`
+}

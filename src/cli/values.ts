@@ -1,0 +1,99 @@
+import { isIPv6 } from 'node:net'
+import { SnapError } from '../errors.ts'
+import type { ValueParser } from './options.ts'
+
+function refuse(name: string, expected: string, text: string, hint?: string): never {
+  throw new SnapError(
+    'E_USAGE',
+    `${name}: expected ${expected}, got ${JSON.stringify(text)}`,
+    hint === undefined ? {} : { hint },
+  )
+}
+
+/** Reads a text that is not empty: a name, a path. */
+export function parseText(text: string, name: string): string {
+  return text === '' ? refuse(name, 'a value', text) : text
+}
+
+/** Returns a parser that takes one of `words`. */
+export function oneOf<const W extends string>(...words: readonly W[]): ValueParser<W> {
+  return (text, name) =>
+    words.find((word) => word === text) ?? refuse(name, words.join(' or '), text)
+}
+
+/** Returns a parser of whole numbers from `min` to `max`. */
+export function wholeNumber(min: number, max: number): ValueParser<number> {
+  return (text, name) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+    return value >= min && value <= max
+      ? value
+      : refuse(name, `a whole number from ${min} to ${max}`, text)
+  }
+}
+
+const MAX_UINT64 = 2n ** 64n - 1n
+
+/** Reads a shard id: a whole number up to 2^64 - 1, exactly. Shard ids begin at 1. */
+export function parseShardId(text: string, name: string): bigint {
+  const id = /^\d{1,20}$/.test(text) ? BigInt(text) : 0n
+  return id > 0n && id <= MAX_UINT64
+    ? id
+    : refuse(name, 'a shard id (a whole number above zero)', text)
+}
+
+const SIZE = /^(\d{1,15}(?:\.\d{1,6})?)\s?([kmgtp]?)(i?b)?$/i
+const POWERS = ['', 'k', 'm', 'g', 't', 'p']
+
+function sizeOf(text: string): number | undefined {
+  const [, digits, unit = '', suffix = ''] = SIZE.exec(text) ?? []
+  if (digits === undefined || (unit === '' && /i/i.test(suffix))) return undefined
+  // As in most tools: 10M and 10MiB are binary, 10MB is decimal.
+  const base = suffix.toLowerCase() === 'b' ? 1000 : 1024
+  const bytes = Math.round(Number(digits) * base ** POWERS.indexOf(unit.toLowerCase()))
+  return bytes > 0 && bytes <= Number.MAX_SAFE_INTEGER ? bytes : undefined
+}
+
+/** Reads a size above zero in bytes: `64MiB` and `64M` are binary, `64MB` decimal, a bare number is bytes. */
+export function parseSize(text: string, name: string): number {
+  return sizeOf(text) ?? refuse(name, 'a size as 64MiB, 10M or 512k', text)
+}
+
+/** Reads a rate in bytes per second: a size, `/s` behind it or not. */
+export function parseRate(text: string, name: string): number {
+  return sizeOf(text.replace(/\/s$/, '')) ?? refuse(name, 'a rate as 10MiB/s or 500k', text)
+}
+
+/** A host and a port, the host without brackets. */
+export interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+function splitHostPort(text: string): readonly [string, string | undefined] | undefined {
+  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text)
+  if (bracketed !== null) {
+    const [, host = '', port] = bracketed
+    return isIPv6(host) ? [host, port] : undefined
+  }
+  if (isIPv6(text)) return [text, undefined]
+  const [, host, port] = /^([^:/@[\]\s]*)(?::(\d+))?$/.exec(text) ?? []
+  return host === undefined ? undefined : [host, port]
+}
+
+/** Returns a parser of `host:port`; without `defaultPort` the port must be there. */
+export function hostPort(defaultPort?: number): ValueParser<HostPort> {
+  return (text, name) => {
+    const [host, port = defaultPort] = splitHostPort(text) ?? []
+    if (host !== undefined && host !== '' && port !== undefined && Number(port) <= 65_535)
+      return { host, port: Number(port) }
+    const hint = text.includes('://')
+      ? 'give host and port alone: the snapshotter protocol is not HTTP'
+      : undefined
+    return refuse(name, 'host:port', text, hint)
+  }
+}
+
+/** Writes `host:port`, an IPv6 address in brackets. */
+export function formatHostPort({ host, port }: HostPort): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
+}
