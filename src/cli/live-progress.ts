@@ -1,0 +1,96 @@
+import type { Ora } from 'ora'
+import type { ProgressEvent } from '../operations/progress.ts'
+import type { TextStream } from './context.ts'
+import type { Estimate } from './estimate.ts'
+import { Estimator } from './estimate.ts'
+import { formatBytes, formatDuration, formatNumberOf, formatRate } from './format.ts'
+import type { Renderer } from './progress.ts'
+import { formatEvent, formatShard } from './progress-lines.ts'
+
+/** Room for the spinner, a space, and the last column, which wraps in some terminals. */
+const MARGIN = 3
+
+/** Joins as many parts as fit into `width` columns, the first always. */
+function joinWithin(parts: readonly string[], width: number): string {
+  let line = ''
+  for (const part of parts) {
+    const longer = line === '' ? part : `${line} · ${part}`
+    if (longer.length > width && line !== '') break
+    line = longer
+  }
+  return line.slice(0, Math.max(width, 1))
+}
+
+/** Returns the text of the live line, at most `width` columns, the most important first. */
+export function formatLiveLine(
+  state: { readonly task: string; readonly estimate: Estimate; readonly current: string },
+  width: number,
+): string {
+  const { task, estimate, current } = state
+  const { shardsDone, shards, bytes, totalBytes, rate, remaining, silent } = estimate
+  const total = totalBytes === undefined ? '' : ` of ${formatBytes(totalBytes)}`
+  const parts = [
+    `${task} ${shardsDone}/${formatNumberOf(shards, 'shard')}`,
+    `${formatBytes(bytes)}${total}`,
+  ]
+  if (silent !== undefined) parts.push(`waiting for ${formatDuration(silent)}`)
+  else if (rate !== undefined) parts.push(formatRate(rate))
+  if (remaining !== undefined && silent === undefined)
+    parts.push(`ETA ${formatDuration(remaining)}`)
+  if (current !== '') parts.push(`shard ${current}`)
+  return joinWithin(parts, width)
+}
+
+/** Returns a renderer of one live line on a terminal; finished shards and notes stay above it. */
+export function liveRenderer(stream: TextStream, color: boolean): Renderer {
+  const estimator = new Estimator(Date.now())
+  const running = new Map<bigint, string>()
+  let task = ''
+  let spinner: Ora | undefined
+  let timer: NodeJS.Timeout | undefined
+  let starting: Promise<void> | undefined
+  let stopped = false
+
+  const draw = () => {
+    if (spinner === undefined) return
+    const current = [...running.values()].at(-1) ?? ''
+    const state = { task, estimate: estimator.at(Date.now()), current }
+    spinner.text = formatLiveLine(state, (stream.columns ?? 80) - MARGIN)
+  }
+  const start = async () => {
+    // 120 ms to load, and most commands never show a live line.
+    const { default: ora } = await import('ora')
+    if (stopped) return
+    // discardStdin would put the terminal into raw mode and take Ctrl-C away from us.
+    spinner = ora({ stream, isEnabled: true, discardStdin: false, color: color && 'cyan' })
+    draw()
+    spinner.start()
+    timer = setInterval(draw, 200)
+    timer.unref()
+  }
+  const say = (line: string) => {
+    spinner?.clear()
+    stream.write(`${line}\n`)
+    spinner?.render()
+  }
+  const report = (event: ProgressEvent) => {
+    estimator.take(event, Date.now())
+    if (event.type === 'plan') {
+      task = event.task
+      starting ??= start()
+    }
+    if (event.type === 'shardStart') running.set(event.shard.shardId, formatShard(event.shard))
+    if (event.type === 'shardDone' || event.type === 'shardSkipped')
+      running.delete(event.shard.shardId)
+    const line = formatEvent(event)
+    if (line !== undefined) say(line)
+  }
+  const stop = async () => {
+    stopped = true
+    await starting
+    clearInterval(timer)
+    spinner?.stop()
+    spinner = undefined
+  }
+  return { report, stop }
+}

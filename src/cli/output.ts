@@ -1,0 +1,141 @@
+import { inspect } from 'node:util'
+import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import type { CliContext, TextStream } from './context.ts'
+import { DEFAULT_HINTS } from './hints.ts'
+import { parseSwitch } from './options.ts'
+
+/** How a run speaks. */
+export interface OutputMode {
+  /** One JSON document on stdout, errors as a line of JSON. */
+  readonly json: boolean
+  /** Nothing but errors and what was asked for. */
+  readonly quiet: boolean
+  /** Stacks with errors. */
+  readonly debug: boolean
+  /** Colours on stderr. */
+  readonly color: boolean
+}
+
+/** What a command hands back when it has done its work. */
+export interface CommandResult {
+  /** The fields of the JSON document besides `schema`, `ok` and `error`. */
+  readonly document: Readonly<Record<string, unknown>>
+  /** What was asked for, for people: a list, a map. Printed even by `--quiet`. */
+  readonly text?: string | undefined
+  /** What was done, for people. Not printed by `--quiet`. */
+  readonly summary?: string | undefined
+  /** Why a finished command does not end with 0: incomplete, different, at risk. */
+  readonly problem?: SnapError | undefined
+}
+
+/** Tells if colours may be written to `stream`. */
+export function colorAllowed(stream: TextStream, env: CliContext['env']): boolean {
+  return stream.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb'
+}
+
+/** Guesses the mode from the bare words, for errors that come before the words are understood. */
+export function earlyOutputMode({ argv, env, stderr }: CliContext): OutputMode {
+  const end = argv.indexOf('--')
+  const words = new Set(end === -1 ? argv : argv.slice(0, end))
+  const given = (flag: string, variable: string) => words.has(flag) || truthy(env[variable])
+  return {
+    json: given('--json', 'INFLUX_SNAP_JSON'),
+    quiet: given('--quiet', 'INFLUX_SNAP_QUIET'),
+    debug: given('--debug', 'INFLUX_SNAP_DEBUG'),
+    color: colorAllowed(stderr, env) && !given('--no-color', 'INFLUX_SNAP_NO_COLOR'),
+  }
+}
+
+function truthy(text: string | undefined): boolean {
+  try {
+    return text !== undefined && parseSwitch(text, '')
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Writes JSON on one line. Numbers of 64 bits (`bigint`) become decimal text, since most readers of JSON round them;
+ * maps become objects.
+ */
+export function formatJson(value: unknown): string {
+  return JSON.stringify(value, (_key, item: unknown) => {
+    if (typeof item === 'bigint') return item.toString()
+    return item instanceof Map ? Object.fromEntries(item) : item
+  })
+}
+
+/**
+ * Writes text and waits until it has left the process. A reader that went away is no error.
+ *
+ * @throws SnapError `E_DESTINATION` for any other failure, a full disk behind a redirection for one
+ */
+export async function writeText(stream: TextStream, text: string): Promise<void> {
+  const error = await new Promise<unknown>((resolve) => void stream.write(text, resolve))
+  if (error === undefined || error === null || errnoOf(error) === 'EPIPE') return
+  if (stream.destroyed && errnoOf(error) === 'ERR_STREAM_DESTROYED') return
+  throw new SnapError('E_DESTINATION', `writing the result failed: ${messageOf(error)}`, {
+    cause: error,
+  })
+}
+
+/** The fields every rendering of an error has. */
+function errorFields(error: SnapError) {
+  const { code, exitCode, message } = error
+  return { code, exitCode, message, hint: error.hint ?? DEFAULT_HINTS[code] }
+}
+
+/** The document on stdout of a command that failed: no fields but the error. */
+export async function writeFailedDocument(
+  stdout: TextStream,
+  commandName: string,
+  error: SnapError,
+): Promise<void> {
+  const schema = `snap/${commandName}/1`
+  await writeText(stdout, `${formatJson({ schema, ok: false, error: errorFields(error) })}\n`)
+}
+
+/** Writes what a command did, and where it is so, why it does not end with 0. */
+export async function writeResult(
+  context: CliContext,
+  mode: OutputMode,
+  result: CommandResult & { readonly commandName: string; readonly summaryTo: TextStream },
+): Promise<void> {
+  const { document, text, summary, problem } = result
+  if (mode.json) {
+    const schema = `snap/${result.commandName}/1`
+    const error = problem === undefined ? undefined : errorFields(problem)
+    const whole = { schema, ok: problem === undefined, ...document, error }
+    await writeText(context.stdout, `${formatJson(whole)}\n`)
+  } else {
+    if (text !== undefined && text !== '') await writeText(context.stdout, endLine(text))
+    if (summary !== undefined && !mode.quiet) await writeText(result.summaryTo, endLine(summary))
+  }
+  if (problem !== undefined) await writeError(context.stderr, mode, problem)
+}
+
+function endLine(text: string): string {
+  return text.endsWith('\n') ? text : `${text}\n`
+}
+
+/** Writes an error as the last thing on stderr: one line of JSON, or two lines for people. */
+export async function writeError(
+  stderr: TextStream,
+  mode: OutputMode,
+  error: SnapError,
+): Promise<void> {
+  const fields = errorFields(error)
+  const stack = mode.debug ? `${inspect(error, { depth: 4 })}\n` : ''
+  if (mode.json) {
+    await writeText(stderr, `${stack}${formatJson({ schema: 'snap/error/1', ...fields })}\n`)
+    return
+  }
+  const { Chalk } = mode.color ? await import('chalk') : { Chalk: undefined }
+  const chalk = Chalk === undefined ? undefined : new Chalk({ level: 1 })
+  const label = chalk?.red.bold('error:') ?? 'error:'
+  const hint = chalk?.cyan('hint:') ?? 'hint:'
+  await writeText(
+    stderr,
+    `${stack}${label} ${fields.message} (${fields.code})\n${hint} ${fields.hint}\n`,
+  )
+}

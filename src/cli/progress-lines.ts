@@ -1,0 +1,37 @@
+import type { ProgressEvent, ShardLabel } from '../operations/progress.ts'
+import { formatBytes, formatCount, formatDuration, formatRate } from './format.ts'
+
+/** Returns how a shard is named in progress: `7 telegraf/autogen`. */
+export function formatShard({ database, retentionPolicy, shardId }: ShardLabel): string {
+  return `${shardId} ${printable(database)}/${printable(retentionPolicy)}`
+}
+
+/** Names come from outside: one with a newline or an escape code must not reach the terminal as such. */
+function printable(name: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return name.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\uFFFD')
+}
+
+/** Returns the one line that a finished or skipped shard or a note leaves behind, if the event is one of these. */
+export function formatEvent(event: ProgressEvent): string | undefined {
+  switch (event.type) {
+    case 'shardDone': {
+      const { bytes, stored, points, durationMs } = event
+      const rate = durationMs > 0 ? ` (${formatRate((bytes * 1000) / durationMs)})` : ''
+      const parts = [`${formatBytes(bytes)} in ${formatDuration(durationMs)}${rate}`]
+      if (stored !== undefined) parts.push(`${formatBytes(stored)} stored`)
+      if (points !== undefined) parts.push(formatPoints(points))
+      return `shard ${formatShard(event.shard)}: ${parts.join(', ')}`
+    }
+    case 'shardSkipped':
+      return `shard ${formatShard(event.shard)}: skipped: ${event.reason}`
+    case 'note':
+      return event.level === 'info' ? event.message : `${event.level}: ${event.message}`
+    default:
+      return undefined
+  }
+}
+
+function formatPoints(points: number): string {
+  return points === 1 ? '1 point' : `${formatCount(points)} points`
+}

@@ -1,0 +1,49 @@
+import type { Progress, ProgressEvent } from '../operations/progress.ts'
+import type { CliContext, TextStream } from './context.ts'
+import { formatBytes, formatNumberOf } from './format.ts'
+import { liveRenderer } from './live-progress.ts'
+import type { OutputMode } from './output.ts'
+import { formatEvent } from './progress-lines.ts'
+
+/** Shows progress until it is stopped. */
+export interface Renderer {
+  readonly report: Progress
+  /** Ends it and clears what is not to stay. May be called twice. */
+  readonly stop: () => Promise<void>
+}
+
+function quietRenderer(stream: TextStream): Renderer {
+  const report = (event: ProgressEvent) => {
+    if (event.type === 'note' && event.level === 'error') stream.write(`${formatEvent(event)}\n`)
+  }
+  return { report, stop: async () => {} }
+}
+
+function plainRenderer(stream: TextStream): Renderer {
+  let shards = 0
+  let done = 0
+  const report = (event: ProgressEvent) => {
+    if (event.type === 'plan') {
+      shards = event.shards
+      const size = event.bytes === undefined ? '' : `, ${formatBytes(event.bytes)}`
+      stream.write(`${event.task}: ${formatNumberOf(shards, 'shard')}${size}\n`)
+    }
+    const line = formatEvent(event)
+    if (line === undefined) return
+    if (event.type !== 'note') done++
+    stream.write(event.type === 'note' ? `${line}\n` : `[${done}/${shards}] ${line}\n`)
+  }
+  return { report, stop: async () => {} }
+}
+
+/** Returns the renderer that fits the stream: none for `--quiet`, a live line on a terminal, plain lines elsewhere. */
+export function createRenderer(
+  stream: TextStream,
+  mode: OutputMode,
+  env: CliContext['env'],
+): Renderer {
+  if (mode.quiet) return quietRenderer(stream)
+  if (stream.isTTY === true && env['TERM'] !== 'dumb' && !env['CI'])
+    return liveRenderer(stream, mode.color)
+  return plainRenderer(stream)
+}

@@ -1,0 +1,103 @@
+import type { Command } from 'commander'
+import { SnapError } from '../errors.ts'
+import type { Progress } from '../operations/progress.ts'
+import { readOutputMode } from './common-options.ts'
+import type { CliContext, TextStream } from './context.ts'
+import type { CommandResult, OutputMode } from './output.ts'
+import { earlyOutputMode, writeError, writeFailedDocument, writeResult } from './output.ts'
+import type { Renderer } from './progress.ts'
+import { createRenderer } from './progress.ts'
+import { applySettings } from './settings.ts'
+import { unexpected, watchForStop } from './stop.ts'
+
+/** What a command's work is given. Options may be read from the command once the work has begun. */
+export interface Run {
+  /** Aborts when the command shall end: clean up, then throw anything. */
+  readonly signal: AbortSignal
+  readonly progress: Progress
+  /** The TARGET or SOURCE of the target chosen by `--target`. */
+  readonly location: string | undefined
+  /** For data, where TARGET is `-`. Not to be ended. */
+  readonly stdout: TextStream
+}
+
+/** TARGET or SOURCE as the one word for the process's own output. */
+const STDOUT = '-'
+
+/**
+ * Runs the work of a command and shows how it ended: the result on stdout, an error on stderr, the exit code in the
+ * context. Never throws.
+ *
+ * @param work loads its operation with `await import()`, so that other commands start without it
+ */
+export async function runCommand(
+  context: CliContext,
+  command: Command,
+  work: (run: Run) => Promise<CommandResult>,
+): Promise<void> {
+  let mode = earlyOutputMode(context)
+  let renderer: Renderer | undefined
+  const watch = watchForStop(context, (error) => {
+    void fail(context, { command, mode, error }).finally(() => context.exitNow(error.exitCode))
+  })
+  try {
+    const location = await applySettings(command, context.env)
+    mode = readOutputMode(command, context)
+    const toStdout = command.args.includes(STDOUT)
+    if (mode.json && toStdout) throw jsonAndData()
+    renderer = createRenderer(context.stderr, mode, context.env)
+    const { signal } = watch
+    const run: Run = { signal, progress: renderer.report, location, stdout: context.stdout }
+    const result = await work(run)
+    await renderer.stop()
+    const summaryTo = toStdout ? context.stderr : context.stdout
+    await writeResult(context, mode, { ...result, commandName: command.name(), summaryTo })
+    context.setExitCode(result.problem?.exitCode ?? 0)
+  } catch (thrown) {
+    await renderer?.stop()
+    // Whatever a stopped command throws, the reason is why it was stopped.
+    const error = unexpected(watch.signal.aborted ? watch.signal.reason : thrown)
+    context.setExitCode(error.exitCode)
+    if (!watch.readerGone()) await fail(context, { command, mode, error })
+  } finally {
+    watch.release()
+  }
+}
+
+function jsonAndData(): SnapError {
+  return new SnapError('E_USAGE', '--json and - cannot both have standard output', {
+    hint: 'write the data to a file, or leave --json out',
+  })
+}
+
+async function fail(
+  context: CliContext,
+  failure: { readonly command: Command; readonly mode: OutputMode; readonly error: SnapError },
+): Promise<void> {
+  const { command, mode, error } = failure
+  if (mode.json) await writeFailedDocument(context.stdout, command.name(), error)
+  await writeError(context.stderr, mode, error)
+}
+
+/**
+ * Returns the place a command works on: its argument, or that of the named target.
+ *
+ * @param given the argument and what the usage calls it: TARGET, SOURCE
+ * @throws SnapError `E_USAGE` if there is none, or both
+ */
+export function placeOf(
+  run: Run,
+  given: { readonly name: string; readonly value: string | undefined },
+): string {
+  const { name, value } = given
+  if (value !== undefined && run.location !== undefined) {
+    throw new SnapError('E_USAGE', `${name} is given twice: ${value} and ${run.location}`, {
+      hint: '--target brings its own location',
+    })
+  }
+  const place = value ?? run.location
+  if (place !== undefined && place !== '') return place
+  throw new SnapError('E_USAGE', `missing ${name}`, {
+    hint: `give ${name}, or --target with a location in the --config file`,
+  })
+}
