@@ -1,0 +1,82 @@
+import { Command, CommanderError } from 'commander'
+import { defineVersion } from './commands/version.ts'
+import type { CliContext } from './context.ts'
+import type { FlagLookup } from './go-flags.ts'
+import { normalizeGoFlags } from './go-flags.ts'
+import { earlyOutputMode, writeError, writeFailedDocument } from './output.ts'
+import { readPackageInfo } from './package-info.ts'
+import { unexpected } from './stop.ts'
+import { findCommand, usageError, wasAskedFor } from './usage.ts'
+
+/** Every command, in the order the help shows them. Each declares its options and loads its work when it runs. */
+const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] = [defineVersion]
+
+const AFTER_HELP = `
+Every option can also be set as INFLUX_SNAP_<OPTION> or in the file of --config.
+The flags of influxd backup and restore work as they are: -portable -db NAME ...
+Exit codes, JSON and settings: docs/scripting.md`
+
+/** Builds the program. Commander writes only help and version by itself, and never ends the process. */
+export function buildProgram(context: CliContext): Command {
+  const { stdout, stderr } = context
+  const program = new Command('snap')
+    .description('Back up, restore and prove backups of InfluxDB 1.x')
+    .version(readPackageInfo().version, '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .enablePositionalOptions()
+    .showSuggestionAfterError(false)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      outputError: () => {},
+      getOutHelpWidth: () => stdout.columns ?? 80,
+      getErrHelpWidth: () => stderr.columns ?? 80,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText('after', AFTER_HELP)
+  for (const define of DEFINITIONS) define(program, context)
+  return program
+}
+
+/** Tells what a command says of a flag, for the words of influxd. */
+function flagLookup(command: Command): FlagLookup {
+  return (flag) => {
+    const option = command.options.find(({ long, short }) => long === flag || short === flag)
+    if (option === undefined) return undefined
+    return option.required || option.optional ? 'value' : 'switch'
+  }
+}
+
+function normalizeWords(program: Command, words: readonly string[]): string[] {
+  const [name, ...rest] = words
+  const command = findCommand(program, name)
+  if (name === undefined) return []
+  if (command === undefined) return name === '-help' ? ['--help', ...rest] : [...words]
+  return [name, ...normalizeGoFlags(rest, flagLookup(command))]
+}
+
+/** Runs one command line from its words to its exit code. Never throws. */
+export async function runCli(context: CliContext): Promise<void> {
+  const program = buildProgram(context)
+  try {
+    await program.parseAsync(normalizeWords(program, context.argv), { from: 'user' })
+  } catch (thrown) {
+    if (thrown instanceof CommanderError && wasAskedFor(thrown)) {
+      context.setExitCode(0)
+      return
+    }
+    const mode = earlyOutputMode(context)
+    const error =
+      thrown instanceof CommanderError
+        ? usageError(thrown, program, context.argv)
+        : unexpected(thrown)
+    context.setExitCode(error.exitCode)
+    const command = findCommand(program, context.argv[0])
+    if (mode.json && command !== undefined)
+      await writeFailedDocument(context.stdout, command.name(), error)
+    await writeError(context.stderr, mode, error)
+  }
+}

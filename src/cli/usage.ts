@@ -1,0 +1,49 @@
+import type { Command, CommanderError } from 'commander'
+import { SnapError } from '../errors.ts'
+import { suggest } from './suggest.ts'
+
+/** Codes of commander that are no errors: help or the version was asked for. */
+const SHOWN = new Set(['commander.helpDisplayed', 'commander.version'])
+
+/** Tells if commander stopped only because it has shown what was asked for. */
+export function wasAskedFor(error: CommanderError): boolean {
+  return SHOWN.has(error.code) || (error.code === 'commander.help' && error.exitCode === 0)
+}
+
+/** The command the words are about, if they name one. */
+export function findCommand(program: Command, name: string | undefined): Command | undefined {
+  return program.commands.find((command) => command.name() === name)
+}
+
+function didYouMean(error: CommanderError, program: Command, words: readonly string[]) {
+  const [, quoted = ''] = /'([^']+)'/.exec(error.message) ?? []
+  if (error.code === 'commander.unknownCommand')
+    return suggest(
+      quoted,
+      program.commands.map((command) => command.name()),
+    )
+  if (error.code !== 'commander.unknownOption') return undefined
+  const options = (findCommand(program, words[0]) ?? program).options
+  // An option in Go's manner, with one dash, is as near as one with a wrong letter.
+  const flag = quoted.replace(/=.*$/s, '').replace(/^-(?=[^-])/, '--')
+  return suggest(flag, [...options.flatMap(({ long }) => long ?? []), '--help'])
+}
+
+/** Returns what commander found wrong as a usage error, with what was probably meant. */
+export function usageError(
+  error: CommanderError,
+  program: Command,
+  words: readonly string[],
+): SnapError {
+  const command = findCommand(program, words[0])
+  const help = `see \`snap ${command === undefined ? '' : `${command.name()} `}--help\``
+  const near = didYouMean(error, program, words)
+  const hint = near === undefined ? help : `did you mean ${near}? ${help}`
+  if (error.code === 'commander.help') return new SnapError('E_USAGE', 'missing command', { hint })
+  const message = error.message
+    .replace(/^error: /, '')
+    // The value may be a secret that somebody tried to give as a flag.
+    .replace(/^(unknown option '[^=']+)=.*$/s, "$1'")
+    .replace(/^missing required argument '(.*)'$/, 'missing $1')
+  return new SnapError('E_USAGE', message, { hint, cause: error })
+}
