@@ -8,33 +8,32 @@ import {
   listShards,
 } from '../meta/index.ts'
 
-/** What of a store a command works on. A field left out selects everything. */
+/** What of a store a command works on. An empty list, or a field left out, selects everything. */
 export interface Selection {
   readonly databases?: readonly string[] | undefined
   readonly retentionPolicy?: string | undefined
   readonly shards?: readonly bigint[] | undefined
-  /** Left out unless named in `databases`. Default: `_internal`. */
+  /** Left out of everything, unless named in `databases`. Default: `_internal`. */
   readonly excludeDatabases?: readonly string[] | undefined
 }
 
 /** Returns the names of the selected databases, in the store's order. */
 export function selectDatabases(data: Data, selection: Selection): string[] {
-  const { databases, excludeDatabases = [INTERNAL_DATABASE] } = selection
-  const named = new Set(databases ?? [])
-  return data.databases
-    .map(({ name }) => name)
-    .filter((name) => (databases ? named.has(name) : !excludeDatabases.includes(name)))
+  const { databases = [], excludeDatabases = [INTERNAL_DATABASE] } = selection
+  const wanted = (name: string) =>
+    databases.length > 0 ? databases.includes(name) : !excludeDatabases.includes(name)
+  return data.databases.map(({ name }) => name).filter(wanted)
 }
 
 /** Returns the selected shards of a store that are not deleted, in the store's order. */
 export function selectShards(data: Data, selection: Selection): ListedShard[] {
   const databases = new Set(selectDatabases(data, selection))
-  const { retentionPolicy, shards } = selection
+  const { retentionPolicy, shards = [] } = selection
   return listShards(data).filter(
     (listed) =>
       databases.has(listed.database) &&
       (retentionPolicy === undefined || listed.retentionPolicy === retentionPolicy) &&
-      (shards === undefined || shards.includes(listed.shard.id)),
+      (shards.length === 0 || shards.includes(listed.shard.id)),
   )
 }
 
@@ -44,12 +43,13 @@ export function selectShards(data: Data, selection: Selection): ListedShard[] {
  * @throws SnapError `E_NOTHING_MATCHED` naming what is not there and what is
  */
 export function checkSelection(data: Data, selection: Selection, place: string): void {
-  for (const name of selection.databases ?? []) checkDatabase(data, name, selection, place)
-  if (selection.databases === undefined && selection.retentionPolicy !== undefined) {
+  const { databases = [], retentionPolicy, shards = [] } = selection
+  for (const name of databases) checkDatabase(data, name, selection, place)
+  if (databases.length === 0 && retentionPolicy !== undefined) {
     checkPolicyAnywhere(data, selection, place)
   }
   const known = new Set(listShards(data).map(({ shard }) => shard.id))
-  for (const id of selection.shards ?? []) {
+  for (const id of shards) {
     if (!known.has(id)) throw nothing(`shard ${id} is not in ${place}`, [...known].map(String))
   }
 }

@@ -1,0 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it } from 'vitest'
+import { mapParallel } from '../../src/operations/parallel.ts'
+
+describe('mapParallel', () => {
+  it('keeps the order and never runs more than its jobs', async () => {
+    let running = 0
+    let most = 0
+    const results = await mapParallel([30, 5, 20, 1], { jobs: 2 }, async (ms) => {
+      most = Math.max(most, ++running)
+      await sleep(ms)
+      running--
+      return ms
+    })
+    expect(results).toEqual([30, 5, 20, 1])
+    expect(most).toBe(2)
+  })
+
+  it('aborts the others, waits for them and throws the first failure', async () => {
+    const ended: string[] = []
+    const run = async (name: string, signal: AbortSignal) => {
+      if (name === 'bad') throw new Error('first')
+      try {
+        await sleep(10_000, undefined, { signal })
+      } finally {
+        ended.push(name)
+      }
+    }
+    await expect(mapParallel(['slow', 'bad', 'never'], { jobs: 2 }, run)).rejects.toThrow('first')
+    expect(ended).toEqual(['slow'])
+  })
+
+  it('throws the reason of an abort from outside', async () => {
+    const signal = AbortSignal.abort(new Error('stop'))
+    await expect(mapParallel([1], { jobs: 1, signal }, async () => 1)).rejects.toThrow('stop')
+  })
+})
