@@ -8,6 +8,7 @@ export class ByteSource {
   #offset = 0
   #busy = false
   #ended = false
+  #closed = false
 
   constructor(body: AsyncIterable<Uint8Array>, signal: AbortSignal | undefined) {
     this.#iterator = body[Symbol.asyncIterator]()
@@ -22,6 +23,7 @@ export class ByteSource {
   /** Returns between 1 and `limit` bytes, a view over what the stream gave, or undefined at its end. */
   async take(limit: number): Promise<Uint8Array | undefined> {
     if (this.#busy) throw new SnapError('E_FAILED', 'shard tar: two readers at the same time')
+    if (this.#closed) throw new SnapError('E_FAILED', 'shard tar: read after it was closed')
     this.#busy = true
     try {
       while (this.#chunk.length === 0 && !this.#ended) await this.#pull()
@@ -52,8 +54,8 @@ export class ByteSource {
 
   /** Tells the stream that no more is wanted, unless it has ended. */
   async close(): Promise<void> {
+    this.#closed = true
     if (this.#ended) return
-    this.#ended = true
     const closing = this.#iterator.return?.()
     if (closing === undefined) return
     if (this.#signal?.aborted !== true) {

@@ -37,27 +37,29 @@ export function paddingOf(size: number): number {
 }
 
 /**
- * Decodes one header with its extended headers (PAX, GNU long name). `next` gives the blocks after `first`.
- * tar-stream decodes, and is shown nothing but headers: it would take a missing trailer for the end, and skip
+ * Decodes one header with its extended headers (PAX, GNU long name). `next` gives the blocks after `first`,
+ * `where` begins every message. tar-stream decodes, and is shown nothing but headers: it would take a missing trailer for the end, and skip
  * zero blocks between entries where influxd stops reading.
  * @throws SnapError `E_FORMAT` if it is no header, or of anything but a file or a directory
  */
 export async function decodeHeader(
   first: Uint8Array,
+  where: string,
   next: () => Promise<Uint8Array>,
 ): Promise<EntryHeader> {
-  if (first[TYPE_OFFSET] === GLOBAL_HEADER)
-    throw invalid('a global header, which influxd cannot read')
+  if (first[TYPE_OFFSET] === GLOBAL_HEADER) {
+    throw invalid(where, 'a global header, which influxd cannot read')
+  }
   const decoder = new HeaderDecoder()
   try {
     let block = first
     for (let count = 1; count <= MAX_HEADER_BLOCKS; count += 1) {
-      if (isZero(block)) throw invalid('a zero block inside a header')
-      const header = await decoder.add(block)
-      if (header !== undefined) return checkHeader(header)
+      if (isZero(block)) throw invalid(where, 'a zero block inside a header')
+      const header = await decoder.add(block, where)
+      if (header !== undefined) return checkHeader(header, where)
       block = await next()
     }
-    throw invalid(`a header longer than ${MAX_HEADER_BLOCKS * BLOCK_SIZE} bytes`)
+    throw invalid(where, `a header longer than ${MAX_HEADER_BLOCKS * BLOCK_SIZE} bytes`)
   } finally {
     decoder.close()
   }
@@ -83,14 +85,14 @@ class HeaderDecoder {
     this.#extract.on('close', () => this.#wake())
   }
 
-  async add(block: Uint8Array): Promise<Header | undefined> {
+  async add(block: Uint8Array, where: string): Promise<Header | undefined> {
     const processed = new Promise<void>((resolve) => {
       this.#wake = resolve
     })
     this.#extract.write(block)
     await processed
     if (this.#error !== undefined) {
-      throw new SnapError('E_FORMAT', 'not a tar header', { cause: this.#error })
+      throw new SnapError('E_FORMAT', `${where}: not a tar header`, { cause: this.#error })
     }
     return this.#header
   }
@@ -100,19 +102,28 @@ class HeaderDecoder {
   }
 }
 
-function checkHeader(header: Header): EntryHeader {
+function checkHeader(header: Header, where: string): EntryHeader {
   const { name, size, mode } = header
   // The typings leave out that an unknown type is null.
   const type: Header['type'] | null = header.type
   const pax = paxOf(header)
-  if (type !== 'file' && type !== 'directory')
-    throw invalid(`an entry of type ${type ?? 'unknown'}`)
-  if (Object.keys(pax).some((key) => key.startsWith('GNU.sparse.'))) throw invalid('a sparse file')
-  if (!Number.isSafeInteger(size) || size < 0) throw invalid(`size ${size}`)
-  if (pax['size'] !== undefined && pax['size'] !== String(size))
-    throw invalid(`size ${pax['size']}`)
-  if (type === 'directory' && size !== 0) throw invalid(`a directory of ${size} bytes`)
+  if (type !== 'file' && type !== 'directory') {
+    throw invalid(where, `an entry of type ${type ?? 'unknown'}`)
+  }
+  const problem = problemOf(header, pax)
+  if (problem !== undefined) throw invalid(where, problem)
   return { name, type, size, mtime: mtimeOf(header, pax), mode: mode & 0o7777 }
+}
+
+function problemOf(header: Header, pax: Readonly<Record<string, string>>): string | undefined {
+  const { type, size } = header
+  if (Object.keys(pax).some((key) => key.startsWith('GNU.sparse.'))) return 'a sparse file'
+  if (!Number.isSafeInteger(size) || size < 0) return `size ${size}`
+  // tar-stream takes the digits a size begins with.
+  if (pax['size'] !== undefined && pax['size'] !== String(size)) return `size ${pax['size']}`
+  if (type === 'directory' && size !== 0) return `a directory of ${size} bytes`
+  if (Number.isNaN(mtimeOf(header, pax).getTime())) return 'a time out of range'
+  return undefined
 }
 
 function mtimeOf(header: Header, pax: Readonly<Record<string, string>>): Date {
@@ -126,8 +137,8 @@ function paxOf(header: Header): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(header.pax).map(([key, value]) => [key, String(value)]))
 }
 
-function invalid(what: string): SnapError {
-  return new SnapError('E_FORMAT', `found ${what}`)
+function invalid(where: string, what: string): SnapError {
+  return new SnapError('E_FORMAT', `${where}: found ${what}`)
 }
 
 /**
@@ -139,7 +150,8 @@ export async function encodeHeader(header: Omit<EntryHeader, 'type'>): Promise<U
   const fields = {
     name: header.name,
     size: header.size,
-    mode: header.mode,
+    // The bit of a regular file, which is not written, keeps tar-stream from taking mode 0 for none.
+    mode: header.mode | 0o100000,
     type: 'file',
     mtime: new Date(Math.min(seconds, MAX_FIELD_SECONDS) * 1000),
     ...(seconds > MAX_FIELD_SECONDS ? { pax: { mtime: String(seconds) } } : {}),

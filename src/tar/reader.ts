@@ -1,4 +1,4 @@
-import { asSnapError, recode, SnapError } from '../errors.ts'
+import { SnapError } from '../errors.ts'
 import { ByteSource } from './byte-source.ts'
 import {
   BLOCK_SIZE,
@@ -82,19 +82,12 @@ async function readHeader(source: ByteSource, what: string): Promise<EntryHeader
     throw cut(what, `cut in the header at offset ${start}: ${first.length} of ${BLOCK_SIZE} bytes`)
   }
   if (isZero(first)) return undefined
-  try {
-    return await decodeHeader(first, async () => {
-      const block = await source.takeAll(BLOCK_SIZE)
-      if (block.length === BLOCK_SIZE) return block
-      throw new SnapError(
-        'E_CUT',
-        `cut in an extended header: ${block.length} of ${BLOCK_SIZE} bytes`,
-      )
-    })
-  } catch (error) {
-    const failure = asSnapError(error, 'E_FORMAT', 'not a tar header')
-    throw recode(failure, failure.code, `${what}: header at offset ${start}: `)
-  }
+  const where = `${what}: header at offset ${start}`
+  return await decodeHeader(first, where, async () => {
+    const block = await source.takeAll(BLOCK_SIZE)
+    if (block.length === BLOCK_SIZE) return block
+    throw cut(where, `cut: ${block.length} of ${BLOCK_SIZE} bytes of a further block`)
+  })
 }
 
 function checkName(name: string, names: Set<string>, what: string): void {
@@ -112,7 +105,7 @@ class EntryBody implements AsyncIterable<Uint8Array> {
   readonly #header: EntryHeader
   readonly #what: string
   #remaining: number
-  #left = false
+  #skipped = false
 
   constructor(source: ByteSource, header: EntryHeader, what: string) {
     this.#source = source
@@ -122,20 +115,14 @@ class EntryBody implements AsyncIterable<Uint8Array> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    while (this.#remaining > 0) {
-      if (this.#left) {
-        throw new SnapError(
-          'E_FAILED',
-          `${this.#what}: entry ${this.#header.name} is read too late`,
-        )
-      }
-      yield await this.#take()
-    }
+    while (this.#remaining > 0) yield await this.#take()
+    if (!this.#skipped) return
+    throw new SnapError('E_FAILED', `${this.#what}: entry ${this.#header.name} is read too late`)
   }
 
   /** Skips what was not read, and the padding. */
   async finish(): Promise<void> {
-    this.#left = true
+    this.#skipped = this.#remaining > 0
     while (this.#remaining > 0) await this.#take()
     const { name, size } = this.#header
     const expected = paddingOf(size)

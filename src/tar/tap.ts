@@ -28,6 +28,9 @@ export async function* tapShardTar(
     }
     handoff.end()
     await looking
+  } catch (error) {
+    handoff.fail(error)
+    throw error
   } finally {
     handoff.fail(new SnapError('E_CUT', `${options.name ?? 'shard tar'}: left before its end`))
     await looking.catch(() => {})
