@@ -1,0 +1,41 @@
+const CHUNK_SIZE = 256 * 1024
+
+/** Bytes that are appended piece by piece and handed on in large chunks. */
+export class Chunks {
+  #full: Uint8Array[] = []
+  #current = Buffer.alloc(0)
+  #used = 0
+
+  /** Appends a copy of `bytes`. */
+  append(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#used === this.#current.length) this.#next()
+      const part = bytes.subarray(at, at + this.#current.length - this.#used)
+      this.#current.set(part, this.#used)
+      this.#used += part.length
+      at += part.length
+    }
+  }
+
+  #next(): void {
+    if (this.#used > 0) this.#full.push(this.#current)
+    this.#current = Buffer.allocUnsafeSlow(CHUNK_SIZE)
+    this.#used = 0
+  }
+
+  /** Gives away the chunks that are full. */
+  takeFull(): readonly Uint8Array[] {
+    const full = this.#full
+    if (full.length > 0) this.#full = []
+    return full
+  }
+
+  /** Gives away everything. */
+  takeAll(): readonly Uint8Array[] {
+    const all = [...this.takeFull()]
+    if (this.#used > 0) all.push(this.#current.subarray(0, this.#used))
+    this.#current = Buffer.alloc(0)
+    this.#used = 0
+    return all
+  }
+}

@@ -1,0 +1,102 @@
+import { SnapError } from '../errors.ts'
+import type { RandomAccess } from '../io/random-access.ts'
+import type { FieldType } from './format.ts'
+import { CRC_SIZE, fieldTypeOf, INDEX_ENTRY_SIZE, TSM_HEADER_SIZE } from './format.ts'
+import { ReadAhead } from './read-ahead.ts'
+import type { TimeRange } from './values.ts'
+
+/** Where a block is and what times it holds. */
+export interface IndexEntry extends TimeRange {
+  /** Offset of the block's CRC in the file. */
+  readonly offset: number
+  /** Size in bytes, the CRC's 4 included. */
+  readonly size: number
+}
+
+/** A key of a TSM file with its blocks. */
+export interface TsmKey {
+  /** The composite key, see {@link parseCompositeKey}. The caller's to keep. */
+  readonly key: Uint8Array
+  readonly type: FieldType
+  /** One or more, ordered by their first time. */
+  readonly entries: readonly IndexEntry[]
+}
+
+/** Where the index of a file is. */
+export interface IndexSection {
+  readonly source: RandomAccess
+  readonly start: number
+  readonly end: number
+}
+
+const WINDOW_SIZE = 256 * 1024
+
+// what follows a key: block type and count of entries
+const TYPE_AND_COUNT = 3
+// a block type, a length and one time
+const MIN_BLOCK_SIZE = CRC_SIZE + 2
+
+/**
+ * Reads the keys of an index in order, a window at a time:
+ *
+ *     | key length u16 | key | type u8 | entry count u16 | entry 28 bytes ... |  for each key, ascending
+ *     entry: | first time i64 | last time i64 | offset i64 | size u32 |
+ *
+ * @throws SnapError `E_FORMAT` if keys or entries are out of order, or an entry points outside the blocks
+ */
+export async function* readIndex(section: IndexSection): AsyncGenerator<TsmKey> {
+  const { source, start, end } = section
+  const ahead = new ReadAhead(source, end, WINDOW_SIZE)
+  const take = async (offset: number, length: number): Promise<Uint8Array> => {
+    if (offset + length > end) throw fault(section, offset, 'the index is cut')
+    return ahead.peek(offset, length) ?? (await ahead.fetch(offset, length))
+  }
+  let previous: Uint8Array | undefined
+  for (let at = start; at < end; ) {
+    const keyLength = readU16(await take(at, 2), 0)
+    const head = await take(at + 2, keyLength + TYPE_AND_COUNT)
+    const key = head.slice(0, keyLength)
+    if (keyLength === 0 || (previous !== undefined && Buffer.compare(previous, key) >= 0)) {
+      throw fault(section, at, 'a key is empty or not after the key before it')
+    }
+    const type = fieldTypeOf(head[keyLength] ?? 0xff, `${source.name}: index at offset ${at}`)
+    const count = readU16(head, keyLength + 1)
+    const entriesAt = at + 2 + head.length
+    const bytes = await take(entriesAt, count * INDEX_ENTRY_SIZE)
+    yield { key, type, entries: decodeEntries(section, entriesAt, bytes) }
+    previous = key
+    at = entriesAt + bytes.length
+  }
+}
+
+function readU16(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)
+}
+
+function fault({ source }: IndexSection, offset: number, what: string): SnapError {
+  return new SnapError('E_FORMAT', `${source.name}: index at offset ${offset}: ${what}`)
+}
+
+function decodeEntries(section: IndexSection, at: number, bytes: Uint8Array): IndexEntry[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const entries: IndexEntry[] = []
+  for (let i = 0; i < bytes.length; i += INDEX_ENTRY_SIZE) {
+    const entry: IndexEntry = {
+      minTime: view.getBigInt64(i),
+      maxTime: view.getBigInt64(i + 8),
+      offset: Number(view.getBigInt64(i + 16)),
+      size: view.getUint32(i + 24),
+    }
+    const previous = entries.at(-1)
+    if (entry.minTime > entry.maxTime || (previous && previous.minTime > entry.minTime)) {
+      throw fault(section, at + i, `times ${entry.minTime} to ${entry.maxTime} are out of order`)
+    }
+    const { offset, size } = entry
+    if (offset < TSM_HEADER_SIZE || size < MIN_BLOCK_SIZE || offset + size > section.start) {
+      throw fault(section, at + i, `${size} bytes at ${offset} are not inside the blocks`)
+    }
+    entries.push(entry)
+  }
+  if (entries.length === 0) throw fault(section, at, 'a key has no blocks')
+  return entries
+}

@@ -1,0 +1,41 @@
+import type { RandomAccess } from '../io/random-access.ts'
+
+/** Reads a source in large pieces on behalf of one who reads small ones, mostly in order. */
+export class ReadAhead {
+  readonly #source: RandomAccess
+  readonly #end: number
+  readonly #size: number
+  #start = 0
+  #window: Uint8Array = new Uint8Array(0)
+
+  /**
+   * @param end nothing at or after this offset is read
+   * @param size bytes read at once
+   */
+  constructor(source: RandomAccess, end: number, size: number) {
+    this.#source = source
+    this.#end = end
+    this.#size = size
+  }
+
+  /**
+   * Returns `length` bytes at `offset`, if the last piece that was read holds them: a view, which stays as it is.
+   * Returns undefined if they must be {@link fetch}ed.
+   */
+  peek(offset: number, length: number): Uint8Array | undefined {
+    const from = offset - this.#start
+    if (from < 0 || from + length > this.#window.length) return undefined
+    return this.#window.subarray(from, from + length)
+  }
+
+  /**
+   * Reads the piece that begins at `offset` and returns its first `length` bytes.
+   * @throws SnapError `E_FORMAT` if they are not inside the source
+   */
+  async fetch(offset: number, length: number): Promise<Uint8Array> {
+    const wanted = Math.max(length, Math.min(this.#size, this.#end - offset))
+    this.#window = await this.#source.read(offset, wanted)
+    this.#start = offset
+    return this.#window.subarray(0, length)
+  }
+}

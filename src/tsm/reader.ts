@@ -1,0 +1,161 @@
+import { crc32 } from 'node:zlib'
+import { SnapError } from '../errors.ts'
+import type { RandomAccess } from '../io/random-access.ts'
+import {
+  CRC_SIZE,
+  fieldTypeOf,
+  TSM_FOOTER_SIZE,
+  TSM_HEADER_SIZE,
+  TSM_MAGIC,
+  TSM_VERSION,
+} from './format.ts'
+import type { IndexEntry, IndexSection, TsmKey } from './index-section.ts'
+import { readIndex } from './index-section.ts'
+import { ReadAhead } from './read-ahead.ts'
+import type { TimeRange } from './values.ts'
+import { MAX_TIME, MIN_TIME } from './values.ts'
+
+export type { IndexEntry, TsmKey } from './index-section.ts'
+
+const READ_AHEAD = 1024 * 1024
+
+/** A block as it is stored. */
+export interface StoredBlock extends TsmKey {
+  readonly entry: IndexEntry
+  /** The block without its CRC, which was right: a view, to be copied if it is kept. */
+  readonly bytes: Uint8Array
+}
+
+/** What the index of a file says of all its blocks. */
+export interface TsmSummary extends TimeRange {
+  readonly keys: number
+  readonly blocks: number
+  /** First and last key in order. */
+  readonly minKey: Uint8Array
+  readonly maxKey: Uint8Array
+}
+
+/** An open TSM file. It holds no more of the file than a window of the index and one of the blocks. */
+export class TsmFile {
+  readonly source: RandomAccess
+  readonly #section: IndexSection
+  readonly #blocks: ReadAhead
+
+  /** Use {@link openTsm}. */
+  constructor(section: IndexSection, readAhead: number) {
+    this.source = section.source
+    this.#section = section
+    this.#blocks = new ReadAhead(section.source, section.start, readAhead)
+  }
+
+  /**
+   * Reads the keys in ascending order, with the places of their blocks.
+   * @throws SnapError `E_FORMAT` if the index is damaged
+   */
+  keys(): AsyncGenerator<TsmKey> {
+    return readIndex(this.#section)
+  }
+
+  /**
+   * Reads a block, without its CRC: a view, to be copied if it is kept. Blocks that follow each other in the file are
+   * read in large pieces.
+   * @throws SnapError `E_INTEGRITY` if its CRC is wrong, `E_FORMAT` if its type is not its key's
+   */
+  async readBlock({ key, type }: TsmKey, { offset, size }: IndexEntry): Promise<Uint8Array> {
+    const stored = this.#blocks.peek(offset, size) ?? (await this.#blocks.fetch(offset, size))
+    const bytes = stored.subarray(CRC_SIZE)
+    const expected = Buffer.from(stored.buffer, stored.byteOffset, CRC_SIZE).readUInt32BE()
+    const got = crc32(bytes)
+    if (got !== expected) {
+      const sums = `expected ${expected.toString(16)}, got ${got.toString(16)}`
+      throw new SnapError('E_INTEGRITY', `${this.#where(key, offset)}: wrong CRC, ${sums}`)
+    }
+    const found = fieldTypeOf(bytes[0] ?? 0xff, this.#where(key, offset))
+    if (found !== type) {
+      throw new SnapError('E_FORMAT', `${this.#where(key, offset)}: ${found}, expected ${type}`)
+    }
+    return bytes
+  }
+
+  /**
+   * Reads every block in the order of the index, which is that of the file in every file that influxd writes.
+   * @throws SnapError as {@link keys} and {@link readBlock}
+   */
+  async *blocks(): AsyncGenerator<StoredBlock> {
+    for await (const key of this.keys()) {
+      for (const entry of key.entries) {
+        yield { ...key, entry, bytes: await this.readBlock(key, entry) }
+      }
+    }
+  }
+
+  /**
+   * Returns a key with its blocks, or undefined if the file has no such key. Reads the index up to it.
+   * @throws SnapError as {@link keys}
+   */
+  async find(key: Uint8Array): Promise<TsmKey | undefined> {
+    for await (const candidate of this.keys()) {
+      const order = Buffer.compare(candidate.key, key)
+      if (order >= 0) return order === 0 ? candidate : undefined
+    }
+    return undefined
+  }
+
+  /**
+   * Reads the whole index and sums it up.
+   * @throws SnapError as {@link keys}
+   */
+  async summary(): Promise<TsmSummary> {
+    let [keys, blocks, minTime, maxTime] = [0, 0, MAX_TIME, MIN_TIME]
+    let minKey: Uint8Array = new Uint8Array(0)
+    let maxKey = minKey
+    for await (const { key, entries } of this.keys()) {
+      if (keys === 0) minKey = key
+      maxKey = key
+      keys++
+      blocks += entries.length
+      for (const entry of entries) {
+        if (entry.minTime < minTime) minTime = entry.minTime
+        if (entry.maxTime > maxTime) maxTime = entry.maxTime
+      }
+    }
+    return { keys, blocks, minTime, maxTime, minKey, maxKey }
+  }
+
+  /** Releases the source. */
+  close(): Promise<void> {
+    return this.source.close()
+  }
+
+  #where(key: Uint8Array, offset: number): string {
+    return `${this.source.name}: block at offset ${offset} of ${Buffer.from(key).toString()}`
+  }
+}
+
+/**
+ * Opens a TSM file, see docs/formats/tsm.md:
+ *
+ *     | magic u32 | version u8 | blocks: CRC32 u32, block ... | index ... | offset of the index u64 |
+ *
+ * Closing the file closes `source`.
+ * @param readAhead bytes of blocks that are read at once
+ * @throws SnapError `E_FORMAT` if it is no TSM file of version 1, or its index is not inside it
+ */
+export async function openTsm(source: RandomAccess, readAhead = READ_AHEAD): Promise<TsmFile> {
+  if (source.size < TSM_HEADER_SIZE + TSM_FOOTER_SIZE) {
+    throw new SnapError('E_FORMAT', `${source.name}: ${source.size} bytes are no TSM file`)
+  }
+  const header = Buffer.from(await source.read(0, TSM_HEADER_SIZE))
+  if (header.readUInt32BE() !== TSM_MAGIC || header[4] !== TSM_VERSION) {
+    const got = header.toString('hex')
+    throw new SnapError('E_FORMAT', `${source.name}: begins with ${got}, expected 16d116d101`)
+  }
+  const end = source.size - TSM_FOOTER_SIZE
+  const footer = Buffer.from(await source.read(end, TSM_FOOTER_SIZE))
+  const start = Number(footer.readBigUInt64BE())
+  if (start <= TSM_HEADER_SIZE || start >= end) {
+    const message = `${source.name}: index at offset ${start}, expected inside its ${source.size} bytes`
+    throw new SnapError('E_FORMAT', message)
+  }
+  return new TsmFile({ source, start, end }, readAhead)
+}

@@ -1,0 +1,123 @@
+import { crc32 } from 'node:zlib'
+import { SnapError } from '../errors.ts'
+import { encodeBlock } from './block.ts'
+import { Chunks } from './chunks.ts'
+import {
+  CRC_SIZE,
+  fieldTypeOf,
+  MAX_INDEX_ENTRIES,
+  MAX_POINTS_PER_BLOCK,
+  MAX_TSM_FILE_SIZE,
+  TSM_FOOTER_SIZE,
+  TSM_HEADER_SIZE,
+  TSM_MAGIC,
+  TSM_VERSION,
+} from './format.ts'
+import { IndexBuffer } from './index-buffer.ts'
+import type { Block, TimeRange } from './values.ts'
+import { MAX_TIME, MIN_TIME, sliceBlock } from './values.ts'
+
+/** Takes the bytes of a file, in order; a chunk is its own to keep. */
+export type Sink = (chunk: Uint8Array) => Promise<void>
+
+/** A file that was written. */
+export interface WrittenTsm extends TimeRange {
+  /** Bytes. 0 if no block was written: then the sink got nothing, since influxd refuses an empty file. */
+  readonly size: number
+  readonly keys: number
+  readonly blocks: number
+}
+
+/**
+ * Writes one TSM file to a sink: keys in ascending order, each with its blocks in the order of their times. Holds the
+ * index (see {@link IndexBuffer}) and less than 512 KiB of blocks.
+ */
+export class TsmWriter {
+  readonly #sink: Sink
+  readonly #limit: number
+  readonly #index = new IndexBuffer()
+  readonly #chunks = new Chunks()
+  #offset = 0
+  #minTime = MAX_TIME
+  #maxTime = MIN_TIME
+
+  /** @param limit bytes after which the file is {@link full}; influxd's unless a test says otherwise */
+  constructor(sink: Sink, limit = MAX_TSM_FILE_SIZE) {
+    this.#sink = sink
+    this.#limit = limit
+  }
+
+  /** True if influxd would close the file here and go on in the next one. */
+  get full(): boolean {
+    return (
+      this.#index.keyBlocks >= MAX_INDEX_ENTRIES || this.#offset + this.#index.size > this.#limit
+    )
+  }
+
+  /**
+   * Writes an encoded block as it is.
+   * @param range the first and last time in the block
+   * @param bytes the block without a CRC; copied
+   * @throws SnapError `E_FAILED` if key or times are out of order, a limit is passed, or the key had another type
+   */
+  async writeBlock(key: Uint8Array, range: TimeRange, bytes: Uint8Array): Promise<void> {
+    const size = CRC_SIZE + bytes.length
+    const offset = this.#offset === 0 ? TSM_HEADER_SIZE : this.#offset
+    const type = fieldTypeOf(bytes[0] ?? 0xff, 'TSM writer')
+    this.#index.add(key, type, { minTime: range.minTime, maxTime: range.maxTime, offset, size })
+    if (this.#offset === 0) {
+      this.#chunks.append(uint32(TSM_MAGIC))
+      this.#chunks.append(Uint8Array.of(TSM_VERSION))
+    }
+    this.#chunks.append(uint32(crc32(bytes)))
+    this.#chunks.append(bytes)
+    this.#offset = offset + size
+    if (range.minTime < this.#minTime) this.#minTime = range.minTime
+    if (range.maxTime > this.#maxTime) this.#maxTime = range.maxTime
+    for (const chunk of this.#chunks.takeFull()) await this.#sink(chunk)
+  }
+
+  /**
+   * Encodes and writes points, at most 1,000 in a block.
+   * @throws SnapError `E_FAILED` as {@link writeBlock} and {@link encodeBlock}
+   */
+  async writeValues(key: Uint8Array, block: Block): Promise<void> {
+    for (const part of splitBlock(block))
+      await this.writeBlock(key, rangeOf(part), encodeBlock(part))
+  }
+
+  /** Writes the index and the footer. */
+  async finish(): Promise<WrittenTsm> {
+    const { keyCount: keys, blockCount: blocks, size: indexSize } = this.#index
+    if (keys === 0) return { size: 0, keys, blocks, minTime: 0n, maxTime: 0n }
+    for (const chunk of this.#index.finish()) this.#chunks.append(chunk)
+    const footer = Buffer.alloc(TSM_FOOTER_SIZE)
+    footer.writeBigUInt64BE(BigInt(this.#offset))
+    this.#chunks.append(footer)
+    for (const chunk of this.#chunks.takeAll()) await this.#sink(chunk)
+    const size = this.#offset + indexSize + TSM_FOOTER_SIZE
+    return { size, keys, blocks, minTime: this.#minTime, maxTime: this.#maxTime }
+  }
+}
+
+function uint32(value: number): Uint8Array {
+  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
+}
+
+/** Returns the points of `block` in pieces that influxd would put in one block each, views over it. */
+export function* splitBlock(block: Block): Generator<Block> {
+  for (let at = 0; at < block.times.length; at += MAX_POINTS_PER_BLOCK) {
+    yield sliceBlock(block, at, Math.min(at + MAX_POINTS_PER_BLOCK, block.times.length))
+  }
+}
+
+/**
+ * Returns the first and last time of an ascending block.
+ * @throws SnapError `E_FAILED` if it has no points
+ */
+export function rangeOf({ times }: Block): TimeRange {
+  const [minTime] = times
+  const maxTime = times.at(-1)
+  if (minTime !== undefined && maxTime !== undefined) return { minTime, maxTime }
+  throw new SnapError('E_FAILED', 'TSM writer: a block without points')
+}
