@@ -1,26 +1,8 @@
 import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
-import type { CliContext } from './context.ts'
-import type { Setting } from './options.ts'
-import { listSetting, switchSetting, valueSetting } from './options.ts'
-import type { OutputMode } from './output.ts'
-import { colorAllowed } from './output.ts'
+import { addSettings, listSetting, valueSetting } from './options.ts'
 import { parseDeadline, parseTime } from './times.ts'
-import {
-  formatHostPort,
-  hostPort,
-  parseRate,
-  parseShardId,
-  parseText,
-  wholeNumber,
-} from './values.ts'
-
-type Settings = Readonly<Record<string, Setting<unknown>>>
-
-/** Declares options on a command, in their order. */
-export function addSettings(command: Command, settings: Settings): void {
-  for (const setting of Object.values(settings)) setting.addTo(command)
-}
+import { parseHost, parseRate, parseShardId, parseText, wholeNumber } from './values.ts'
 
 const CONNECTION_GROUP = 'Server:'
 const deadline = (flags: string, description: string, fallback: string) =>
@@ -30,7 +12,7 @@ const CONNECTION = {
   host: valueSetting({
     flags: '--host <host:port>',
     description: 'the snapshotter port of influxd or of snap serve',
-    parse: hostPort(8088),
+    parse: parseHost,
     fallback: '127.0.0.1:8088',
     group: CONNECTION_GROUP,
   }),
@@ -77,7 +59,7 @@ export function addConnectionOptions(command: Command): void {
 /** Reads the options of {@link addConnectionOptions}. */
 export function readConnectionOptions(command: Command): ConnectionOptions {
   return {
-    host: formatHostPort(CONNECTION.host.read(command)),
+    host: CONNECTION.host.read(command),
     retries: CONNECTION.retries.read(command),
     deadlines: {
       connect: CONNECTION.connect.read(command),
@@ -261,48 +243,5 @@ export function readTransferOptions(command: Command): TransferOptions {
     jobs: TRANSFER.jobs.read(command),
     limitRate: TRANSFER.limitRate.read(command),
     tempDir: TRANSFER.tempDir.read(command),
-  }
-}
-
-const GENERAL_GROUP = 'General:'
-const OUTPUT = {
-  json: switchSetting({
-    flags: '--json',
-    description: 'one JSON document on stdout, errors as JSON on stderr',
-    group: GENERAL_GROUP,
-  }),
-  quiet: switchSetting({ flags: '--quiet', description: 'say only errors', group: GENERAL_GROUP }),
-  debug: switchSetting({
-    flags: '--debug',
-    description: 'show stacks with errors',
-    group: GENERAL_GROUP,
-  }),
-  color: switchSetting({ flags: '--no-color', description: 'no colours', group: GENERAL_GROUP }),
-  config: valueSetting({
-    flags: '--config <file>',
-    description: 'take options from this TOML file',
-    parse: parseText,
-    group: GENERAL_GROUP,
-  }),
-  target: valueSetting({
-    flags: '--target <name>',
-    description: 'use a target named in the file',
-    parse: parseText,
-    group: GENERAL_GROUP,
-  }),
-}
-
-/** Adds what every command has: `--json`, `--quiet`, `--debug`, `--no-color`, `--config` and `--target`. */
-export function addGeneralOptions(command: Command): void {
-  addSettings(command, OUTPUT)
-}
-
-/** Reads how a command speaks from the options of {@link addGeneralOptions}. */
-export function readOutputMode(command: Command, { stderr, env }: CliContext): OutputMode {
-  return {
-    json: OUTPUT.json.read(command),
-    quiet: OUTPUT.quiet.read(command),
-    debug: OUTPUT.debug.read(command),
-    color: colorAllowed(stderr, env) && OUTPUT.color.read(command),
   }
 }

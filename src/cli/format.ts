@@ -40,12 +40,3 @@ export function formatDuration(milliseconds: number): string {
   if (hours < 48) return `${hours}h ${two(minutes % 60)}m`
   return `${Math.floor(hours / 24)}d ${two(hours % 24)}h`
 }
-
-/** Writes nanoseconds since the epoch as RFC 3339 in UTC, with as many digits of a second as it has. */
-export function formatTime(nanoseconds: bigint): string {
-  const fraction = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
-  const seconds = (nanoseconds - fraction) / 1_000_000_000n
-  const date = new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
-  const digits = String(fraction).padStart(9, '0').replace(/0+$/, '')
-  return digits === '' ? `${date}Z` : `${date}.${digits}Z`
-}

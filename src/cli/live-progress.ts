@@ -4,7 +4,7 @@ import type { TextStream } from './context.ts'
 import type { Estimate } from './estimate.ts'
 import { Estimator } from './estimate.ts'
 import { formatBytes, formatDuration, formatNumberOf, formatRate } from './format.ts'
-import type { Renderer } from './progress.ts'
+import type { Renderer } from './progress-lines.ts'
 import { formatEvent, formatShard } from './progress-lines.ts'
 
 /** Room for the spinner, a space, and the last column, which wraps in some terminals. */

@@ -92,6 +92,14 @@ export function listSetting<T>(spec: Omit<ValueSpec<T>, 'fallback'>): Setting<re
   return settingOf<readonly T[]>(makeOption, [])
 }
 
+/** Declares options on a command, in their order. */
+export function addSettings(
+  command: Command,
+  settings: Readonly<Record<string, Setting<unknown>>>,
+): void {
+  for (const setting of Object.values(settings)) setting.addTo(command)
+}
+
 const TRUE = new Set(['1', 't', 'true', 'yes', 'on'])
 const FALSE = new Set(['0', 'f', 'false', 'no', 'off'])
 

@@ -1,5 +1,12 @@
-import type { ProgressEvent, ShardLabel } from '../operations/progress.ts'
+import type { Progress, ProgressEvent, ShardLabel } from '../operations/progress.ts'
 import { formatBytes, formatCount, formatDuration, formatRate } from './format.ts'
+
+/** Shows progress until it is stopped. */
+export interface Renderer {
+  readonly report: Progress
+  /** Ends it and clears what is not to stay. May be called twice. */
+  readonly stop: () => Promise<void>
+}
 
 /** Returns how a shard is named in progress: `7 telegraf/autogen`. */
 export function formatShard({ database, retentionPolicy, shardId }: ShardLabel): string {

@@ -1,16 +1,10 @@
-import type { Progress, ProgressEvent } from '../operations/progress.ts'
+import type { ProgressEvent } from '../operations/progress.ts'
 import type { CliContext, TextStream } from './context.ts'
 import { formatBytes, formatNumberOf } from './format.ts'
 import { liveRenderer } from './live-progress.ts'
 import type { OutputMode } from './output.ts'
+import type { Renderer } from './progress-lines.ts'
 import { formatEvent } from './progress-lines.ts'
-
-/** Shows progress until it is stopped. */
-export interface Renderer {
-  readonly report: Progress
-  /** Ends it and clears what is not to stay. May be called twice. */
-  readonly stop: () => Promise<void>
-}
 
 function quietRenderer(stream: TextStream): Renderer {
   const report = (event: ProgressEvent) => {

@@ -107,8 +107,10 @@ export async function applySettings(
 export function refuseTogether(command: Command, option: string, others: readonly string[]): void {
   const given = settingOptions(command)
     .filter((candidate) => {
-      const source = command.getOptionValueSource(candidate.attributeName())
-      return source !== undefined && source !== 'default'
+      const key = candidate.attributeName()
+      const source = command.getOptionValueSource(key)
+      const off = candidate.kind === 'switch' && command.getOptionValue(key) === candidate.negate
+      return source !== undefined && source !== 'default' && !off
     })
     .map((candidate) => candidate.name())
   const other = others.find((name) => given.includes(name))

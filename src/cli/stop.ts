@@ -1,4 +1,4 @@
-import { messageOf, SnapError } from '../errors.ts'
+import { errnoOf, messageOf, SnapError } from '../errors.ts'
 import type { CliContext, StopSignal } from './context.ts'
 
 /** How long a command may clean up after a crash before the process ends, milliseconds. */
@@ -36,7 +36,7 @@ export function unexpected(error: unknown): SnapError {
  * @param onCrash called if the command did not end within those ten seconds
  */
 export function watchForStop(context: CliContext, onCrash: (error: SnapError) => void): StopWatch {
-  const { signals, stdout, stderr } = context
+  const { signals, stdout } = context
   const controller = new AbortController()
   let readerGone = false
   let grace: NodeJS.Timeout | undefined
@@ -52,23 +52,20 @@ export function watchForStop(context: CliContext, onCrash: (error: SnapError) =>
     controller.abort(error)
     grace ??= setTimeout(() => onCrash(error), CRASH_GRACE)
   }
-  const onStdout = () => {
-    readerGone = true
-    controller.abort(new SnapError('E_DESTINATION', 'the reader of standard output went away'))
+  const onStdout = (thrown: unknown) => {
+    readerGone = errnoOf(thrown) === 'EPIPE'
+    const message = `writing to standard output failed: ${messageOf(thrown)}`
+    controller.abort(new SnapError('E_DESTINATION', message, { cause: thrown }))
   }
-  // A closed stderr is nobody's loss, but without a listener it would end the process.
-  const onStderr = () => {}
 
   for (const [name, listener] of listeners) signals.on(name, listener)
   signals.on('uncaughtException', crash)
   stdout.on('error', onStdout)
-  stderr.on('error', onStderr)
   const release = () => {
     clearTimeout(grace)
     for (const [name, listener] of listeners) signals.off(name, listener)
     signals.off('uncaughtException', crash)
     stdout.off('error', onStdout)
-    stderr.off('error', onStderr)
   }
   return { signal: controller.signal, readerGone: () => readerGone, release }
 }

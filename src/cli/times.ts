@@ -1,4 +1,5 @@
 import { SnapError } from '../errors.ts'
+import { parseGoTime } from '../protocol/go-time.ts'
 
 const NANOSECONDS_PER_UNIT: Readonly<Record<string, bigint>> = {
   ns: 1n,
@@ -18,9 +19,6 @@ const MAX_TEXT = 64
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d|w))+$/
 const DURATION_PART = /(\d+)(?:\.(\d+))?(ns|us|µs|ms|s|m|h|d|w)/g
 
-const RFC_3339 =
-  /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))$/
-
 /** The times influxd can store, in nanoseconds. */
 const MIN_TIME = -(2n ** 63n) + 2n
 const MAX_TIME = 2n ** 63n - 2n
@@ -37,18 +35,11 @@ function durationNanoseconds(text: string): bigint | undefined {
 }
 
 function rfc3339Nanoseconds(text: string): bigint | undefined {
-  const match = text.length > MAX_TEXT ? null : RFC_3339.exec(text)
-  if (match === null) return undefined
-  const [, year, month, day, hour, minute, second, fraction = '', sign, offsetHour, offsetMinute] =
-    match
-  const milliseconds = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
-  const offset = Number(offsetHour ?? 0) * 60 + Number(offsetMinute ?? 0)
-  // Date.parse lets a February 30th roll over and takes 24:00; a day that comes back as written is a real one.
-  const real = !Number.isNaN(milliseconds) && new Date(milliseconds).getUTCDate() === Number(day)
-  if (!real || Number(hour) > 23 || Number(offsetHour ?? 0) > 23 || Number(offsetMinute ?? 0) > 59)
+  try {
+    return text.length > MAX_TEXT ? undefined : parseGoTime(text)
+  } catch {
     return undefined
-  const utc = milliseconds - (sign === '-' ? -offset : offset) * 60_000
-  return BigInt(utc) * 1_000_000n + BigInt(fraction.padEnd(9, '0'))
+  }
 }
 
 /**

@@ -29,21 +29,37 @@ function didYouMean(error: CommanderError, program: Command, words: readonly str
   return suggest(flag, [...options.flatMap(({ long }) => long ?? []), '--help'])
 }
 
+function hintFor(error: CommanderError, program: Command, words: readonly string[]): string {
+  const command = findCommand(program, words[0])
+  const help = `see \`snap ${command === undefined ? '' : `${command.name()} `}--help\``
+  const near = didYouMean(error, program, words)
+  if (near !== undefined) return `did you mean ${near}? ${help}`
+  const early = error.code === 'commander.unknownOption' && command === undefined
+  return early ? `options stand behind the command; ${help}` : help
+}
+
+function messageFor(error: CommanderError, words: readonly string[]): string {
+  if (error.code === 'commander.help') {
+    const [first, second] = words
+    return first === 'help' && second !== undefined
+      ? `unknown command '${second}'`
+      : 'missing command'
+  }
+  return (
+    error.message
+      .replace(/^error: /, '')
+      // The value may be a secret that somebody tried to give as a flag.
+      .replace(/^(unknown option '[^=']+)=.*$/s, "$1'")
+      .replace(/^missing required argument '(.*)'$/, 'missing $1')
+  )
+}
+
 /** Returns what commander found wrong as a usage error, with what was probably meant. */
 export function usageError(
   error: CommanderError,
   program: Command,
   words: readonly string[],
 ): SnapError {
-  const command = findCommand(program, words[0])
-  const help = `see \`snap ${command === undefined ? '' : `${command.name()} `}--help\``
-  const near = didYouMean(error, program, words)
-  const hint = near === undefined ? help : `did you mean ${near}? ${help}`
-  if (error.code === 'commander.help') return new SnapError('E_USAGE', 'missing command', { hint })
-  const message = error.message
-    .replace(/^error: /, '')
-    // The value may be a secret that somebody tried to give as a flag.
-    .replace(/^(unknown option '[^=']+)=.*$/s, "$1'")
-    .replace(/^missing required argument '(.*)'$/, 'missing $1')
-  return new SnapError('E_USAGE', message, { hint, cause: error })
+  const hint = hintFor(error, program, words)
+  return new SnapError('E_USAGE', messageFor(error, words), { hint, cause: error })
 }

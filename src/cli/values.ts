@@ -1,4 +1,4 @@
-import { isIPv6 } from 'node:net'
+import { formatAddress, parseAddress } from '../client/address.ts'
 import { SnapError } from '../errors.ts'
 import type { ValueParser } from './options.ts'
 
@@ -63,37 +63,14 @@ export function parseRate(text: string, name: string): number {
   return sizeOf(text.replace(/\/s$/, '')) ?? refuse(name, 'a rate as 10MiB/s or 500k', text)
 }
 
-/** A host and a port, the host without brackets. */
-export interface HostPort {
-  readonly host: string
-  readonly port: number
-}
-
-function splitHostPort(text: string): readonly [string, string | undefined] | undefined {
-  const bracketed = /^\[([^\]]+)\](?::(\d+))?$/.exec(text)
-  if (bracketed !== null) {
-    const [, host = '', port] = bracketed
-    return isIPv6(host) ? [host, port] : undefined
-  }
-  if (isIPv6(text)) return [text, undefined]
-  const [, host, port] = /^([^:/@[\]\s]*)(?::(\d+))?$/.exec(text) ?? []
-  return host === undefined ? undefined : [host, port]
-}
-
-/** Returns a parser of `host:port`; without `defaultPort` the port must be there. */
-export function hostPort(defaultPort?: number): ValueParser<HostPort> {
-  return (text, name) => {
-    const [host, port = defaultPort] = splitHostPort(text) ?? []
-    if (host !== undefined && host !== '' && port !== undefined && Number(port) <= 65_535)
-      return { host, port: Number(port) }
+/** Reads the address of a server and writes it with its port, 8088 if none is given. */
+export function parseHost(text: string, name: string): string {
+  try {
+    return formatAddress(parseAddress(text))
+  } catch {
     const hint = text.includes('://')
       ? 'give host and port alone: the snapshotter protocol is not HTTP'
       : undefined
     return refuse(name, 'host:port', text, hint)
   }
-}
-
-/** Writes `host:port`, an IPv6 address in brackets. */
-export function formatHostPort({ host, port }: HostPort): string {
-  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
-import { addGeneralOptions } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
+import { addGeneralOptions } from '../general-options.ts'
 import { readPackageInfo } from '../package-info.ts'
 import { runCommand } from '../run.ts'
 
