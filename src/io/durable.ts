@@ -1,0 +1,210 @@
+import { constants } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
+import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { errnoOf, messageOf, SnapError } from '../errors.ts'
+
+/** Unfinished files have names that end so, here as in influxd. */
+export const PENDING_SUFFIX = '.pending'
+
+/** Mode of every file unless a caller says otherwise: backups hold password hashes. */
+const PRIVATE = 0o600
+
+/** What may be said about a file to be written. */
+export interface WriteOptions {
+  /** Permission bits, set whatever the umask is. Default 0600. */
+  readonly mode?: number | undefined
+  /** Ends the wait for the next chunk; what was written is removed. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Returns a failed file operation as `E_DESTINATION` with the path and the system's text. */
+export function destinationError(error: unknown, path: string): SnapError {
+  if (error instanceof SnapError) return error
+  const full = errnoOf(error) === 'ENOSPC' || errnoOf(error) === 'EDQUOT'
+  return new SnapError('E_DESTINATION', `${path}: ${messageOf(error)}`, {
+    cause: error,
+    hint: full ? 'free some space there or choose another place' : undefined,
+  })
+}
+
+async function atDestination<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw destinationError(error, path)
+  }
+}
+
+/** Errors with which file systems say that a directory cannot be synced, which is then theirs to know. */
+const NO_DIRECTORY_SYNC = new Set(['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'EISDIR', 'EPERM', 'EBADF'])
+
+/**
+ * Makes names made, renamed or removed in the directory `path` last through a power failure.
+ * @throws SnapError `E_DESTINATION`
+ */
+export async function fsyncDirectory(path: string): Promise<void> {
+  await atDestination(path, async () => {
+    const handle = await open(path, 'r')
+    try {
+      await handle.sync()
+    } catch (error) {
+      if (!NO_DIRECTORY_SYNC.has(errnoOf(error) ?? '')) throw error
+    } finally {
+      await handle.close()
+    }
+  })
+}
+
+async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let done = 0; done < chunk.length; ) {
+    done += (await handle.write(chunk, done)).bytesWritten
+  }
+}
+
+/** The next result of `iterator`, or the reason of `signal`, whichever comes first. */
+function nextOrAborted<T>(
+  iterator: AsyncIterator<T>,
+  signal: AbortSignal,
+): Promise<IteratorResult<T>> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort)
+    iterator
+      .next()
+      .finally(() => signal.removeEventListener('abort', onAbort))
+      .then(resolve, reject)
+  })
+}
+
+/** Yields from `body` until `signal` ends it, also while the next chunk does not come. */
+async function* untilAborted<T>(body: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = body[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      signal.throwIfAborted()
+      const result = await nextOrAborted(iterator, signal)
+      if (result.done === true) return
+      yield result.value
+    }
+  } finally {
+    const returned = Promise.resolve(iterator.return?.()).catch(() => {})
+    // A generator that waits for its next chunk would answer only when that has come.
+    if (!signal.aborted) await returned
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+/**
+ * Writes `body` to `path`, replacing what is there, and returns once all of it is on the disk, with the size in bytes.
+ * A symbolic link at `path` is not followed. On any failure the file is removed; errors of `body` and
+ * the reason of `signal` pass unchanged.
+ * @throws SnapError `E_DESTINATION` with the path and the system's text
+ */
+export async function writeFileSynced(
+  path: string,
+  body: Uint8Array | AsyncIterable<Uint8Array>,
+  { mode = PRIVATE, signal = new AbortController().signal }: WriteOptions = {},
+): Promise<number> {
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW = 0 } = constants
+  const flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW
+  const handle = await atDestination(path, () => open(path, flags, mode))
+  try {
+    let size = 0
+    try {
+      await atDestination(path, () => handle.chmod(mode))
+      const chunks = body instanceof Uint8Array ? once(body) : body
+      for await (const chunk of untilAborted(chunks, signal)) {
+        await atDestination(path, () => writeAll(handle, chunk))
+        size += chunk.length
+      }
+      await atDestination(path, () => handle.sync())
+    } finally {
+      await atDestination(path, () => handle.close())
+    }
+    return size
+  } catch (error) {
+    await rm(path, { force: true })
+    throw error
+  }
+}
+
+/**
+ * Writes a whole file under `path` or leaves what is there: the bytes go to `<path>.pending`, are synced, renamed over
+ * `path`, and the directory is synced. Returns the size in bytes.
+ * @throws SnapError `E_DESTINATION`
+ */
+export async function writeFileDurably(
+  path: string,
+  body: Uint8Array | AsyncIterable<Uint8Array>,
+  options: WriteOptions = {},
+): Promise<number> {
+  const pending = path + PENDING_SUFFIX
+  const size = await writeFileSynced(pending, body, options)
+  try {
+    await atDestination(path, () => rename(pending, path))
+  } catch (error) {
+    await rm(pending, { force: true })
+    throw error
+  }
+  await fsyncDirectory(dirname(path))
+  return size
+}
+
+/** Errors of `link` on file systems without hard links. */
+const NO_HARD_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])
+
+async function moveUnlessThere(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to)
+  } catch (error) {
+    if (!NO_HARD_LINKS.has(errnoOf(error) ?? '')) throw error
+    if (await isThere(to)) throw existsError(to, error)
+    await rename(from, to)
+    return
+  }
+  await unlink(from)
+}
+
+function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+function existsError(path: string, cause: unknown): SnapError {
+  return new SnapError('E_TARGET_EXISTS', `${path} is there already`, { cause })
+}
+
+/**
+ * Gives the file `from` its final name `to` in the same directory, never over a file that is there, and syncs the
+ * directory. Where there are no hard links a file that appears at `to` in the same instant may be replaced.
+ * @throws SnapError `E_TARGET_EXISTS` if `to` is there, else `E_DESTINATION`
+ */
+export async function publishFile(from: string, to: string): Promise<void> {
+  try {
+    await moveUnlessThere(from, to)
+  } catch (error) {
+    throw errnoOf(error) === 'EEXIST' ? existsError(to, error) : destinationError(error, to)
+  }
+  await fsyncDirectory(dirname(to))
+}
+
+/**
+ * Makes an empty file that nobody else has made: true if it is ours, false if something has the name.
+ * @throws SnapError `E_DESTINATION`
+ */
+export async function createExclusively(path: string, mode = PRIVATE): Promise<boolean> {
+  try {
+    const handle = await open(path, 'wx', mode)
+    await handle.close()
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false
+    throw destinationError(error, path)
+  }
+}

@@ -1,0 +1,3 @@
+/** Where backup sets live. */
+export { LocalStore } from './local.ts'
+export type { ByteRange, Staged, Store, StoredObject } from './store.ts'

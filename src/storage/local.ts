@@ -1,0 +1,195 @@
+import type { FileHandle } from 'node:fs/promises'
+import { lstat, mkdir, open, opendir, rm, rmdir, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import {
+  createExclusively,
+  destinationError,
+  fsyncDirectory,
+  PENDING_SUFFIX,
+  publishFile,
+  writeFileSynced,
+} from '../io/durable.ts'
+import type { ByteRange, Staged, Store, StoredObject } from './store.ts'
+import { checkName } from './store.ts'
+
+/** Bytes of one chunk that is read. */
+const CHUNK_SIZE = 1024 * 1024
+
+const NOT_THERE = new Set(['ENOENT', 'ENOTDIR'])
+
+function sourceError(error: unknown, path: string): SnapError {
+  if (error instanceof SnapError) return error
+  return new SnapError('E_SOURCE', `${path}: ${messageOf(error)}`, { cause: error })
+}
+
+/** Describes the file at `path`; undefined if there is none or it is something else. */
+async function describe(path: string, name: string): Promise<StoredObject | undefined> {
+  try {
+    const found = await stat(path)
+    return found.isFile() ? { name, size: found.size, modified: found.mtime } : undefined
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
+    throw sourceError(error, path)
+  }
+}
+
+/** Files of one directory; sub-directories are not looked at. Made on first use of what writes, mode 0700, files 0600. */
+export class LocalStore implements Store {
+  readonly url: string
+  /** The directory being made, or there. */
+  #ready: Promise<void> | undefined
+  /** The highest directory that was made. */
+  #made: string | undefined
+
+  /** @param path the directory; relative to the working directory of now */
+  constructor(path: string) {
+    this.url = resolve(path)
+  }
+
+  async *list(signal?: AbortSignal): AsyncGenerator<StoredObject> {
+    try {
+      for await (const { name } of await opendir(this.url)) {
+        signal?.throwIfAborted()
+        const found = await describe(join(this.url, name), name)
+        if (found !== undefined) yield found
+      }
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (errnoOf(error) === 'ENOENT') return
+      throw sourceError(error, this.url)
+    }
+  }
+
+  async stat(name: string): Promise<StoredObject | undefined> {
+    return await describe(this.#path(name), name)
+  }
+
+  async *read(name: string, range?: ByteRange, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    const path = this.#path(name)
+    const handle = await openStored(path)
+    try {
+      let at = range?.start ?? 0
+      const end = range?.end ?? Number.POSITIVE_INFINITY
+      while (at < end) {
+        signal?.throwIfAborted()
+        const chunk = await readChunk(handle, path, at, Math.min(CHUNK_SIZE, end - at))
+        if (chunk.length === 0) break
+        at += chunk.length
+        yield chunk
+      }
+      if (range !== undefined && at < end) {
+        throw new SnapError('E_INTEGRITY', `${path}: ends at ${at}, expected ${end} bytes`)
+      }
+    } finally {
+      await handle.close()
+    }
+  }
+
+  async stage(
+    name: string,
+    body: AsyncIterable<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<Staged> {
+    const path = this.#path(name)
+    await this.#makeDirectory()
+    const pending = path + PENDING_SUFFIX
+    const size = await writeFileSynced(pending, body, { signal })
+    let open = true
+    return {
+      name,
+      size,
+      async publish() {
+        await publishFile(pending, path)
+        open = false
+      },
+      async discard() {
+        if (open) await rm(pending, { force: true })
+        open = false
+      },
+    }
+  }
+
+  async reserve(name: string): Promise<boolean> {
+    const path = this.#path(name)
+    await this.#makeDirectory()
+    if (!(await createExclusively(path + PENDING_SUFFIX))) return false
+    // Looked at afterwards: before, another run could have published in between.
+    const free = await lstat(path).then(
+      () => false,
+      () => true,
+    )
+    if (!free) await this.delete(name + PENDING_SUFFIX)
+    return free
+  }
+
+  async delete(name: string): Promise<void> {
+    const path = this.#path(name)
+    try {
+      await rm(path)
+      await fsyncDirectory(this.url)
+    } catch (error) {
+      if (!NOT_THERE.has(errnoOf(error) ?? '')) throw destinationError(error, path)
+    }
+  }
+
+  async abandon(): Promise<void> {
+    const top = this.#made
+    if (top === undefined) return
+    for (let path = this.url; path.length >= top.length; path = dirname(path)) {
+      const removed = await rmdir(path).then(
+        () => true,
+        () => false,
+      )
+      if (!removed) return
+    }
+    this.#ready = undefined
+    this.#made = undefined
+  }
+
+  #path(name: string): string {
+    checkName(name)
+    return join(this.url, name)
+  }
+
+  #makeDirectory(): Promise<void> {
+    this.#ready ??= this.#make()
+    return this.#ready
+  }
+
+  async #make(): Promise<void> {
+    try {
+      this.#made = await mkdir(this.url, { recursive: true, mode: 0o700 })
+      if (this.#made === undefined) return
+      for (let path = this.url; path.length >= this.#made.length; path = dirname(path)) {
+        await fsyncDirectory(dirname(path))
+      }
+    } catch (error) {
+      throw destinationError(error, this.url)
+    }
+  }
+}
+
+async function openStored(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'r')
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw sourceError(error, path)
+    throw new SnapError('E_INTEGRITY', `${path} is missing`, { cause: error })
+  }
+}
+
+async function readChunk(
+  handle: FileHandle,
+  path: string,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
+  try {
+    const buffer = Buffer.allocUnsafe(length)
+    const { bytesRead } = await handle.read(buffer, 0, length, offset)
+    return buffer.subarray(0, bytesRead)
+  } catch (error) {
+    throw sourceError(error, path)
+  }
+}

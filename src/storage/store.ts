@@ -1,0 +1,88 @@
+import { SnapError } from '../errors.ts'
+
+/** One thing in a store. Unfinished ones are listed too: their names end in `.pending`. */
+export interface StoredObject {
+  readonly name: string
+  /** Bytes. */
+  readonly size: number
+  readonly modified: Date
+}
+
+/** A part of an object in bytes: `start` is in it, `end` is not. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** Bytes that are stored whole but have no name yet: nobody who lists final names sees them. */
+export interface Staged {
+  /** The name they will have. */
+  readonly name: string
+  /** Bytes. */
+  readonly size: number
+  /**
+   * Gives the bytes their name, for good, together with the end of a reservation of it.
+   * @throws SnapError `E_TARGET_EXISTS` if something has the name, `E_DESTINATION`
+   */
+  publish(): Promise<void>
+  /** Removes the bytes, and a reservation of the name. Does nothing after `publish` or when called again. */
+  discard(): Promise<void>
+}
+
+/**
+ * A flat place for files: a directory, or a prefix in a bucket. Names are checked by every method
+ * ({@link checkName}). All waits end with their `signal`.
+ */
+export interface Store {
+  /** Where it is, for people: a path or a URL. */
+  readonly url: string
+  /**
+   * Lists what is there, in no order; nothing if the place does not exist.
+   * @throws SnapError `E_SOURCE` if it cannot be listed
+   */
+  list(signal?: AbortSignal): AsyncIterable<StoredObject>
+  /**
+   * Describes one object, or returns undefined if there is none.
+   * @throws SnapError `E_SOURCE` if that cannot be said
+   */
+  stat(name: string, signal?: AbortSignal): Promise<StoredObject | undefined>
+  /**
+   * Reads an object, or exactly `range` of it. The caller owns the chunks.
+   * @throws SnapError `E_INTEGRITY` if there is none or it ends before the range does, `E_SOURCE` if it cannot be read
+   */
+  read(name: string, range?: ByteRange, signal?: AbortSignal): AsyncIterable<Uint8Array>
+  /**
+   * Stores `body` to be published under `name` later; returns when all of it is safe. On failure nothing is left;
+   * errors of `body` pass unchanged. Whoever stages a name has reserved it, or a name that it belongs
+   * to: what an earlier, dead run left under `<name>.pending` is overwritten.
+   * @throws SnapError `E_DESTINATION`
+   */
+  stage(name: string, body: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Staged>
+  /**
+   * Takes a name before its first byte by making an empty `<name>.pending`. Of several that try only one gets true;
+   * false if the name or its `.pending` is there. Ends with `publish` or `discard` of the staged name, or by deleting `<name>.pending`.
+   * @throws SnapError `E_DESTINATION`
+   */
+  reserve(name: string, signal?: AbortSignal): Promise<boolean>
+  /**
+   * Deletes an object for good. One that is not there is deleted already.
+   * @throws SnapError `E_DESTINATION`
+   */
+  delete(name: string, signal?: AbortSignal): Promise<void>
+  /** Removes the place itself if this store made it and nothing is in it: a run that failed leaves nothing. */
+  abandon(): Promise<void>
+}
+
+/** The longest name of an object, in bytes. */
+const MAX_NAME_LENGTH = 255
+
+/**
+ * Checks that `name` is one plain file name, as it may come out of a manifest.
+ * @throws SnapError `E_FORMAT`
+ */
+export function checkName(name: string): void {
+  const plain = name !== '' && name !== '.' && name !== '..' && !/[/\0]/.test(name)
+  const portable = process.platform !== 'win32' || !/[\\:]/.test(name)
+  if (plain && portable && Buffer.byteLength(name) <= MAX_NAME_LENGTH) return
+  throw new SnapError('E_FORMAT', `${JSON.stringify(name)} is no name of a stored file`)
+}
