@@ -1,0 +1,161 @@
+import { once } from 'node:events'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/** What goes wrong with the bytes of one direction; offsets count from its first byte. */
+export interface Fault {
+  /** After so many bytes both ends of both connections are closed (`fin`) or reset (`rst`). */
+  readonly cut?: { readonly after: number; readonly how: 'fin' | 'rst' }
+  /** After so many bytes nothing more comes through; the connections stay open. */
+  readonly stall?: { readonly after: number }
+  /** One bit of one byte is turned over. */
+  readonly flip?: { readonly at: number; readonly bit: number }
+  /** Before each chunk, in ms. */
+  readonly delay?: number
+  /** At most so many bytes at a time, each in a packet of its own. */
+  readonly chunk?: number
+}
+
+/** What happens to one connection; `{}` is none of it. */
+export interface Script {
+  readonly toServer?: Fault
+  readonly toClient?: Fault
+  /** The connection is reset as soon as it is there. */
+  readonly refuse?: boolean
+}
+
+/** Bytes passed on of one connection. */
+export interface Passed {
+  toServer: number
+  toClient: number
+}
+
+export interface FaultProxy {
+  /** `127.0.0.1:port` to connect to. */
+  readonly host: string
+  /** One entry for each connection there was. */
+  readonly connections: readonly Passed[]
+  readonly close: () => Promise<void>
+}
+
+/**
+ * Starts a TCP proxy in front of `target` (`host:port`). The first connection gets the first script and so on; those
+ * after the last script pass untouched.
+ */
+export async function startFaultProxy(
+  target: string,
+  scripts: readonly Script[],
+): Promise<FaultProxy> {
+  const connections: Passed[] = []
+  const sockets = new Set<Socket>()
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    const script = scripts[connections.length] ?? {}
+    const passed = { toServer: 0, toClient: 0 }
+    connections.push(passed)
+    if (script.refuse) {
+      reset(client)
+      return
+    }
+    const pair = { client, upstream: dial(target) }
+    for (const socket of Object.values(pair)) {
+      sockets.add(socket)
+      socket.on('close', () => sockets.delete(socket))
+    }
+    join(pair, script, passed)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { host: `127.0.0.1:${portOf(server)}`, connections, close: () => close(server, sockets) }
+}
+
+interface Pair {
+  readonly client: Socket
+  readonly upstream: Socket
+}
+
+function dial(target: string): Socket {
+  const colon = target.lastIndexOf(':')
+  const port = Number(target.slice(colon + 1))
+  return connect({ port, host: target.slice(0, colon), allowHalfOpen: true, noDelay: true })
+}
+
+function join({ client, upstream }: Pair, script: Script, passed: Passed): void {
+  const both = [client, upstream]
+  const resetBoth = () => both.forEach(reset)
+  const cut = (how: 'fin' | 'rst') => {
+    if (how === 'rst') resetBoth()
+    // destroySoon sends what is queued and a FIN, and reads nothing more.
+    else for (const socket of both) socket.destroySoon()
+  }
+  for (const socket of both) socket.on('error', resetBoth)
+  const toServer = { from: client, to: upstream, fault: script.toServer ?? {}, cut }
+  const toClient = { from: upstream, to: client, fault: script.toClient ?? {}, cut }
+  pump(toServer, (count) => (passed.toServer += count)).catch(resetBoth)
+  pump(toClient, (count) => (passed.toClient += count)).catch(resetBoth)
+}
+
+/** Sends a RST at once. Node's own `resetAndDestroy` sends a FIN before it, which the peer takes for a clean end. */
+function reset(socket: Socket): void {
+  if (!socket.connecting) Reflect.set(socket, 'resetAndClosing', true)
+  socket.destroy()
+}
+
+interface Pipe {
+  readonly from: Socket
+  readonly to: Socket
+  readonly fault: Fault
+  readonly cut: (how: 'fin' | 'rst') => void
+}
+
+async function pump({ from, to, fault, cut }: Pipe, count: (bytes: number) => void): Promise<void> {
+  const { delay = 0, chunk: step = Number.POSITIVE_INFINITY } = fault
+  const limit = Math.min(fault.cut?.after ?? Infinity, fault.stall?.after ?? Infinity)
+  let offset = 0
+  if (limit === 0) return await stopAt(fault, cut)
+  for await (const whole of from.iterator({ destroyOnReturn: false })) {
+    const data = flipped(whole, offset, fault).subarray(0, limit - offset)
+    for (let start = 0; start < data.length; start += step) {
+      if (delay > 0) await sleep(delay)
+      await write(to, data.subarray(start, start + step))
+      if (step < data.length) await sleep(0)
+    }
+    offset += data.length
+    count(data.length)
+    if (offset >= limit) return await stopAt(fault, cut)
+  }
+  to.end()
+}
+
+/** Longer than a peer on this machine needs to read what is there. */
+const PAUSE_MS = 30
+
+async function stopAt({ cut, stall }: Fault, close: Pipe['cut']): Promise<void> {
+  if (cut === undefined || cut.after > (stall?.after ?? Infinity)) return
+  // Where data and a RST lie there together, Node reads the data and then takes the RST for a clean end.
+  if (cut.how === 'rst') await sleep(PAUSE_MS)
+  close(cut.how)
+}
+
+function flipped(chunk: Buffer, offset: number, { flip }: Fault): Buffer {
+  if (flip === undefined || flip.at < offset || flip.at >= offset + chunk.length) return chunk
+  const copy = Buffer.from(chunk)
+  copy[flip.at - offset] = (chunk[flip.at - offset] ?? 0) ^ (1 << flip.bit)
+  return copy
+}
+
+function write(socket: Socket, data: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.write(data, (error) => (error ? reject(error) : resolve()))
+  })
+}
+
+function portOf(server: Server): number {
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the proxy does not listen')
+  return address.port
+}
+
+async function close(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
+  for (const socket of sockets) socket.destroy()
+  await new Promise<void>((resolve) => server.close(() => resolve()))
+}
