@@ -1,0 +1,155 @@
+import { randomUUID } from 'node:crypto'
+import { open, readFile, unlink } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { asSnapError, errnoOf, SnapError } from '../errors.ts'
+import { readLink, readProcess, readText } from './proc.ts'
+
+/**
+ * The lock file in each of the three directories. influxd steps over files where it looks for databases, and looks for
+ * nothing else beside `meta.db`.
+ */
+export const LOCK_FILE = '.snap.lock'
+
+/** Who holds a lock: enough to tell, on the same machine, whether that process still runs. */
+interface Holder {
+  readonly id: string
+  readonly pid: number
+  /** Ticks since boot; empty where there is no `/proc`. */
+  readonly startTime: string
+  readonly boot: string
+  readonly host: string
+  readonly pidNamespace: string
+}
+
+/** A lock that is held. */
+export interface DirectoryLock {
+  /** Lets go. May be called twice. */
+  release(): Promise<void>
+}
+
+function thisProcess(): Holder {
+  return {
+    id: randomUUID(),
+    pid: process.pid,
+    startTime: readProcess('self')?.startTime ?? '',
+    boot: readText('/proc/sys/kernel/random/boot_id')?.trim() ?? '',
+    host: hostname(),
+    pidNamespace: readLink('/proc/self/ns/pid') ?? '',
+  }
+}
+
+/** Creates `path` with `text` in it; false if it is there already. */
+async function createExclusively(path: string, text: string): Promise<boolean> {
+  try {
+    const handle = await open(path, 'wx', 0o600)
+    try {
+      await handle.writeFile(text)
+    } finally {
+      await handle.close()
+    }
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false
+    throw asSnapError(error, 'E_DESTINATION', `lock ${path}`)
+  }
+}
+
+function parseHolder(text: string): Holder | undefined {
+  try {
+    const { id, pid, startTime, boot, host, pidNamespace } = JSON.parse(text)
+    if (typeof pid !== 'number') return undefined
+    const [i, s, b, h, n] = [id, startTime, boot, host, pidNamespace].map(String)
+    return {
+      id: i ?? '',
+      pid,
+      startTime: s ?? '',
+      boot: b ?? '',
+      host: h ?? '',
+      pidNamespace: n ?? '',
+    }
+  } catch {
+    return undefined
+  }
+}
+
+async function readHolder(path: string): Promise<Holder | undefined> {
+  return parseHolder(await readFile(path, 'utf8').catch(() => ''))
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return errnoOf(error) !== 'ESRCH'
+  }
+}
+
+/** True only if the holder is certainly gone: it ran here, and that process, or that boot, has ended. */
+function isGone(holder: Holder, self: Holder): boolean {
+  if (holder.host !== self.host) return false
+  if (holder.boot !== self.boot) return true
+  if (holder.pidNamespace !== self.pidNamespace) return false
+  if (!isRunning(holder.pid)) return true
+  return holder.startTime !== (readProcess(holder.pid)?.startTime ?? '')
+}
+
+/**
+ * Removes the lock file of a process that is gone. Only who made the takeover file may remove a lock that is not its own, and
+ * looks again first: else two that found the same stale lock could remove each other's new one.
+ */
+async function removeStale(path: string, stale: Holder): Promise<void> {
+  const takeover = `${path}.takeover`
+  if (!(await createExclusively(takeover, ''))) throw locked(takeover, undefined)
+  try {
+    if ((await readHolder(path))?.id === stale.id) await unlink(path)
+  } finally {
+    await unlink(takeover)
+  }
+}
+
+function locked(path: string, holder: Holder | undefined): SnapError {
+  const who = holder === undefined ? 'another snap' : `process ${holder.pid} on ${holder.host}`
+  return new SnapError('E_LOCKED', `${path}: locked by ${who}`, {
+    hint: 'wait for it to end; if no snap is running here, remove that file',
+    retryable: true,
+  })
+}
+
+async function lockFile(path: string, self: Holder): Promise<void> {
+  const text = JSON.stringify(self)
+  if (await createExclusively(path, text)) return
+  const holder = await readHolder(path)
+  if (holder === undefined || !isGone(holder, self)) throw locked(path, holder)
+  await removeStale(path, holder)
+  if (!(await createExclusively(path, text))) throw locked(path, await readHolder(path))
+}
+
+async function unlockFile(path: string, self: Holder): Promise<void> {
+  if ((await readHolder(path))?.id === self.id) await unlink(path)
+}
+
+/**
+ * Takes {@link LOCK_FILE} in each of `directories`, all or none, so that two snaps never change the same ones. A lock whose
+ * process ended without letting go is taken over, if it ran on this machine and in this PID namespace.
+ * @throws SnapError `E_LOCKED` if another process holds one, `E_DESTINATION` if one cannot be made
+ */
+export async function lockDirectories(directories: readonly string[]): Promise<DirectoryLock> {
+  const self = thisProcess()
+  const held: string[] = []
+  const release = async () => {
+    for (const path of held.splice(0)) await unlockFile(path, self)
+  }
+  try {
+    for (const directory of new Set(directories)) {
+      const path = join(directory, LOCK_FILE)
+      await lockFile(path, self)
+      held.push(path)
+    }
+  } catch (error) {
+    await release()
+    throw error
+  }
+  return { release }
+}

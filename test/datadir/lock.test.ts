@@ -1,0 +1,126 @@
+import { spawnSync } from 'node:child_process'
+import { mkdir, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { LOCK_FILE, lockDirectories } from '../../src/datadir/lock.ts'
+import { tempDir } from '../helpers/temp.ts'
+
+let dir: string
+let path: string
+
+beforeEach(async () => {
+  dir = await tempDir('lock')
+  path = join(dir, LOCK_FILE)
+})
+
+/** Leaves a lock file as this process would, changed by `change`. */
+async function leave(change: object): Promise<void> {
+  const lock = await lockDirectories([dir])
+  const holder: object = JSON.parse(await readFile(path, 'utf8'))
+  await lock.release()
+  await writeFile(path, JSON.stringify({ ...holder, id: 'left', ...change }))
+}
+
+function endedPid(): number {
+  return spawnSync('true').pid
+}
+
+const locked = { code: 'E_LOCKED', retryable: true }
+
+describe('lockDirectories', () => {
+  it('keeps a second one away until released', async () => {
+    const lock = await lockDirectories([dir])
+    await expect(lockDirectories([dir])).rejects.toMatchObject({
+      ...locked,
+      message: expect.stringContaining(`process ${process.pid}`),
+    })
+    await lock.release()
+    await lock.release()
+    expect(await readdir(dir)).toEqual([])
+    await (await lockDirectories([dir, dir])).release()
+  })
+
+  it('takes all directories or none', async () => {
+    const [a, b] = [join(dir, 'a'), join(dir, 'b')]
+    for (const made of [a, b]) await mkdir(made)
+    const lock = await lockDirectories([b])
+    await expect(lockDirectories([a, b])).rejects.toMatchObject(locked)
+    expect(await readdir(a)).toEqual([])
+    await lock.release()
+  })
+
+  it.each([
+    ['process has ended', () => ({ pid: endedPid() })],
+    ['pid is another process by now', () => ({ startTime: '1' })],
+    ['machine was started again', () => ({ boot: 'another' })],
+  ])('takes over a lock whose %s', async (_, change) => {
+    await leave(change())
+    const lock = await lockDirectories([dir])
+    expect(JSON.parse(await readFile(path, 'utf8')).pid).toBe(process.pid)
+    await lock.release()
+    expect(await readdir(dir)).toEqual([])
+  })
+
+  it.each([
+    ['another machine', { host: 'elsewhere', pid: 1 }],
+    ['another PID namespace', { pidNamespace: 'pid:[1]', pid: 4_000_000 }],
+    ['a running process', { pid: process.ppid, startTime: undefined }],
+  ])('leaves a lock of %s alone', async (_, change) => {
+    await leave(change)
+    if (!('startTime' in change)) {
+      await expect(lockDirectories([dir])).rejects.toMatchObject(locked)
+    } else {
+      // A start time that was not known does not match one that is.
+      await (await lockDirectories([dir])).release()
+    }
+  })
+
+  it.each(['', '{}', '[', '{"pid":"1"}'])('leaves a file holding %j alone', async (text) => {
+    await writeFile(path, text)
+    await expect(lockDirectories([dir])).rejects.toMatchObject({
+      ...locked,
+      message: `${path}: locked by another snap`,
+    })
+    expect(await readFile(path, 'utf8')).toBe(text)
+  })
+
+  it('lets only one of many take over a stale lock', async () => {
+    for (let round = 0; round < 20; round++) {
+      await leave({ pid: endedPid() })
+      const tries = Array.from({ length: 8 }, () => lockDirectories([dir]))
+      const results = await Promise.allSettled(tries)
+      const held = results.filter(({ status }) => status === 'fulfilled')
+      expect(held.length).toBeLessThanOrEqual(1)
+      for (const result of results) {
+        if (result.status === 'fulfilled') await result.value.release()
+        else expect(result.reason).toMatchObject(locked)
+      }
+      await rm(path, { force: true })
+    }
+    expect(await readdir(dir)).toEqual([])
+  })
+
+  it('does not take over what another is taking over', async () => {
+    await leave({ pid: endedPid() })
+    await writeFile(`${path}.takeover`, '')
+    await expect(lockDirectories([dir])).rejects.toMatchObject({
+      ...locked,
+      message: expect.stringContaining('.takeover'),
+    })
+  })
+
+  it('does not remove a lock that is not its own any more', async () => {
+    const lock = await lockDirectories([dir])
+    await unlink(path)
+    await writeFile(path, '{"pid":1,"id":"other"}')
+    await lock.release()
+    expect(await readdir(dir)).toEqual([LOCK_FILE])
+  })
+
+  it('says where a lock cannot be made', async () => {
+    await expect(lockDirectories([join(dir, 'none')])).rejects.toMatchObject({
+      code: 'E_DESTINATION',
+      message: expect.stringContaining('none'),
+    })
+  })
+})
