@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process'
 
+// A worker whose vitest was killed would run its test to the end, with all it has started.
+process.once('disconnect', () => process.exit(1))
+
 /** Takes a guard off again: what it guarded is left alone when this process ends. */
 export type Release = () => void
 
