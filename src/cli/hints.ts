@@ -23,6 +23,6 @@ export const DEFAULT_HINTS: Readonly<Record<ErrorCode, string>> = {
   E_PRUNE_REFUSED: 'nothing was deleted; see the message for what must be put right first',
   E_DIFFERENT: 'the result names the differences',
   E_AT_RISK: 'run a backup before the retention policy drops these shards',
-  E_INTERRUPTED: 'run it again; what is unfinished is never taken for a backup',
-  E_TERMINATED: 'run it again; what is unfinished is never taken for a backup',
+  E_INTERRUPTED: 'run it again; unfinished work is never taken for finished',
+  E_TERMINATED: 'run it again; unfinished work is never taken for finished',
 }

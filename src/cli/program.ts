@@ -59,10 +59,9 @@ function normalizeWords(program: Command, words: readonly string[]): string[] {
 }
 
 /** Runs one command line from its words to its exit code. Never throws. */
-export async function runCli(context: CliContext): Promise<void> {
+export async function runCli(context: CliContext, program = buildProgram(context)): Promise<void> {
   // A reader that went away tells its story through the write; without a listener it would end the process.
   for (const stream of [context.stdout, context.stderr]) stream.on('error', () => {})
-  const program = buildProgram(context)
   try {
     await program.parseAsync(normalizeWords(program, context.argv), { from: 'user' })
   } catch (thrown) {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
 import type { CliContext, StopSignal } from './context.ts'
 
@@ -38,6 +39,8 @@ export function unexpected(error: unknown): SnapError {
 export function watchForStop(context: CliContext, onCrash: (error: SnapError) => void): StopWatch {
   const { signals, stdout } = context
   const controller = new AbortController()
+  // Many waits listen at once: several for each of up to 64 shards.
+  setMaxListeners(0, controller.signal)
   let readerGone = false
   let grace: NodeJS.Timeout | undefined
 
