@@ -1,0 +1,48 @@
+import { SnapError } from '../errors.ts'
+import type { Connection } from '../io/connection.ts'
+
+const HTTP_STATUS = /^HTTP\/\d\.\d \d{3}[^\0\r\n]*\r\n/
+
+/** Fails if the first bytes of an answer are those of an HTTP server. */
+function refuseHttp(first: Uint8Array, name: string): void {
+  const [line] = HTTP_STATUS.exec(Buffer.from(first.subarray(0, 256)).toString('latin1')) ?? []
+  if (line === undefined) return
+  throw new SnapError('E_PROTOCOL', `${name}: answered ${JSON.stringify(line.trim())}`, {
+    hint: 'this is an HTTP server (influxd: 8086); give the bind-address of influxd, port 8088 by default',
+  })
+}
+
+/**
+ * Gives the bytes of an answer as they come.
+ * @param first longest wait in ms for the first ones
+ */
+export async function* answerOf(
+  connection: Connection,
+  first: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let begun = false
+  for await (const chunk of connection.chunks(first)) {
+    if (!begun) refuseHttp(chunk, connection.name)
+    begun = true
+    yield chunk
+  }
+}
+
+/**
+ * Returns all bytes of a stream.
+ * @param tooLong makes the error for more than `limit` bytes
+ */
+export async function collect(
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  limit: number,
+  tooLong: () => SnapError,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of chunks) {
+    size += chunk.length
+    if (size > limit) throw tooLong()
+    parts.push(chunk)
+  }
+  return Buffer.concat(parts)
+}

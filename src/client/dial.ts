@@ -1,0 +1,74 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { asSnapError, errnoOf, messageOf, SnapError } from '../errors.ts'
+import { Connection } from '../io/connection.ts'
+import { formatAddress, parseAddress } from './address.ts'
+
+/** A server by its address, or a way to reach one inside this process. */
+export type Host = string | (() => Promise<Duplex>)
+
+/** Deadlines of a connection to be made, in ms. */
+export interface DialOptions {
+  readonly connect: number
+  readonly idle: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Connects to `host`.
+ * @throws SnapError `E_CONNECT` if nothing answers there, `E_TIMEOUT`, `E_USAGE` if `host` is no address
+ */
+export async function dial(host: Host, options: DialOptions): Promise<Connection> {
+  return typeof host === 'string'
+    ? await dialAddress(host, options)
+    : await dialInside(host, options)
+}
+
+async function dialAddress(text: string, options: DialOptions): Promise<Connection> {
+  const address = parseAddress(text)
+  const name = formatAddress(address)
+  // Half-open: the server ends an answer before we have ended our side.
+  const socket = connect({ ...address, allowHalfOpen: true, noDelay: true })
+  const connected = once(socket, 'connect')
+  const connection = new Connection(socket, { name, ...options })
+  try {
+    await connection.within(options.connect, 'connection', connected)
+    return connection
+  } catch (error) {
+    throw error instanceof SnapError ? error : connectError(name, error)
+  }
+}
+
+async function dialInside(host: () => Promise<Duplex>, options: DialOptions): Promise<Connection> {
+  try {
+    return new Connection(await host(), { name: 'snapshotter', ...options })
+  } catch (error) {
+    throw asSnapError(error, 'E_CONNECT', 'snapshotter')
+  }
+}
+
+/** What each errno of a failed connect means to an operator. */
+const HINTS: { readonly [errno: string]: string } = {
+  ECONNREFUSED:
+    'nothing listens there: is influxd running, and is its bind-address (default 127.0.0.1:8088, ' +
+    'not the HTTP port) reachable from here?',
+  ENOTFOUND: 'the name is unknown: check --host',
+  EAI_AGAIN: 'the name server did not answer',
+  EHOSTUNREACH: 'there is no route to the host',
+  ENETUNREACH: 'there is no route to the network',
+}
+
+/** Errors that may be gone a moment later; the others stay until somebody does something. */
+const PASSING = new Set(['EAI_AGAIN', 'ETIMEDOUT', 'ECONNRESET'])
+
+function connectError(name: string, error: unknown): SnapError {
+  const errno = errnoOf(error) ?? ''
+  // Several addresses that all fail give an AggregateError with a code and no message.
+  const why = messageOf(error) || errno
+  return new SnapError('E_CONNECT', `${name}: cannot connect: ${why}`, {
+    cause: error,
+    hint: HINTS[errno],
+    retryable: PASSING.has(errno),
+  })
+}

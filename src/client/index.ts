@@ -1,0 +1,10 @@
+export { type Address, DEFAULT_PORT, formatAddress, parseAddress } from './address.ts'
+export { Client } from './client.ts'
+export type { Host } from './dial.ts'
+export type { MetaUpdateRequest } from './meta-update.ts'
+export type {
+  ClientOptions,
+  ShardBackupRequest,
+  ShardExportRequest,
+  ShardSelection,
+} from './options.ts'

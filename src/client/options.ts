@@ -1,0 +1,32 @@
+/** Deadlines in ms. */
+export interface ClientOptions {
+  /** For the connection. Default 10 s. */
+  readonly connect?: number | undefined
+  /** For the first bytes of an answer: a server flushes its cache first. Default 10 min. */
+  readonly firstByte?: number | undefined
+  /** For the next bytes, sent or received. Default 2 min. */
+  readonly idle?: number | undefined
+  /** For the end of an upload: a server rebuilds its index. Default 30 min. */
+  readonly uploadEnd?: number | undefined
+}
+
+/** Which shard is asked for. The names are for the server's information; the id decides. */
+export interface ShardSelection {
+  readonly database: string
+  readonly retentionPolicy: string
+  readonly shardId: bigint | number
+}
+
+/** A shard backup. */
+export interface ShardBackupRequest extends ShardSelection {
+  /** Only files changed after it, in nanoseconds since 1970. Default: all files. */
+  readonly since?: bigint | undefined
+}
+
+/** A shard export; times in nanoseconds since 1970, both inclusive. */
+export interface ShardExportRequest extends ShardSelection {
+  /** Default: the first time that InfluxDB can store. */
+  readonly start?: bigint | undefined
+  /** Default: the last time that InfluxDB can store. */
+  readonly end?: bigint | undefined
+}

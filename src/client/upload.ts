@@ -1,0 +1,139 @@
+import { asSnapError, SnapError } from '../errors.ts'
+import type { Connection } from '../io/connection.ts'
+import { formatEntryName, parseEntryName } from '../tar/names.ts'
+import type { TarEntry } from '../tar/reader.ts'
+import type { TarEntryInput } from '../tar/writer.ts'
+
+/** Which shard a tar is of, and which it shall be for. Empty names stay as they are in the tar. */
+export interface UploadTarget {
+  readonly shardId: bigint
+  readonly newShardId: bigint
+  readonly destinationDatabase: string
+  readonly restoreRetention: string
+}
+
+/**
+ * Gives the entries of a shard's tar under the names they have in the target.
+ * @throws SnapError `E_FORMAT` if an entry is of another shard
+ */
+export async function* renameEntries(
+  entries: AsyncIterable<TarEntry>,
+  target: UploadTarget,
+): AsyncGenerator<TarEntryInput, void, undefined> {
+  const { shardId, newShardId, destinationDatabase, restoreRetention } = target
+  for await (const entry of entries) {
+    const path = parseEntryName(entry.name)
+    if (path.shardId !== shardId) {
+      throw new SnapError('E_FORMAT', `entry ${entry.name}: expected one of shard ${shardId}`)
+    }
+    const name = formatEntryName({
+      database: destinationDatabase === '' ? path.database : destinationDatabase,
+      retentionPolicy: restoreRetention === '' ? path.retentionPolicy : restoreRetention,
+      shardId: newShardId,
+      file: path.file,
+    })
+    yield { ...entry, name }
+  }
+}
+
+/**
+ * Sends a tar, ends our side and waits for the server to end its own, which says that it has finished. The server is
+ * connected to when there is something to send. If the tar fails, the connection is reset: the server must not take
+ * what it has for whole.
+ * @param uploadEnd longest wait in ms for the server's end
+ * @throws SnapError what `tar` throws; `E_DESTINATION` if the server stopped early; never retryable once connected
+ */
+export async function sendTar(
+  open: () => Promise<Connection>,
+  tar: AsyncIterable<Uint8Array>,
+  uploadEnd: number,
+): Promise<void> {
+  let upload: Upload | undefined
+  try {
+    let held: Uint8Array | undefined
+    for await (const chunk of tar) {
+      upload ??= new Upload(await open())
+      if (held !== undefined) await upload.send(held)
+      held = chunk
+    }
+    await upload?.finish(held, uploadEnd)
+  } catch (error) {
+    upload?.connection.fail(asSnapError(error, 'E_FAILED', 'upload'))
+    throw error
+  } finally {
+    upload?.connection.close()
+  }
+}
+
+/** The sending half of an upload, and an eye on the server's half. */
+class Upload {
+  readonly connection: Connection
+  /** Settled when the server ends or breaks the connection. */
+  readonly #serverEnd: Promise<void>
+  #ended = false
+
+  constructor(connection: Connection) {
+    this.connection = connection
+    this.#serverEnd = expectNothing(connection).finally(() => {
+      this.#ended = true
+    })
+    this.#serverEnd.catch(() => {})
+  }
+
+  async send(chunk: Uint8Array): Promise<void> {
+    await this.#checked(async () => {
+      if (this.#ended) await this.#endedEarly()
+      await this.connection.write(chunk)
+    })
+  }
+
+  /** The last bytes go out together with our end, so an end of the server's seen before is an early one. */
+  async finish(last: Uint8Array | undefined, uploadEnd: number): Promise<void> {
+    await this.#checked(async () => {
+      if (this.#ended) await this.#endedEarly()
+      await this.connection.end(last)
+      await this.connection.within(uploadEnd, 'end of the upload', this.#serverEnd)
+    })
+  }
+
+  async #endedEarly(): Promise<never> {
+    await this.#serverEnd
+    throw this.#stoppedEarly(undefined)
+  }
+
+  async #checked(step: () => Promise<void>): Promise<void> {
+    try {
+      await step()
+    } catch (error) {
+      throw this.#toFailure(asSnapError(error, 'E_DESTINATION', this.connection.name))
+    }
+  }
+
+  /** An upload that went wrong half way is not to be sent again unseen; see "uploads" in docs/protocol.md. */
+  #toFailure(error: SnapError): SnapError {
+    if (!error.retryable) return error
+    if (error.code === 'E_CUT') return this.#stoppedEarly(error)
+    return new SnapError(error.code, error.message, { cause: error, hint: error.hint })
+  }
+
+  #stoppedEarly(cause: SnapError | undefined): SnapError {
+    const { name } = this.connection
+    return new SnapError('E_DESTINATION', `${name}: the server stopped the upload early`, {
+      cause,
+      hint:
+        'the server has no such shard, another upload to it runs, or it refused the data: look at its log, ' +
+        'and at what the shard holds now, before trying again',
+    })
+  }
+}
+
+/** Waits for the end of a server that has nothing to say. */
+async function expectNothing(connection: Connection): Promise<void> {
+  for await (const chunk of connection.chunks(Number.POSITIVE_INFINITY)) {
+    const start = JSON.stringify(Buffer.from(chunk.subarray(0, 100)).toString('latin1'))
+    throw new SnapError(
+      'E_PROTOCOL',
+      `${connection.name}: expected the end of the upload, got ${start}`,
+    )
+  }
+}

@@ -1,0 +1,86 @@
+import { SnapError } from '../errors.ts'
+
+/** Reads a stream of chunks by size or up to a byte. Nothing is read ahead of what is asked for but the rest of a chunk. */
+export class ChunkReader {
+  readonly #iterator: AsyncIterator<Uint8Array>
+  readonly #name: string
+  /** What came and was not taken yet. */
+  #chunk: Uint8Array = new Uint8Array(0)
+  #done = false
+
+  /** @param name names the stream in messages */
+  constructor(source: AsyncIterable<Uint8Array>, name: string) {
+    this.#iterator = source[Symbol.asyncIterator]()
+    this.#name = name
+  }
+
+  /** Returns whether no bytes are left; waits for the next ones to know. */
+  async ended(): Promise<boolean> {
+    while (this.#chunk.length === 0 && !this.#done) {
+      const { done, value } = await this.#iterator.next()
+      if (done === true) this.#done = true
+      else this.#chunk = value
+    }
+    return this.#chunk.length === 0
+  }
+
+  /**
+   * Reads exactly `length` bytes: a view over the stream's chunk if they came in one, else a copy. Memory is taken as
+   * bytes arrive, so a length that was announced and never sent costs nothing.
+   * @throws SnapError `E_CUT` if the stream ends before
+   */
+  async readExactly(length: number): Promise<Uint8Array> {
+    const parts: Uint8Array[] = []
+    let missing = length
+    while (missing > 0) {
+      if (await this.ended()) throw this.#cut(`${length} bytes`, length - missing)
+      missing -= this.#take(missing, parts)
+    }
+    return joined(parts)
+  }
+
+  /**
+   * Reads up to and with the first `byte`.
+   * @throws SnapError `E_CUT` if the stream ends before, `E_FORMAT` if the result would be longer than `limit`
+   */
+  async readUntil(byte: number, limit: number): Promise<Uint8Array> {
+    const parts: Uint8Array[] = []
+    for (let length = 0; ; ) {
+      if (await this.ended()) throw this.#cut(`a byte ${byte}`, length)
+      const found = this.#chunk.indexOf(byte)
+      length += this.#take(found < 0 ? this.#chunk.length : found + 1, parts)
+      if (length > limit) {
+        throw new SnapError('E_FORMAT', `${this.#name}: no byte ${byte} within ${limit} bytes`)
+      }
+      if (found >= 0) return joined(parts)
+    }
+  }
+
+  /** Gives the chunks that are left, as they come. Stopping early leaves the rest to be read. */
+  async *rest(): AsyncGenerator<Uint8Array, void, undefined> {
+    while (!(await this.ended())) {
+      const chunk = this.#chunk
+      this.#chunk = chunk.subarray(chunk.length)
+      yield chunk
+    }
+  }
+
+  /** Moves at most `limit` bytes of the chunk to `parts` and returns how many. */
+  #take(limit: number, parts: Uint8Array[]): number {
+    const taken = this.#chunk.subarray(0, limit)
+    this.#chunk = this.#chunk.subarray(taken.length)
+    parts.push(taken)
+    return taken.length
+  }
+
+  #cut(expected: string, got: number): SnapError {
+    return new SnapError('E_CUT', `${this.#name}: expected ${expected}, ended after ${got}`, {
+      retryable: true,
+    })
+  }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [only] = parts
+  return only !== undefined && parts.length === 1 ? only : Buffer.concat(parts)
+}

@@ -1,0 +1,201 @@
+import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { Writable } from 'node:stream'
+import { asSnapError, errnoOf, SnapError } from '../errors.ts'
+
+/** Timers of Node cannot be set to more. */
+const MAX_TIMER_MS = 2 ** 31 - 1
+/** Writes are cut to this, so that a deadline runs per piece and not per metastore. */
+const WRITE_SIZE = 256 * 1024
+
+/** How a {@link Connection} is called and watched. */
+export interface ConnectionOptions {
+  /** Names the peer in messages. */
+  readonly name: string
+  /** Longest wait in ms for the peer to send or take the next bytes. */
+  readonly idle: number
+  /** Ends the connection when aborted. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * A connection on which no wait is for ever. The first failure ({@link fail}, a deadline, the signal, the peer) is the
+ * error of every wait, whatever the streams underneath say. A failed TCP connection is reset, so that the peer cannot
+ * take its end for success; one inside the process is destroyed with the error, which thus reaches the other end.
+ */
+export class Connection {
+  readonly name: string
+  readonly #duplex: Duplex
+  readonly #idle: number
+  readonly #ended = new AbortController()
+  #failure: SnapError | undefined
+  #written = 0
+
+  constructor(duplex: Duplex, { name, idle, signal }: ConnectionOptions) {
+    this.name = name
+    this.#duplex = duplex
+    this.#idle = idle
+    // Every wait reports the failure; with no listener at all Node would end the process.
+    duplex.on('error', (error) => this.#reasonOf(error))
+    const closed = () => this.#ended.abort(this.#reasonOf(duplex.errored))
+    if (duplex.destroyed) closed()
+    else duplex.once('close', closed)
+    if (signal !== undefined) this.#failOn(signal)
+  }
+
+  /** Aborted, with the failure as its reason, when the connection is closed. */
+  get signal(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  /** True if the other end is in this process and sees the errors of this one. */
+  get inProcess(): boolean {
+    return !(this.#duplex instanceof Socket)
+  }
+
+  /** Bytes handed over for sending. */
+  get written(): number {
+    return this.#written
+  }
+
+  /**
+   * Waits for `wait` at most `ms`, then fails the connection with `E_TIMEOUT`.
+   * @param what what is waited for, for the message: `no <what> in 10 s`
+   */
+  async within<T>(ms: number, what: string, wait: Promise<T>): Promise<T> {
+    if (ms > MAX_TIMER_MS) return await wait
+    let timer: NodeJS.Timeout | undefined
+    const deadline = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        const text = `${this.name}: no ${what} in ${ms / 1000} s`
+        const error = new SnapError('E_TIMEOUT', text, { retryable: true })
+        this.fail(error)
+        reject(error)
+      }, ms)
+    })
+    try {
+      return await Promise.race([wait, deadline])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /**
+   * Gives what the peer sends until it ends. May be called once. Stopping early leaves the connection as it is.
+   * @param first longest wait in ms for the first bytes; later ones must come within the idle time
+   * @throws SnapError `E_TIMEOUT`, `E_CUT` if the connection breaks, or what it was failed with
+   */
+  async *chunks(first = this.#idle): AsyncGenerator<Uint8Array, void, undefined> {
+    const iterator = this.#duplex.iterator({ destroyOnReturn: false })
+    let ms = first
+    try {
+      for (;;) {
+        const next: IteratorResult<unknown> = await this.within(ms, 'data', iterator.next())
+        if (next.done === true) return
+        if (!(next.value instanceof Uint8Array)) throw new TypeError('expected a stream of bytes')
+        yield next.value
+        ms = this.#idle
+      }
+    } catch (error) {
+      throw this.#reasonOf(error)
+    } finally {
+      await iterator.return?.()
+    }
+  }
+
+  /**
+   * Sends bytes and waits until there is room for more. They must not change until the connection is closed.
+   * @throws SnapError as {@link chunks}
+   */
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let start = 0; start < bytes.length; start += WRITE_SIZE) {
+      const piece = bytes.subarray(start, start + WRITE_SIZE)
+      this.#written += piece.length
+      await this.#sent((sent) => this.#duplex.write(piece, sent))
+    }
+  }
+
+  /**
+   * Sends the last bytes, ends our side and waits until all is handed over. Bytes given here leave together with the
+   * end: an answer cannot come between them.
+   */
+  async end(last: Uint8Array = new Uint8Array(0)): Promise<void> {
+    const start = Math.max(0, last.length - WRITE_SIZE)
+    await this.write(last.subarray(0, start))
+    const piece = last.subarray(start)
+    this.#written += piece.length
+    await this.#sent((sent) => {
+      if (piece.length > 0) this.#duplex.end(piece, sent)
+      else this.#duplex.end(sent)
+      return false
+    })
+  }
+
+  /** Returns a sink that sends what is written to it. Ending or destroying it does nothing to the connection. */
+  sink(): Writable {
+    const sink = new Writable({
+      write: (chunk: Uint8Array, _encoding, callback) => {
+        this.write(chunk).then(() => callback(), callback)
+      },
+    })
+    sink.on('error', () => {})
+    return sink
+  }
+
+  /** Breaks the connection: every wait on it fails with `error`, unless it failed before. */
+  fail(error: SnapError): void {
+    this.#failure ??= error
+    const duplex = this.#duplex
+    if (duplex instanceof Socket && !duplex.connecting && !duplex.destroyed) {
+      try {
+        duplex.resetAndDestroy()
+        return
+      } catch {
+        // Only TCP knows a reset; a pipe or TLS is just closed.
+      }
+    }
+    duplex.destroy(this.#failure)
+  }
+
+  /** Closes the connection; what was not read is thrown away. */
+  close(): void {
+    this.#duplex.destroy()
+  }
+
+  /** Runs one write whose callback says that the bytes left; done at once if `write` says that there is room. */
+  async #sent(write: (sent: (error?: Error | null) => void) => boolean): Promise<void> {
+    const sent = new Promise<void>((resolve, reject) => {
+      const room = write((error) => (error ? reject(error) : resolve()))
+      if (room) resolve()
+    })
+    try {
+      await this.within(this.#idle, 'room for data', sent)
+    } catch (error) {
+      throw this.#reasonOf(error)
+    }
+  }
+
+  #failOn(signal: AbortSignal): void {
+    const abort = () => this.fail(asSnapError(signal.reason, 'E_INTERRUPTED', this.name))
+    if (signal.aborted) {
+      abort()
+      return
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    this.#duplex.once('close', () => signal.removeEventListener('abort', abort))
+  }
+
+  /** Returns the failure of the connection; the first error that comes becomes it. */
+  #reasonOf(error: unknown): SnapError {
+    this.#failure ??= this.#toFailure(error)
+    return this.#failure
+  }
+
+  #toFailure(error: unknown): SnapError {
+    if (error instanceof SnapError) return error
+    const errno = errnoOf(error)
+    const code = errno === 'ETIMEDOUT' ? 'E_TIMEOUT' : 'E_CUT'
+    const how = errno === 'ECONNRESET' || errno === 'EPIPE' ? 'reset by the peer' : 'broken'
+    return new SnapError(code, `${this.name}: connection ${how}`, { cause: error, retryable: true })
+  }
+}

@@ -1,0 +1,50 @@
+import { SnapError } from '../errors.ts'
+import { encodeGoJson } from './go-json.ts'
+
+/** The answer to a database or retention policy info request, with the field name of influxd's JSON. */
+export interface Response {
+  /** The shards' directories below the data directory: `database/policy/id`, with `\` on Windows servers before 1.12. */
+  readonly Paths: readonly string[]
+}
+
+/** Encodes an answer as Go's encoder prints it: no paths are `null`, and a newline ends it. */
+export function encodeResponse(response: Response): Uint8Array {
+  const Paths = response.Paths.length === 0 ? null : response.Paths
+  return Buffer.from(`${encodeGoJson({ Paths })}\n`)
+}
+
+function isPaths(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((path) => typeof path === 'string')
+}
+
+/**
+ * Decodes the whole answer to an info request.
+ * @throws SnapError `E_CUT` if it ends early, `E_PROTOCOL` if it is not such an answer
+ */
+export function decodeResponse(bytes: Uint8Array): Response {
+  const text = Buffer.from(bytes).toString('utf8')
+  const json = parseAnswer(text)
+  const paths = typeof json === 'object' && json !== null && 'Paths' in json ? json.Paths : 0
+  if (paths === null) return { Paths: [] }
+  if (isPaths(paths)) return { Paths: paths }
+  throw new SnapError(
+    'E_PROTOCOL',
+    `answer: expected {"Paths":[...]}, got ${JSON.stringify(text.slice(0, 100))}`,
+  )
+}
+
+function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    // Go's encoder ends with a newline, so an answer that does not was cut.
+    if (!text.endsWith('\n')) {
+      throw new SnapError('E_CUT', `answer: JSON ends after ${text.length} characters`, {
+        cause,
+        retryable: true,
+      })
+    }
+    const start = JSON.stringify(text.slice(0, 100))
+    throw new SnapError('E_PROTOCOL', `answer: expected JSON, got ${start}`, { cause })
+  }
+}

@@ -1,0 +1,150 @@
+import type { Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { SnapError } from '../errors.ts'
+import type { ChunkReader } from '../io/chunk-reader.ts'
+import type { Connection } from '../io/connection.ts'
+import type { DatabaseInfo, RetentionPolicyInfo } from '../meta/index.ts'
+import {
+  encodeGoJson,
+  encodeMetastoreFrame,
+  encodeResponse,
+  type GoJson,
+  type ReceivedRequest,
+  RequestType,
+} from '../protocol/index.ts'
+import type { ServiceLimits } from './limits.ts'
+import { answerMetaUpdate } from './meta-update.ts'
+import type { MetaClient, TSDBStore } from './stores.ts'
+
+/** What an answer is made from. */
+export interface Context {
+  readonly metaClient: MetaClient
+  readonly tsdbStore: TSDBStore
+  readonly node: GoJson
+  readonly connection: Connection
+  readonly reader: ChunkReader
+  readonly limits: ServiceLimits
+  /** Runs metadata updates one after another. */
+  readonly serially: <T>(work: () => Promise<T>) => Promise<T>
+}
+
+/** How an answer ends. */
+export interface Answer {
+  /** What is still to be sent before the end; nothing for an answer that was streamed. */
+  readonly last?: Uint8Array
+  /** Why the answer is a refusal, for the log and for a peer in this process. */
+  readonly refusal?: SnapError
+}
+
+type Answerer = (context: Context, request: ReceivedRequest) => Promise<Answer>
+
+const ANSWERERS: { readonly [type: number]: Answerer } = {
+  [RequestType.ShardBackup]: async ({ connection, tsdbStore }, { ShardID, Since }) =>
+    await stream(connection, (sink, signal) =>
+      tsdbStore.backupShard(ShardID, toInt64(Since ?? MIN_INT64), sink, signal),
+    ),
+  [RequestType.ShardExport]: async (
+    { connection, tsdbStore },
+    { ShardID, ExportStart, ExportEnd },
+  ) => {
+    const start = toInt64(ExportStart ?? MIN_INT64)
+    const end = toInt64(ExportEnd ?? MAX_INT64)
+    return await stream(connection, (sink, signal) =>
+      tsdbStore.exportShard(ShardID, start, end, sink, signal),
+    )
+  },
+  [RequestType.MetastoreBackup]: answerMetastore,
+  [RequestType.SeriesFileBackup]: answerSeriesFile,
+  [RequestType.DatabaseInfo]: answerDatabaseInfo,
+  [RequestType.RetentionPolicyInfo]: answerRetentionPolicyInfo,
+  [RequestType.MetaStoreUpdate]: answerMetaUpdate,
+}
+
+/**
+ * Answers any request but an upload.
+ * @throws SnapError `E_PROTOCOL` for an unknown type, and what the stores throw
+ */
+export async function answer(
+  context: Context,
+  type: number,
+  request: ReceivedRequest,
+): Promise<Answer> {
+  const answerer = ANSWERERS[type]
+  if (answerer === undefined) throw new SnapError('E_PROTOCOL', `unknown request type ${type}`)
+  return await answerer(context, request)
+}
+
+const MIN_INT64 = -(2n ** 63n)
+const MAX_INT64 = 2n ** 63n - 1n
+
+/** Go's `UnixNano` overflows here and then selects other data. */
+function toInt64(time: bigint): bigint {
+  if (time < MIN_INT64) return MIN_INT64
+  return time > MAX_INT64 ? MAX_INT64 : time
+}
+
+async function stream(
+  connection: Connection,
+  write: (sink: Writable, signal: AbortSignal) => void | Promise<void>,
+): Promise<Answer> {
+  const sink = connection.sink()
+  await write(sink, connection.signal)
+  if (!sink.writableEnded) sink.end()
+  await finished(sink)
+  return {}
+}
+
+async function answerMetastore({ metaClient, node }: Context): Promise<Answer> {
+  const meta = await metaClient.marshalBinary()
+  return { last: encodeMetastoreFrame({ meta, node: Buffer.from(`${encodeGoJson(node)}\n`) }) }
+}
+
+/** The series file follows from the TSM files, and influxd builds a missing one at start: there is nothing to keep. */
+async function answerSeriesFile(context: Context, request: ReceivedRequest): Promise<Answer> {
+  if (request.BackupDatabase !== '') await knownDatabase(context, request.BackupDatabase)
+  return { last: new Uint8Array(1024) }
+}
+
+async function knownDatabase({ metaClient }: Context, name: string): Promise<DatabaseInfo> {
+  const database = await metaClient.database(name)
+  if (database !== undefined) return database
+  throw new SnapError('E_SOURCE', `database not found: ${JSON.stringify(name)}`)
+}
+
+async function answerDatabaseInfo(context: Context, request: ReceivedRequest): Promise<Answer> {
+  const name = request.BackupDatabase
+  const databases =
+    name === '' ? await context.metaClient.databases() : [await knownDatabase(context, name)]
+  return await answerPaths(
+    context,
+    databases.flatMap((database) => database.retentionPolicies),
+  )
+}
+
+async function answerRetentionPolicyInfo(
+  context: Context,
+  request: ReceivedRequest,
+): Promise<Answer> {
+  const name = request.BackupRetentionPolicy
+  const database = await knownDatabase(context, request.BackupDatabase)
+  const policy = database.retentionPolicies.find((candidate) => candidate.name === name)
+  if (policy === undefined) {
+    const path = `${request.BackupDatabase}.${name}`
+    throw new SnapError('E_SOURCE', `retention policy not found: ${JSON.stringify(path)}`)
+  }
+  return await answerPaths(context, [policy])
+}
+
+/** Lists the shards that are here; those that another node has, or that are gone already, are left out. */
+async function answerPaths(
+  { tsdbStore }: Context,
+  policies: readonly RetentionPolicyInfo[],
+): Promise<Answer> {
+  const Paths: string[] = []
+  const groups = policies.flatMap((policy) => policy.shardGroups)
+  for (const { id } of groups.flatMap((group) => group.shards)) {
+    if ((await tsdbStore.shard(id)) === undefined) continue
+    Paths.push(await tsdbStore.shardRelativePath(id))
+  }
+  return { last: encodeResponse({ Paths }) }
+}
