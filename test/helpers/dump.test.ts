@@ -1,8 +1,15 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parseCsv } from './csv.ts'
 import { dumpAll } from './dump.ts'
-import { describeWithInfluxd, type Influxd, startInfluxd } from './influxd.ts'
+import {
+  describeWithInfluxd,
+  type Influxd,
+  startInfluxd,
+  stockBackup,
+  stockRestore,
+} from './influxd.ts'
 import { loadOddData, oddData, PLAIN, SPACED } from './odd-data.ts'
+import { tempDir } from './temp.ts'
 
 it('reads CSV with quotes, newlines and blank lines', () => {
   const text = 'a,b\n"x,\n""y""",\n\nc\n'
@@ -56,6 +63,16 @@ describeWithInfluxd('the odd data', () => {
     expect((await server.shards()).length).toBeGreaterThan(14)
     await server.restart()
     expect(await dumpAll(server)).toEqual(dump)
+  })
+
+  it('comes out the same of a tsi1 index, restored by the stock commands', async () => {
+    const dir = await tempDir('stock')
+    const target = await startInfluxd({ indexVersion: 'tsi1' })
+    expect(await stockBackup(['-portable', '-host', server.host, dir])).toMatchObject({ code: 0 })
+    expect(await stockRestore(['-portable', '-host', target.host, dir])).toMatchObject({ code: 0 })
+    await target.settled()
+    expect(await dumpAll(target)).toEqual(dump)
+    await target.dispose()
   })
 
   it('can be shown under other names', async () => {

@@ -71,8 +71,15 @@ async function policies(server: Influxd, db: string, only: string | undefined): 
   return names.filter((name) => only === undefined || name === only)
 }
 
+/** A tsi1 index answers for the shards of one policy, an inmem index for the whole database: their union is the same. */
 async function seriesKeys(server: Influxd, db: string): Promise<string[]> {
-  return await column(server, `SHOW SERIES ON ${identifier(db)}`, 'key')
+  const keys = new Set<string>()
+  for (const rp of await policies(server, db, undefined)) {
+    const from = `${identifier(rp)}./.*/`
+    const found = await column(server, `SHOW SERIES ON ${identifier(db)} FROM ${from}`, 'key')
+    for (const key of found) keys.add(key)
+  }
+  return [...keys]
 }
 
 async function column(server: Influxd, q: string, name: string): Promise<string[]> {
