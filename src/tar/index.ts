@@ -1,0 +1,5 @@
+/** Shard tars: the files of one shard, as influxd sends them and as it wants them. */
+export { type EntryPath, formatEntryName, parseEntryName } from './names.ts'
+export { type ReadTarOptions, readShardTar, type TarEntry } from './reader.ts'
+export { type OnEntry, tapShardTar } from './tap.ts'
+export { packShardTar, type TarEntryInput } from './writer.ts'
