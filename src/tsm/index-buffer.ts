@@ -22,6 +22,7 @@ export class IndexBuffer {
   #key: Uint8Array | undefined
   #type: FieldType = 'float'
   #lastTime = 0n
+  #ordered = true
   /** Keys added. */
   keyCount = 0
   /** Blocks added. */
@@ -32,19 +33,19 @@ export class IndexBuffer {
   size = 0
 
   /**
-   * Adds a block. Keys must ascend, and the first times of a key's blocks.
-   * @throws SnapError `E_FAILED` if they do not, the key is too long or has too many blocks, or changes its type
+   * Adds a block. Keys must ascend; the blocks of a key are put in the order of their first times.
+   * @throws SnapError `E_FAILED` if keys do not ascend, the key is too long or has too many blocks, or changes its type
    */
   add(key: Uint8Array, type: FieldType, entry: IndexEntry): void {
     const order = this.#key === undefined ? -1 : Buffer.compare(this.#key, key)
     if (order > 0) throw refuse(key, 'is before the key before it')
     if (order < 0) this.#begin(key, type)
     else if (type !== this.#type) throw refuse(key, `is ${this.#type} and ${type}`)
-    else if (entry.minTime < this.#lastTime) throw refuse(key, 'has a block before the one before')
     else if (this.keyBlocks === MAX_INDEX_ENTRIES) {
       throw refuse(key, `has more than ${MAX_INDEX_ENTRIES} blocks`)
     }
     this.#append(entry)
+    if (this.keyBlocks > 0 && entry.minTime < this.#lastTime) this.#ordered = false
     this.#lastTime = entry.minTime
     this.blockCount++
     this.keyBlocks++
@@ -67,6 +68,7 @@ export class IndexBuffer {
     this.#flushKey()
     this.#key = key.slice()
     this.#type = type
+    this.#ordered = true
     this.keyCount++
     this.keyBlocks = 0
     this.size += KEY_OVERHEAD + key.length
@@ -79,7 +81,8 @@ export class IndexBuffer {
     this.#encoded.append(this.#key)
     const code = fieldTypeCode(this.#type)
     this.#encoded.append(Uint8Array.of(code, this.keyBlocks >> 8, this.keyBlocks))
-    this.#encoded.append(this.#entries.subarray(0, this.keyBlocks * INDEX_ENTRY_SIZE))
+    const entries = this.#entries.subarray(0, this.keyBlocks * INDEX_ENTRY_SIZE)
+    this.#encoded.append(this.#ordered ? entries : sortEntries(entries))
   }
 
   /** Returns the encoded index, in pieces; nothing can be added after. */
@@ -87,6 +90,16 @@ export class IndexBuffer {
     this.#flushKey()
     return this.#encoded.takeAll()
   }
+}
+
+// Returns encoded entries in the order of their first times.
+function sortEntries(entries: Buffer): Buffer {
+  const sorted: Buffer[] = []
+  for (let at = 0; at < entries.length; at += INDEX_ENTRY_SIZE) {
+    sorted.push(entries.subarray(at, at + INDEX_ENTRY_SIZE))
+  }
+  sorted.sort((a, b) => Number(a.readBigInt64BE() - b.readBigInt64BE()))
+  return Buffer.concat(sorted)
 }
 
 function refuse(key: Uint8Array, why: string): SnapError {

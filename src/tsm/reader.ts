@@ -1,6 +1,8 @@
 import { crc32 } from 'node:zlib'
 import { SnapError } from '../errors.ts'
 import type { RandomAccess } from '../io/random-access.ts'
+import { sortBlock } from './arrange.ts'
+import { decodeBlock } from './block.ts'
 import {
   CRC_SIZE,
   fieldTypeOf,
@@ -12,8 +14,7 @@ import {
 import type { IndexEntry, IndexSection, TsmKey } from './index-section.ts'
 import { readIndex } from './index-section.ts'
 import { ReadAhead } from './read-ahead.ts'
-import type { TimeRange } from './values.ts'
-import { MAX_TIME, MIN_TIME } from './values.ts'
+import { type Block, MAX_TIME, MIN_TIME, rangeOf, type TimeRange } from './values.ts'
 
 export type { IndexEntry, TsmKey } from './index-section.ts'
 
@@ -75,6 +76,21 @@ export class TsmFile {
       throw new SnapError('E_FORMAT', `${this.#where(key, offset)}: ${found}, expected ${type}`)
     }
     return bytes
+  }
+
+  /**
+   * Reads and decodes a block; points that are not in order are put in order.
+   * @throws SnapError as {@link readBlock}, and `E_FORMAT` if it does not decode or has other times than `entry` says
+   */
+  async readPoints(key: TsmKey, entry: IndexEntry): Promise<Block> {
+    const where = this.#where(key.key, entry.offset)
+    const block = sortBlock(decodeBlock(await this.readBlock(key, entry), where))
+    const { minTime, maxTime } = rangeOf(block)
+    if (minTime !== entry.minTime || maxTime !== entry.maxTime) {
+      const expected = `expected ${entry.minTime} to ${entry.maxTime}`
+      throw new SnapError('E_FORMAT', `${where}: times ${minTime} to ${maxTime}, ${expected}`)
+    }
+    return block
   }
 
   /**

@@ -1,8 +1,8 @@
 import { encodeBlock } from './block.ts'
 import { formatTsmFileName, type TsmFileName } from './file-name.ts'
 import { MAX_TSM_FILE_SIZE } from './format.ts'
-import type { Block, TimeRange } from './values.ts'
-import { rangeOf, type Sink, splitBlock, TsmWriter, type WrittenTsm } from './writer.ts'
+import { type Block, rangeOf, type TimeRange } from './values.ts'
+import { type Sink, splitBlock, TsmWriter, type WrittenTsm } from './writer.ts'
 
 /** Where one file of a set goes; a chunk is the target's to keep. */
 export interface TsmTarget {

@@ -1,3 +1,4 @@
+import { SnapError } from '../errors.ts'
 import type { FieldType } from './format.ts'
 
 export type { FieldType } from './format.ts'
@@ -96,4 +97,15 @@ export function sliceTimes(block: Block, { minTime, maxTime }: TimeRange): Block
   const from = searchTime(block.times, minTime)
   const to = maxTime === MAX_TIME ? block.times.length : searchTime(block.times, maxTime + 1n)
   return sliceBlock(block, from, Math.max(from, to))
+}
+
+/**
+ * Returns the first and last time of an ascending block.
+ * @throws SnapError `E_FAILED` if it has no points
+ */
+export function rangeOf({ times }: Block): TimeRange {
+  const [minTime] = times
+  const maxTime = times.at(-1)
+  if (minTime !== undefined && maxTime !== undefined) return { minTime, maxTime }
+  throw new SnapError('E_FAILED', 'a block without points has no times')
 }

@@ -1,5 +1,4 @@
 import { crc32 } from 'node:zlib'
-import { SnapError } from '../errors.ts'
 import { encodeBlock } from './block.ts'
 import { Chunks } from './chunks.ts'
 import {
@@ -14,8 +13,7 @@ import {
   TSM_VERSION,
 } from './format.ts'
 import { IndexBuffer } from './index-buffer.ts'
-import type { Block, TimeRange } from './values.ts'
-import { MAX_TIME, MIN_TIME, sliceBlock } from './values.ts'
+import { type Block, MAX_TIME, MIN_TIME, rangeOf, sliceBlock, type TimeRange } from './values.ts'
 
 /** Takes the bytes of a file, in order; a chunk is its own to keep. */
 export type Sink = (chunk: Uint8Array) => Promise<void>
@@ -29,7 +27,7 @@ export interface WrittenTsm extends TimeRange {
 }
 
 /**
- * Writes one TSM file to a sink: keys in ascending order, each with its blocks in the order of their times. Holds the
+ * Writes one TSM file to a sink: keys in ascending order, each with its blocks. Holds the
  * index (see {@link IndexBuffer}) and less than 512 KiB of blocks.
  */
 export class TsmWriter {
@@ -58,7 +56,7 @@ export class TsmWriter {
    * Writes an encoded block as it is.
    * @param range the first and last time in the block
    * @param bytes the block without a CRC; copied
-   * @throws SnapError `E_FAILED` if key or times are out of order, a limit is passed, or the key had another type
+   * @throws SnapError `E_FAILED` if keys are out of order, a limit is passed, or the key had another type
    */
   async writeBlock(key: Uint8Array, range: TimeRange, bytes: Uint8Array): Promise<void> {
     const size = CRC_SIZE + bytes.length
@@ -109,15 +107,4 @@ export function* splitBlock(block: Block): Generator<Block> {
   for (let at = 0; at < block.times.length; at += MAX_POINTS_PER_BLOCK) {
     yield sliceBlock(block, at, Math.min(at + MAX_POINTS_PER_BLOCK, block.times.length))
   }
-}
-
-/**
- * Returns the first and last time of an ascending block.
- * @throws SnapError `E_FAILED` if it has no points
- */
-export function rangeOf({ times }: Block): TimeRange {
-  const [minTime] = times
-  const maxTime = times.at(-1)
-  if (minTime !== undefined && maxTime !== undefined) return { minTime, maxTime }
-  throw new SnapError('E_FAILED', 'TSM writer: a block without points')
 }

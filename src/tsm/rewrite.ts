@@ -1,0 +1,99 @@
+import { encodeBlock } from './block.ts'
+import type { IndexEntry, TsmFile, TsmKey } from './reader.ts'
+import { filterBlock, overlap, subtractRanges } from './time-ranges.ts'
+import type { TombstoneSet } from './tombstone-set.ts'
+import { MAX_TIME, MIN_TIME, rangeOf, type TimeRange } from './values.ts'
+import { type Sink, TsmWriter, type WrittenTsm } from './writer.ts'
+
+/** Which points are wanted; everything that is not said is. */
+export interface TsmFilter {
+  /** First and last time, both inclusive, nanoseconds since the epoch. */
+  readonly start?: bigint | undefined
+  readonly end?: bigint | undefined
+  /** Says whether a composite key is wanted; asked once for each. */
+  readonly keepKey?: ((key: Uint8Array) => boolean) | undefined
+}
+
+/** Which points of one file are wanted. */
+export interface RewriteFilter extends TsmFilter {
+  /** The file's own tombstones. */
+  readonly tombstones?: TombstoneSet | undefined
+}
+
+/** What became of a file: its size is 0 if nothing was wanted. */
+export interface Rewritten extends WrittenTsm {
+  /** Blocks that went over byte for byte. */
+  readonly copied: number
+  /** Blocks of which a part was wanted. */
+  readonly encoded: number
+  /** Blocks of which nothing was wanted. */
+  readonly dropped: number
+}
+
+/**
+ * Writes exactly the wanted points of a file as a new file. A block that is wanted whole goes over as it is, its CRC
+ * checked; one that is wanted in part is decoded and encoded again. Nothing is ever split or joined, so a file within
+ * influxd's limits stays within them.
+ * @throws SnapError as {@link TsmFile.readPoints}
+ */
+export async function rewriteTsm(
+  file: TsmFile,
+  sink: Sink,
+  filter: RewriteFilter,
+): Promise<Rewritten> {
+  const writer = new TsmWriter(sink)
+  const counts = { copied: 0, encoded: 0, dropped: 0 }
+  const range = timeRange(filter)
+  for await (const key of file.keys()) {
+    const wanted = filter.keepKey?.(key.key) ?? true
+    const drops = filter.tombstones?.rangesOf(key.key) ?? []
+    for (const entry of key.entries) {
+      const kept = wanted ? keptRanges(entry, range, drops) : []
+      counts[await rewriteBlock({ file, writer, key, entry, kept })]++
+    }
+  }
+  return { ...counts, ...(await writer.finish()) }
+}
+
+/** Returns the times that a filter wants. */
+export function timeRange({ start, end }: TsmFilter): TimeRange {
+  return { minTime: start ?? MIN_TIME, maxTime: end ?? MAX_TIME }
+}
+
+/** Returns the times between an entry's first and last that are inside `range` and in none of `drops`, in order. */
+export function keptRanges(
+  entry: TimeRange,
+  range: TimeRange,
+  drops: readonly TimeRange[],
+): TimeRange[] {
+  if (!overlap(entry, range)) return []
+  const minTime = entry.minTime > range.minTime ? entry.minTime : range.minTime
+  const maxTime = entry.maxTime < range.maxTime ? entry.maxTime : range.maxTime
+  return subtractRanges({ minTime, maxTime }, drops)
+}
+
+/** Says whether the times kept of an entry are all of them. */
+export function isWhole(entry: TimeRange, kept: readonly TimeRange[]): boolean {
+  return kept[0]?.minTime === entry.minTime && kept[0].maxTime === entry.maxTime
+}
+
+interface BlockRewrite {
+  readonly file: TsmFile
+  readonly writer: TsmWriter
+  readonly key: TsmKey
+  readonly entry: IndexEntry
+  readonly kept: readonly TimeRange[]
+}
+
+async function rewriteBlock(rewrite: BlockRewrite): Promise<'copied' | 'encoded' | 'dropped'> {
+  const { file, writer, key, entry, kept } = rewrite
+  if (kept.length === 0) return 'dropped'
+  if (isWhole(entry, kept)) {
+    await writer.writeBlock(key.key, entry, await file.readBlock(key, entry))
+    return 'copied'
+  }
+  const block = filterBlock(await file.readPoints(key, entry), kept)
+  if (block === undefined) return 'dropped'
+  await writer.writeBlock(key.key, rangeOf(block), encodeBlock(block))
+  return 'encoded'
+}
