@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { ROOT } from './helpers/sources.ts'
+import { ROOT, readSources } from './helpers/sources.ts'
 
 interface Manifest {
   readonly version: string
@@ -33,6 +33,14 @@ describe('package.json', () => {
   it('pins every package to one version', () => {
     const pins = { ...manifest.dependencies, ...manifest.devDependencies }
     expect(Object.entries(pins).filter(([, pin]) => !/^\d+\.\d+\.\d+$/.test(pin))).toEqual([])
+  })
+
+  it('names exactly the packages that src/ imports', () => {
+    const imported = readSources()
+      .flatMap(({ imports }) => imports)
+      .filter((name) => !name.endsWith('.ts') && !name.startsWith('node:'))
+      .map((name) => name.match(/^(?:@[^/]+\/)?[^/]+/)?.[0])
+    expect([...new Set(imported)].sort()).toEqual(Object.keys(manifest.dependencies).sort())
   })
 
   it('offers one program under two names', () => {
