@@ -1,13 +1,13 @@
 import { SnapError } from '../errors.ts'
 import type { RandomAccess } from '../io/random-access.ts'
+import { ReadAhead } from '../tsm/read-ahead.ts'
 import { decodeEntry, ENTRY_TYPES, type WalEntry } from './entry.ts'
 import { isCutBlock, uncompressBlock } from './snappy-block.ts'
-import { Window } from './window.ts'
 
 /** Type byte and big-endian uint32 length of the block. */
 const HEADER_SIZE = 5
 
-const WINDOW_SIZE = 1024 * 1024
+const READ_AHEAD = 1024 * 1024
 
 /** How much of an entry without an end is looked at. */
 const TAIL_LIMIT = 64 * 1024 * 1024
@@ -43,23 +43,24 @@ export function segmentNames(names: readonly string[]): string[] {
  * @throws SnapError only if reading fails
  */
 export async function* readSegment(segment: RandomAccess): AsyncGenerator<WalEntry | WalDamage> {
-  const window = new Window(segment, WINDOW_SIZE)
+  const ahead = new ReadAhead(segment, segment.size, READ_AHEAD)
   for (let offset = 0; offset < segment.size; ) {
     const rest = segment.size - offset
-    const header = await window.at(offset, Math.min(HEADER_SIZE, rest))
+    const atLeast = Math.min(HEADER_SIZE, rest)
+    const header = ahead.peek(offset, atLeast) ?? (await ahead.fetch(offset, atLeast))
     if (header[0] === 0) {
-      const bytes = await countZeros(window, offset, segment.size)
+      const bytes = await countZeros(ahead, offset, segment.size)
       yield { kind: bytes === rest ? 'torn' : 'hole', offset, bytes, detail: 'zeros' }
       offset += bytes
       continue
     }
     const size = sizeOf(header)
     if (size === undefined || size > rest) {
-      const held = await window.at(offset, Math.min(rest, TAIL_LIMIT))
+      const held = await ahead.fetch(offset, Math.min(rest, TAIL_LIMIT))
       yield { ...judgeTail(held, size), offset, bytes: rest }
       return
     }
-    const item = decode(await window.at(offset, size))
+    const item = decode(ahead.peek(offset, size) ?? (await ahead.fetch(offset, size)))
     if (typeof item === 'string') {
       yield { kind: 'corrupt', offset, bytes: rest, detail: item }
       return
@@ -93,9 +94,9 @@ function judgeTail(held: Uint8Array, size: number | undefined): Pick<WalDamage, 
   return { kind: cut ? 'torn' : 'corrupt', detail }
 }
 
-async function countZeros(window: Window, offset: number, end: number): Promise<number> {
+async function countZeros(ahead: ReadAhead, offset: number, end: number): Promise<number> {
   for (let at = offset; at < end; ) {
-    const bytes = await window.at(at, Math.min(WINDOW_SIZE, end - at))
+    const bytes = await ahead.fetch(at, Math.min(READ_AHEAD, end - at))
     const index = bytes.findIndex((byte) => byte !== 0)
     if (index !== -1) return at + index - offset
     at += bytes.length

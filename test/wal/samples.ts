@@ -1,4 +1,8 @@
 import { fc } from '@fast-check/vitest'
+import type { RandomAccess } from '../../src/io/random-access.ts'
+import { concatBlocks } from '../../src/tsm/arrange.ts'
+import { decodeBlock } from '../../src/tsm/block.ts'
+import { openTsm } from '../../src/tsm/reader.ts'
 import { type Block, stringAt } from '../../src/tsm/values.ts'
 import type { Sample, WriteRow } from './encode.ts'
 
@@ -61,3 +65,18 @@ export const rowsArbitrary: fc.Arbitrary<WriteRow[]> = fc.uniqueArray(
     .map(([key, sample]): WriteRow => ({ key, ...sample })),
   { selector: ({ key }) => key, maxLength: 6 },
 )
+
+/** Reads a TSM file: its keys in order, each with all its points. */
+export async function readTsm(source: RandomAccess): Promise<[string, Sample][]> {
+  const file = await openTsm(source)
+  const keys: [string, Sample][] = []
+  for await (const { key, entries, ...rest } of file.keys()) {
+    const blocks: Block[] = []
+    for (const entry of entries) {
+      blocks.push(decodeBlock((await file.readBlock({ key, entries, ...rest }, entry)).slice()))
+    }
+    keys.push([Buffer.from(key).toString(), toSamples(concatBlocks(blocks))])
+  }
+  await file.close()
+  return keys
+}
