@@ -40,3 +40,9 @@ export function formatDuration(milliseconds: number): string {
   if (hours < 48) return `${hours}h ${two(minutes % 60)}m`
   return `${Math.floor(hours / 24)}d ${two(hours % 24)}h`
 }
+
+/** Returns text from outside as a terminal may see it: control characters, escape codes among them, are replaced. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\uFFFD')
+}

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
 import type { CliContext, TextStream } from './context.ts'
+import { printable } from './format.ts'
 import { DEFAULT_HINTS } from './hints.ts'
 import { parseSwitch } from './options.ts'
 
@@ -136,6 +137,6 @@ export async function writeError(
   const hint = chalk?.cyan('hint:') ?? 'hint:'
   await writeText(
     stderr,
-    `${stack}${label} ${fields.message} (${fields.code})\n${hint} ${fields.hint}\n`,
+    `${stack}${label} ${printable(fields.message)} (${fields.code})\n${hint} ${printable(fields.hint)}\n`,
   )
 }

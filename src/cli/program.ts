@@ -6,7 +6,7 @@ import { normalizeGoFlags } from './go-flags.ts'
 import { earlyOutputMode, writeError, writeFailedDocument } from './output.ts'
 import { readPackageInfo } from './package-info.ts'
 import { unexpected } from './stop.ts'
-import { findCommand, usageError, wasAskedFor } from './usage.ts'
+import { findCommand, usageError, wasAskedFor, withHelpHint } from './usage.ts'
 
 /** Every command, in the order the help shows them. Each declares its options and loads its work when it runs. */
 const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] = [defineVersion]
@@ -70,12 +70,12 @@ export async function runCli(context: CliContext, program = buildProgram(context
       return
     }
     const mode = earlyOutputMode(context)
+    const command = findCommand(program, context.argv[0])
     const error =
       thrown instanceof CommanderError
         ? usageError(thrown, program, context.argv)
-        : unexpected(thrown)
+        : withHelpHint(unexpected(thrown), command)
     context.setExitCode(error.exitCode)
-    const command = findCommand(program, context.argv[0])
     if (mode.json && command !== undefined)
       await writeFailedDocument(context.stdout, command.name(), error)
     await writeError(context.stderr, mode, error)

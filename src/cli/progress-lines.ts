@@ -1,5 +1,5 @@
 import type { Progress, ProgressEvent, ShardLabel } from '../operations/progress.ts'
-import { formatBytes, formatCount, formatDuration, formatRate } from './format.ts'
+import { formatBytes, formatCount, formatDuration, formatRate, printable } from './format.ts'
 
 /** Shows progress until it is stopped. */
 export interface Renderer {
@@ -11,12 +11,6 @@ export interface Renderer {
 /** Returns how a shard is named in progress: `7 telegraf/autogen`. */
 export function formatShard({ database, retentionPolicy, shardId }: ShardLabel): string {
   return `${shardId} ${printable(database)}/${printable(retentionPolicy)}`
-}
-
-/** Names come from outside: one with a newline or an escape code must not reach the terminal as such. */
-function printable(name: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return name.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\uFFFD')
 }
 
 /** Returns the one line that a finished or skipped shard or a note leaves behind, if the event is one of these. */
@@ -31,9 +25,11 @@ export function formatEvent(event: ProgressEvent): string | undefined {
       return `shard ${formatShard(event.shard)}: ${parts.join(', ')}`
     }
     case 'shardSkipped':
-      return `shard ${formatShard(event.shard)}: skipped: ${event.reason}`
+      return `shard ${formatShard(event.shard)}: skipped: ${printable(event.reason)}`
     case 'note':
-      return event.level === 'info' ? event.message : `${event.level}: ${event.message}`
+      return event.level === 'info'
+        ? printable(event.message)
+        : `${event.level}: ${printable(event.message)}`
     default:
       return undefined
   }

@@ -9,6 +9,7 @@ import { createRenderer } from './progress.ts'
 import type { Renderer } from './progress-lines.ts'
 import { applySettings } from './settings.ts'
 import { unexpected, watchForStop } from './stop.ts'
+import { withHelpHint } from './usage.ts'
 
 /** What a command's work is given. Options may be read from the command once the work has begun. */
 export interface Run {
@@ -56,7 +57,8 @@ export async function runCommand(
   } catch (thrown) {
     await renderer?.stop()
     // Whatever a stopped command throws, the reason is why it was stopped.
-    const error = unexpected(watch.signal.aborted ? watch.signal.reason : thrown)
+    const reason = unexpected(watch.signal.aborted ? watch.signal.reason : thrown)
+    const error = withHelpHint(reason, command)
     context.setExitCode(error.exitCode)
     if (!watch.readerGone()) await fail(context, { command, mode, error })
   } finally {

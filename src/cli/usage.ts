@@ -15,13 +15,21 @@ export function findCommand(program: Command, name: string | undefined): Command
   return program.commands.find((command) => command.name() === name)
 }
 
+function helpOf(command: Command | undefined): string {
+  return `see \`snap ${command === undefined ? '' : `${command.name()} `}--help\``
+}
+
+/** Points a usage error that says nothing itself at the help of its command. */
+export function withHelpHint(error: SnapError, command: Command | undefined): SnapError {
+  if (error.code !== 'E_USAGE' || error.hint !== undefined) return error
+  return new SnapError(error.code, error.message, { hint: helpOf(command), cause: error })
+}
+
 function didYouMean(error: CommanderError, program: Command, words: readonly string[]) {
+  const commandNames = program.commands.map((command) => command.name())
+  if (error.code === 'commander.help') return suggest(words[1] ?? '', commandNames)
   const [, quoted = ''] = /'([^']+)'/.exec(error.message) ?? []
-  if (error.code === 'commander.unknownCommand')
-    return suggest(
-      quoted,
-      program.commands.map((command) => command.name()),
-    )
+  if (error.code === 'commander.unknownCommand') return suggest(quoted, commandNames)
   if (error.code !== 'commander.unknownOption') return undefined
   const options = (findCommand(program, words[0]) ?? program).options
   // An option in Go's manner, with one dash, is as near as one with a wrong letter.
@@ -31,7 +39,7 @@ function didYouMean(error: CommanderError, program: Command, words: readonly str
 
 function hintFor(error: CommanderError, program: Command, words: readonly string[]): string {
   const command = findCommand(program, words[0])
-  const help = `see \`snap ${command === undefined ? '' : `${command.name()} `}--help\``
+  const help = helpOf(command)
   const near = didYouMean(error, program, words)
   if (near !== undefined) return `did you mean ${near}? ${help}`
   const early = error.code === 'commander.unknownOption' && command === undefined

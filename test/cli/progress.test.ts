@@ -1,0 +1,154 @@
+import { describe, expect, it, vi } from 'vitest'
+import { formatLiveLine } from '../../src/cli/live-progress.ts'
+import type { OutputMode } from '../../src/cli/output.ts'
+import { colorAllowed } from '../../src/cli/output.ts'
+import { createRenderer } from '../../src/cli/progress.ts'
+import type { ProgressEvent } from '../../src/operations/progress.ts'
+import { noProgress } from '../../src/operations/progress.ts'
+import { contextOf, runIn, Screen } from './harness.ts'
+
+const MODE: OutputMode = { json: false, quiet: false, debug: false, color: false }
+const shard = { database: 'tele graf', retentionPolicy: 'autogen', shardId: 7n }
+const evil = { database: 'a\n\u001b[2Jb', retentionPolicy: 'r\u009b', shardId: 8n }
+const EVENTS: readonly ProgressEvent[] = [
+  { type: 'plan', task: 'backup', shards: 2, bytes: 3 * 1024 * 1024 },
+  { type: 'shardStart', shard },
+  { type: 'shardProgress', shard, bytes: 1024 },
+  { type: 'note', level: 'info', message: 'hello' },
+  { type: 'note', level: 'warning', message: 'careful' },
+  { type: 'note', level: 'error', message: 'broken' },
+  {
+    type: 'shardDone',
+    shard,
+    bytes: 2 * 1024 * 1024,
+    stored: 1024 * 1024,
+    points: 1_000_000,
+    durationMs: 2_000,
+  },
+  { type: 'shardStart', shard: evil },
+  { type: 'shardSkipped', shard: evil, reason: 'not there' },
+]
+
+async function show(stream: Screen, mode: OutputMode, env = {}): Promise<string> {
+  const renderer = createRenderer(stream, mode, env)
+  for (const event of EVENTS) renderer.report(event)
+  await renderer.stop()
+  await renderer.stop()
+  return stream.text
+}
+
+const PLAIN = `backup: 2 shards, 3.0 MiB
+hello
+warning: careful
+error: broken
+[1/2] shard 7 tele graf/autogen: 2.0 MiB in 2.0s (1.0 MiB/s), 1.0 MiB stored, 1,000,000 points
+[2/2] shard 8 a\uFFFD\uFFFD[2Jb/r\uFFFD: skipped: not there
+`
+
+describe('progress', () => {
+  it('is one plain line for each shard where no terminal is', async () => {
+    expect(await show(new Screen(), MODE)).toBe(PLAIN)
+  })
+
+  it.each([{ TERM: 'dumb' }, { CI: 'true' }])('is plain with %j', async (env) => {
+    expect(await show(new Screen(80), MODE, env)).toBe(PLAIN)
+  })
+
+  it('is only errors when it is quiet', async () => {
+    expect(await show(new Screen(80), { ...MODE, quiet: true })).toBe('error: broken\n')
+  })
+
+  it('is nothing for nobody', () => {
+    expect(noProgress({ type: 'shardStart', shard })).toBeUndefined()
+  })
+
+  it('leaves a rate and a size out that are not known', async () => {
+    const screen = new Screen()
+    const renderer = createRenderer(screen, MODE, {})
+    renderer.report({ type: 'plan', task: 'restore', shards: 1 })
+    renderer.report({ type: 'shardDone', shard, bytes: 1, points: 1, durationMs: 0 })
+    expect(screen.text).toBe(
+      'restore: 1 shard\n[1/1] shard 7 tele graf/autogen: 1 B in 0ms, 1 point\n',
+    )
+  })
+})
+
+describe('progress on a terminal', () => {
+  it('is a line that moves below the finished shards, and goes at the end', async () => {
+    const screen = new Screen(80)
+    const renderer = createRenderer(screen, MODE, {})
+    for (const event of EVENTS.slice(0, 3)) renderer.report(event)
+    await vi.waitFor(() => expect(screen.text).toContain('backup 0/2 shards · 1.0 KiB of 3.0 MiB'))
+    for (const event of EVENTS.slice(3)) renderer.report(event)
+    await vi.waitFor(() => expect(screen.text).toContain('backup 2/2 shards · 2.0 MiB of 3.0 MiB'))
+    await renderer.stop()
+    const after = screen.text
+    expect(after).toContain('warning: careful\n')
+    expect(after).toContain('shard 8 a\uFFFD\uFFFD[2Jb/r\uFFFD: skipped: not there\n')
+    expect(after).not.toContain('\u001b[36m')
+    renderer.report({ type: 'note', level: 'info', message: 'late' })
+    expect(screen.text).toBe(`${after}late\n`)
+  })
+
+  it('is not begun for a run that ends at once', async () => {
+    expect(await show(new Screen(80), MODE)).not.toContain('0/2')
+  })
+
+  it('is coloured if it may be', async () => {
+    const screen = new Screen(80)
+    const renderer = createRenderer(screen, { ...MODE, color: true }, {})
+    for (const event of EVENTS.slice(0, 3)) renderer.report(event)
+    await vi.waitFor(() => expect(screen.text).toContain('backup 0/2 shards'))
+    await renderer.stop()
+  })
+
+  it('may be coloured on a terminal that knows colours, unless NO_COLOR says no', () => {
+    expect(colorAllowed(new Screen(80), {})).toBe(true)
+    expect(colorAllowed(new Screen(80), { NO_COLOR: '' })).toBe(true)
+    expect(colorAllowed(new Screen(80), { NO_COLOR: '1' })).toBe(false)
+    expect(colorAllowed(new Screen(80), { TERM: 'dumb' })).toBe(false)
+    expect(colorAllowed(new Screen(), {})).toBe(false)
+  })
+
+  it.each([
+    [[], {}, true],
+    [['--no-color'], {}, false],
+    [[], { NO_COLOR: '1' }, false],
+    [[], { INFLUX_SNAP_NO_COLOR: 'true' }, false],
+  ])('colours an error: %j %j', async (argv, env, coloured) => {
+    const context = contextOf(['probe', ...argv], { columns: 80, env })
+    await runIn(context, { work: () => Promise.reject(new Error('no')) })
+    expect(context.stderr.text.includes('\u001b[')).toBe(coloured)
+    expect(context.stderr.text).toContain('unexpected: no (E_FAILED)\n')
+  })
+
+  const estimate = {
+    shardsDone: 3,
+    shards: 12,
+    bytes: 128 * 1024 * 1024,
+    totalBytes: 400 * 1024 * 1024,
+    rate: 45 * 1024 * 1024,
+    remaining: 6_000,
+    silent: undefined,
+  }
+  const state = { task: 'backup', estimate, current: '7 telegraf/autogen' }
+
+  it('shows what fits, the most important first', () => {
+    expect(formatLiveLine(state, 200)).toBe(
+      'backup 3/12 shards · 128.0 MiB of 400.0 MiB · 45.0 MiB/s · ETA 6.0s · shard 7 telegraf/autogen',
+    )
+    expect(formatLiveLine(state, 77)).toBe(
+      'backup 3/12 shards · 128.0 MiB of 400.0 MiB · 45.0 MiB/s · ETA 6.0s',
+    )
+    expect(formatLiveLine(state, 30)).toBe('backup 3/12 shards')
+    expect(formatLiveLine(state, 10)).toBe('backup 3/1')
+    expect(formatLiveLine(state, -1)).toBe('b')
+  })
+
+  it('tells a silence, and no time to go in it', () => {
+    const silent = { ...state, estimate: { ...estimate, silent: 65_000 }, current: '' }
+    expect(formatLiveLine(silent, 200)).toBe(
+      'backup 3/12 shards · 128.0 MiB of 400.0 MiB · waiting for 1m 05s',
+    )
+  })
+})
