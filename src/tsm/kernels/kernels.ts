@@ -78,7 +78,10 @@ export function decodeWords(
   if (bytes.length <= MAX_ENCODED) {
     const kernels = kernelsFor(SHARED_SIZE)
     const { buffer } = kernels.memory
-    new Uint8Array(buffer, BASE, bytes.length).set(bytes)
+    const input = new Uint8Array(buffer, BASE, bytes.length + SLACK)
+    input.set(bytes)
+    // what an earlier call left there must not decide how this one fails
+    input.fill(0, bytes.length)
     const dst = align(BASE + bytes.length + SLACK)
     result = kernels[kernel](BASE, bytes.length, dst, MAX_BLOCK_VALUES)
     if (result >= 0) return buffer.slice(dst, dst + result * 8)
