@@ -16,6 +16,8 @@ export interface TarEntry {
   readonly name: string
   /** Bytes of the body. */
   readonly size: number
+  /** Bytes of the tar before the body. */
+  readonly offset: number
   readonly mtime: Date
   /** Permission bits. */
   readonly mode: number
@@ -62,7 +64,7 @@ export async function* readShardTar(
       checkName(header.name, names, what)
       const entryBody = new EntryBody(source, header, what)
       const { name, size, mtime, mode } = header
-      yield { name, size, mtime, mode, body: entryBody }
+      yield { name, size, offset: source.offset, mtime, mode, body: entryBody }
       await entryBody.finish()
     }
     await readTrailerRest(source, what, options.trailer ?? 'exact')

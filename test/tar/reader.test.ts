@@ -50,6 +50,13 @@ describe('tars of a real influxd', () => {
     }
   })
 
+  it('says where bodies are', async () => {
+    const bytes = await fixture('odd-name')
+    for await (const { offset, size, body } of readShardTar(inChunks(bytes, 1000))) {
+      expect(await collect(body)).toEqual(bytes.subarray(offset, offset + size))
+    }
+  })
+
   it('reads a name that is not ASCII', async () => {
     const [file] = await listTar(await fixture('odd-name'))
     expect(file?.name).toBe('wörld db/r p.1/1/000000001-000000001.tsm')

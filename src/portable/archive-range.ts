@@ -1,0 +1,227 @@
+import { promisify } from 'node:util'
+import { constants, inflateRaw } from 'node:zlib'
+import { asSnapError, SnapError } from '../errors.ts'
+import type { RandomAccess } from '../io/random-access.ts'
+import type { ArchiveIndex } from './archive-writer.ts'
+
+/** A range of bytes: `start` is in it, `end` is not. */
+export interface Range {
+  readonly start: number
+  readonly end: number
+}
+
+/** An archive that can be read from the middle. */
+export interface SeekableArchive {
+  /** What it is, for messages. */
+  readonly name: string
+  /** What {@link ArchiveWriter} said of it. */
+  readonly index: ArchiveIndex
+  /** Reads bytes of the archive. */
+  readonly read: (range: Range) => AsyncIterable<Uint8Array>
+}
+
+/** Where a block is, in the tar and in the archive. */
+interface BlockPlace {
+  readonly tar: Range
+  readonly gz: Range
+}
+
+interface InflatedBlock {
+  readonly tar: Range
+  readonly bytes: Uint8Array
+}
+
+const inflate = promisify(inflateRaw)
+
+/** Blocks inflated at the same time: libuv has as many threads. */
+const IN_FLIGHT = 4
+/** Inflated blocks that an {@link archiveAccess} keeps. */
+const KEPT_BLOCKS = 4
+/** No block we write comes near this, in the tar or in the archive. */
+const MAX_BLOCK_SIZE = 2 ** 26
+/** Empty last block, CRC and size of the member. */
+const END_SIZE = 10
+
+/**
+ * Reads a part of the tar in an archive with one read of the archive, inflating only the blocks it lies in. The chunks
+ * are views over them. The CRC of the archive is not checked: what is read must have its own, as TSM blocks have.
+ * @throws SnapError `E_FORMAT` if the index is not of this archive or the range not in its tar, `E_INTEGRITY` if a block
+ * does not inflate to its size, `E_CUT` if the archive ends too early
+ */
+export async function* readArchiveRange(
+  archive: SeekableArchive,
+  range: Range,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  checkRange(archive.name, archive.index.tarSize, range)
+  if (range.start === range.end) return
+  const first = findBlock(archive, range.start)
+  const last = findBlock(archive, range.end - 1)
+  for await (const { tar, bytes } of inflateBlocks(archive, first, last)) {
+    const from = Math.max(0, range.start - tar.start)
+    yield bytes.subarray(from, range.end - tar.start)
+  }
+}
+
+/**
+ * Returns random access to a part of the tar in an archive, such as one TSM file. The blocks used last are
+ * kept, 4 of them. As with {@link readArchiveRange}, the CRC of the archive is not checked.
+ * @throws SnapError `E_FORMAT` if the range is not in the archive's tar
+ */
+export function archiveAccess(archive: SeekableArchive, range: Range, name: string): RandomAccess {
+  checkRange(archive.name, archive.index.tarSize, range)
+  const size = range.end - range.start
+  const kept = new Map<number, Promise<InflatedBlock>>()
+  return {
+    name,
+    size,
+    async read(offset, length) {
+      const end = offset + length
+      checkRange(name, size, { start: offset, end })
+      const result = Buffer.allocUnsafe(length)
+      for (let at = offset; at < end; ) {
+        const { tar, bytes } = await keptBlock(archive, kept, findBlock(archive, range.start + at))
+        const start = range.start + at - tar.start
+        const part = bytes.subarray(start, start + end - at)
+        result.set(part, at - offset)
+        at += part.length
+      }
+      return result
+    },
+    async close() {
+      kept.clear()
+    },
+  }
+}
+
+function keptBlock(
+  archive: SeekableArchive,
+  kept: Map<number, Promise<InflatedBlock>>,
+  number: number,
+): Promise<InflatedBlock> {
+  const block = kept.get(number) ?? inflateOne(archive, number)
+  // Deleted and set again, so that the one used last stands last.
+  kept.delete(number)
+  kept.set(number, block)
+  block.catch(() => kept.delete(number))
+  for (const oldest of kept.keys()) {
+    if (kept.size <= KEPT_BLOCKS) break
+    kept.delete(oldest)
+  }
+  return block
+}
+
+async function inflateOne(archive: SeekableArchive, number: number): Promise<InflatedBlock> {
+  const blocks = inflateBlocks(archive, number, number)
+  const { value } = await blocks.next()
+  await blocks.return()
+  if (value === undefined) throw new SnapError('E_CUT', `${archive.name}: no block ${number}`)
+  return value
+}
+
+async function* inflateBlocks(
+  archive: SeekableArchive,
+  first: number,
+  last: number,
+): AsyncGenerator<InflatedBlock, void, undefined> {
+  const waiting: Promise<InflatedBlock>[] = []
+  try {
+    for await (const compressed of readBlocks(archive, first, last)) {
+      const block = inflateBlock(archive, compressed)
+      // It is awaited in its turn, which may be after it failed.
+      block.catch(() => {})
+      waiting.push(block)
+      if (waiting.length < IN_FLIGHT) continue
+      const next = waiting.shift()
+      if (next !== undefined) yield await next
+    }
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) yield await next
+  } finally {
+    await Promise.allSettled(waiting)
+  }
+}
+
+async function inflateBlock(
+  archive: SeekableArchive,
+  { place, bytes }: { readonly place: BlockPlace; readonly bytes: Uint8Array },
+): Promise<InflatedBlock> {
+  const size = place.tar.end - place.tar.start
+  const where = `${archive.name}: block at offset ${place.gz.start}`
+  try {
+    const inflated = await inflate(bytes, {
+      // A block ends in a flush and not in a last block, and must not give more than the index says.
+      finishFlush: constants.Z_SYNC_FLUSH,
+      chunkSize: Math.max(size, constants.Z_MIN_CHUNK),
+      maxOutputLength: size,
+    })
+    if (inflated.length === size) return { tar: place.tar, bytes: inflated }
+    throw new SnapError('E_INTEGRITY', `${where}: ${inflated.length} bytes, expected ${size}`)
+  } catch (error) {
+    throw asSnapError(error, 'E_INTEGRITY', `${where}: does not inflate to ${size} bytes`)
+  }
+}
+
+/** Reads the compressed blocks `first` to `last` and takes them apart. */
+async function* readBlocks(archive: SeekableArchive, first: number, last: number) {
+  const { start } = placeOf(archive, first).gz
+  let number = first
+  let place = placeOf(archive, first)
+  let parts: Uint8Array[] = []
+  let missing = place.gz.end - place.gz.start
+  for await (const chunk of archive.read({ start, end: placeOf(archive, last).gz.end })) {
+    for (let rest = chunk; rest.length > 0; ) {
+      const part = rest.subarray(0, missing)
+      parts.push(part)
+      missing -= part.length
+      rest = rest.subarray(part.length)
+      if (missing > 0) continue
+      yield { place, bytes: Buffer.concat(parts) }
+      if (number === last) return
+      number += 1
+      place = placeOf(archive, number)
+      parts = []
+      missing = place.gz.end - place.gz.start
+    }
+  }
+  throw new SnapError(
+    'E_CUT',
+    `${archive.name}: ends ${missing} bytes before the block at ${place.gz.start} does`,
+  )
+}
+
+/** Returns the number of the block that holds byte `at` of the tar. */
+function findBlock({ name, index }: SeekableArchive, at: number): number {
+  const { seekPoints } = index
+  let low = 0
+  let high = seekPoints.length
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1
+    if ((seekPoints[middle]?.[0] ?? 0) <= at) low = middle
+    else high = middle
+  }
+  const { tar } = placeOf({ name, index }, low)
+  if (tar.start <= at && at < tar.end) return low
+  throw new SnapError('E_FORMAT', `${name}: seek points are not in order at ${at}`)
+}
+
+function placeOf({ name, index }: Pick<SeekableArchive, 'name' | 'index'>, number: number) {
+  const { seekPoints, tarSize, gzSize } = index
+  const point = seekPoints[number]
+  if (point !== undefined) {
+    const [tarEnd, gzEnd] = seekPoints[number + 1] ?? [tarSize, gzSize - END_SIZE]
+    const place: BlockPlace = {
+      tar: { start: point[0], end: tarEnd },
+      gz: { start: point[1], end: gzEnd },
+    }
+    if (isSane(place.tar) && isSane(place.gz) && tarEnd <= tarSize && gzEnd <= gzSize) return place
+  }
+  throw new SnapError('E_FORMAT', `${name}: seek point ${number} is not of this archive`)
+}
+
+function isSane({ start, end }: Range): boolean {
+  return Number.isSafeInteger(start) && start >= 0 && end > start && end - start <= MAX_BLOCK_SIZE
+}
+
+function checkRange(name: string, size: number, { start, end }: Range): void {
+  if (start >= 0 && start <= end && end <= size) return
+  throw new SnapError('E_FORMAT', `${name}: bytes ${start} to ${end} are not in its ${size} bytes`)
+}
