@@ -87,7 +87,7 @@ class Upload {
     })
   }
 
-  /** The last bytes go out together with our end, so an end of the server's seen before is an early one. */
+  /** The server cannot have the whole trailer before the last bytes are sent: an end of its seen before is an early one. */
   async finish(last: Uint8Array | undefined, uploadEnd: number): Promise<void> {
     await this.#checked(async () => {
       if (this.#ended) await this.#endedEarly()

@@ -22,6 +22,8 @@ export interface ConnectionOptions {
  * A connection on which no wait is for ever. The first failure ({@link fail}, a deadline, the signal, the peer) is the
  * error of every wait, whatever the streams underneath say. A failed TCP connection is reset, so that the peer cannot
  * take its end for success; one inside the process is destroyed with the error, which thus reaches the other end.
+ * The other way round Node is not as clear: a reset that arrives together with data is reported as a regular end, so
+ * whatever is read must show by itself that it is whole.
  */
 export class Connection {
   readonly name: string
@@ -29,6 +31,8 @@ export class Connection {
   readonly #idle: number
   readonly #ended = new AbortController()
   #failure: SnapError | undefined
+  /** Settled when all that was handed over has left the process. */
+  #sent: Promise<void> = Promise.resolve()
   #written = 0
 
   constructor(duplex: Duplex, { name, idle, signal }: ConnectionOptions) {
@@ -111,24 +115,18 @@ export class Connection {
     for (let start = 0; start < bytes.length; start += WRITE_SIZE) {
       const piece = bytes.subarray(start, start + WRITE_SIZE)
       this.#written += piece.length
-      await this.#sent((sent) => this.#duplex.write(piece, sent))
+      this.#send((sent) => this.#duplex.write(piece, sent))
+      if (this.#duplex.writableNeedDrain) await this.#flush()
     }
   }
 
-  /**
-   * Sends the last bytes, ends our side and waits until all is handed over. Bytes given here leave together with the
-   * end: an answer cannot come between them.
-   */
+  /** Sends the last bytes, and ends our side when all have left the process. */
   async end(last: Uint8Array = new Uint8Array(0)): Promise<void> {
-    const start = Math.max(0, last.length - WRITE_SIZE)
-    await this.write(last.subarray(0, start))
-    const piece = last.subarray(start)
-    this.#written += piece.length
-    await this.#sent((sent) => {
-      if (piece.length > 0) this.#duplex.end(piece, sent)
-      else this.#duplex.end(sent)
-      return false
-    })
+    await this.write(last)
+    // A connection that is ending cannot be reset, so it must not begin to with bytes that still wait for room.
+    await this.#flush()
+    this.#send((sent) => this.#duplex.end(sent))
+    await this.#flush()
   }
 
   /** Returns a sink that sends what is written to it. Ending or destroying it does nothing to the connection. */
@@ -146,7 +144,8 @@ export class Connection {
   fail(error: SnapError): void {
     this.#failure ??= error
     const duplex = this.#duplex
-    if (duplex instanceof Socket && !duplex.connecting && !duplex.destroyed) {
+    const ending = duplex.writableEnded && !duplex.writableFinished
+    if (duplex instanceof Socket && !duplex.connecting && !ending && !duplex.destroyed) {
       try {
         duplex.resetAndDestroy()
         return
@@ -162,14 +161,19 @@ export class Connection {
     this.#duplex.destroy()
   }
 
-  /** Runs one write whose callback says that the bytes left; done at once if `write` says that there is room. */
-  async #sent(write: (sent: (error?: Error | null) => void) => boolean): Promise<void> {
-    const sent = new Promise<void>((resolve, reject) => {
-      const room = write((error) => (error ? reject(error) : resolve()))
-      if (room) resolve()
+  /** Hands something over, of which {@link #flush} waits to be told that it left. */
+  #send(handOver: (sent: (error?: Error | null) => void) => void): void {
+    // Node calls an end after a reset a success.
+    if (this.#duplex.destroyed) throw this.#reasonOf(this.#duplex.errored)
+    this.#sent = new Promise((resolve, reject) => {
+      handOver((error) => (error ? reject(error) : resolve()))
     })
+    this.#sent.catch(() => {})
+  }
+
+  async #flush(): Promise<void> {
     try {
-      await this.within(this.#idle, 'room for data', sent)
+      await this.within(this.#idle, 'room for data', this.#sent)
     } catch (error) {
       throw this.#reasonOf(error)
     }

@@ -1,0 +1,195 @@
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, describe, expect, it } from 'vitest'
+import { SnapError } from '../../src/errors.ts'
+import { Connection } from '../../src/io/connection.ts'
+import { duplexPair } from '../../src/io/duplex-pair.ts'
+import { tempDir } from '../helpers/temp.ts'
+import { rejected } from '../protocol/thrown.ts'
+
+const closers: (() => void)[] = []
+
+afterEach(() => {
+  for (const close of closers.splice(0)) close()
+})
+
+/** Returns both ends of a TCP connection (or of a Unix socket). */
+async function socketPair(path?: string): Promise<[Socket, Socket]> {
+  const server = createServer({ allowHalfOpen: true })
+  server.listen(path ?? { port: 0, host: '127.0.0.1' })
+  await once(server, 'listening')
+  const address = server.address()
+  const target =
+    typeof address === 'object' && address !== null
+      ? { port: address.port, host: '127.0.0.1' }
+      : { path: path ?? '' }
+  const accepted = once(server, 'connection')
+  const client = connect({ ...target, allowHalfOpen: true })
+  await once(client, 'connect')
+  const [peer] = (await accepted) as [Socket]
+  server.close()
+  for (const end of [client, peer]) {
+    end.on('error', () => {})
+    closers.push(() => end.destroy())
+  }
+  return [client, peer]
+}
+
+function open(duplex: Duplex, idle = 5_000, signal?: AbortSignal): Connection {
+  return new Connection(duplex, { name: 'peer', idle, signal })
+}
+
+async function received(connection: Connection): Promise<string> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of connection.chunks()) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
+}
+
+describe.each(['tcp', 'in process'])('Connection, %s', (kind) => {
+  async function pair(): Promise<[Duplex, Duplex]> {
+    return kind === 'tcp' ? await socketPair() : duplexPair()
+  }
+
+  it('carries bytes and a half-close', async () => {
+    const [a, b] = (await pair()).map((end) => open(end)) as [Connection, Connection]
+    await a.write(Buffer.from('quest'))
+    await a.end(Buffer.from('ion'))
+    expect(await received(b)).toBe('question')
+    await b.end()
+    expect(await received(a)).toBe('')
+    expect([a.written, b.written, a.inProcess]).toEqual([8, 0, kind !== 'tcp'])
+  })
+
+  it('sends more than fits, in pieces', async () => {
+    const [a, b] = (await pair()).map((end) => open(end)) as [Connection, Connection]
+    const bytes = Buffer.alloc(5_000_000, '0123456789')
+    const [text] = await Promise.all([received(b), a.end(bytes)])
+    expect(text === bytes.toString()).toBe(true)
+  })
+
+  it('gives up on a peer that sends nothing', async () => {
+    const [a] = await pair()
+    const error = await rejected(received(open(a, 20)))
+    expect(error.message).toBe('peer: no data in 0.02 s')
+    expect(error).toMatchObject({ code: 'E_TIMEOUT', retryable: true })
+  })
+
+  it('waits longer for the first bytes than for the next', async () => {
+    const [a, b] = await pair()
+    setTimeout(() => b.write('late'), 100)
+    const chunks = open(a, 20).chunks(5_000)
+    expect(Buffer.from((await chunks.next()).value ?? []).toString()).toBe('late')
+    expect((await rejected(chunks.next())).code).toBe('E_TIMEOUT')
+  })
+
+  it('gives up on a peer that reads nothing', async () => {
+    const [a] = await pair()
+    const error = await rejected(open(a, 50).end(Buffer.alloc(64_000_000)))
+    expect(error).toMatchObject({ code: 'E_TIMEOUT', message: 'peer: no room for data in 0.05 s' })
+  })
+
+  it('is ended by its signal, with its reason', async () => {
+    const [a, b] = await pair()
+    const stop = new AbortController()
+    const reading = rejected(received(open(a, 5_000, stop.signal)))
+    await turn()
+    const reason = new SnapError('E_INTERRUPTED', 'stopped')
+    stop.abort(reason)
+    expect(await reading).toBe(reason)
+    expect((await rejected(received(open(b)))).code).toBe(
+      kind === 'tcp' ? 'E_CUT' : 'E_INTERRUPTED',
+    )
+  })
+
+  it('ends at once if its signal was aborted before', async () => {
+    const [a] = await pair()
+    const error = await rejected(open(a, 5_000, AbortSignal.abort()).write(Buffer.from('x')))
+    expect(error.code).toBe('E_INTERRUPTED')
+  })
+
+  it('tells the other end that it failed', async () => {
+    const [a, b] = await pair()
+    const failure = new SnapError('E_SOURCE', 'broken source')
+    const connection = open(a)
+    const other = open(b)
+    const chunks = other.chunks()
+    await connection.write(Buffer.from('half'))
+    await chunks.next()
+    const reading = rejected(chunks.next())
+    connection.fail(failure)
+    connection.fail(new SnapError('E_FAILED', 'later'))
+    expect(await rejected(connection.end())).toBe(failure)
+    const error = await reading
+    if (kind === 'tcp') expect(error).toMatchObject({ code: 'E_CUT', retryable: true })
+    else expect(error).toBe(failure)
+    if (!other.signal.aborted) await once(other.signal, 'abort')
+    expect(other.signal.reason).toBe(error)
+  })
+
+  it('aborts its signal when it is closed', async () => {
+    const [a, b] = await pair()
+    const connection = open(a)
+    b.destroy()
+    connection.close()
+    await turn()
+    await turn()
+    expect(connection.signal.aborted).toBe(true)
+    expect(open(a).signal.aborted).toBe(true)
+  })
+
+  it('gives a sink that leaves the connection open', async () => {
+    const [a, b] = (await pair()).map((end) => open(end)) as [Connection, Connection]
+    const sink = a.sink()
+    sink.end('from a store')
+    await once(sink, 'finish')
+    await a.end(Buffer.from('!'))
+    expect(await received(b)).toBe('from a store!')
+  })
+
+  it('fails its sink when it fails', async () => {
+    const [a] = await pair()
+    const connection = open(a)
+    const sink = connection.sink()
+    const failed = new Promise((resolve) => sink.once('close', resolve))
+    const failure = new SnapError('E_TIMEOUT', 'too slow')
+    connection.fail(failure)
+    sink.write('x')
+    await failed
+    expect(sink.errored).toBe(failure)
+  })
+})
+
+describe('Connection', () => {
+  it('waits without a timer if the deadline is too far away for one', async () => {
+    const [a] = duplexPair()
+    expect(await open(a).within(Number.POSITIVE_INFINITY, 'x', Promise.resolve(5))).toBe(5)
+  })
+
+  it('closes what knows no reset', async () => {
+    const [client, peer] = await socketPair(join(await tempDir(), 'socket'))
+    const other = once(peer.resume(), 'close')
+    open(peer)
+    open(client).fail(new SnapError('E_FAILED', 'broken'))
+    peer.end()
+    await other
+    expect(client.destroyed).toBe(true)
+  })
+
+  it('refuses a stream that gives no bytes', async () => {
+    const [a, b] = duplexPair()
+    a.setEncoding('utf8')
+    b.end('text')
+    expect((await rejected(received(open(a)))).message).toBe('peer: connection broken')
+  })
+
+  it('tells a connection that timed out from one that was cut', async () => {
+    const [a] = duplexPair()
+    const reading = rejected(received(open(a)))
+    await turn()
+    a.destroy(Object.assign(new Error('read ETIMEDOUT'), { code: 'ETIMEDOUT' }))
+    expect((await reading).code).toBe('E_TIMEOUT')
+  })
+})
