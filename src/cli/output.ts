@@ -86,14 +86,15 @@ function errorFields(error: SnapError) {
   return { code, exitCode, message, hint: error.hint ?? DEFAULT_HINTS[code] }
 }
 
-/** The document on stdout of a command that failed: no fields but the error. */
+/** Writes the document of a command that failed. Never throws: that it failed is what stderr is about to say. */
 export async function writeFailedDocument(
   stdout: TextStream,
   commandName: string,
   error: SnapError,
 ): Promise<void> {
   const schema = `snap/${commandName}/1`
-  await writeText(stdout, `${formatJson({ schema, ok: false, error: errorFields(error) })}\n`)
+  const document = formatJson({ schema, ok: false, error: errorFields(error) })
+  await writeText(stdout, `${document}\n`).catch(() => {})
 }
 
 /** Writes what a command did, and where it is so, why it does not end with 0. */
@@ -119,24 +120,29 @@ function endLine(text: string): string {
   return text.endsWith('\n') ? text : `${text}\n`
 }
 
-/** Writes an error as the last thing on stderr: one line of JSON, or two lines for people. */
+/** Writes an error as the last thing on stderr: one line of JSON, or two lines for people. Never throws. */
 export async function writeError(
   stderr: TextStream,
   mode: OutputMode,
   error: SnapError,
 ): Promise<void> {
-  const fields = errorFields(error)
   const stack = mode.debug ? `${inspect(error, { depth: 4 })}\n` : ''
-  if (mode.json) {
-    await writeText(stderr, `${stack}${formatJson({ schema: 'snap/error/1', ...fields })}\n`)
-    return
+  const fields = errorFields(error)
+  const text = mode.json
+    ? `${formatJson({ schema: 'snap/error/1', ...fields })}\n`
+    : await formatError(fields, mode.color)
+  await writeText(stderr, stack + text).catch(() => {})
+}
+
+async function formatError(fields: ReturnType<typeof errorFields>, color: boolean) {
+  let label = 'error:'
+  let hint = 'hint:'
+  if (color) {
+    const { Chalk } = await import('chalk')
+    const chalk = new Chalk({ level: 1 })
+    label = chalk.red.bold(label)
+    hint = chalk.cyan(hint)
   }
-  const { Chalk } = mode.color ? await import('chalk') : { Chalk: undefined }
-  const chalk = Chalk === undefined ? undefined : new Chalk({ level: 1 })
-  const label = chalk?.red.bold('error:') ?? 'error:'
-  const hint = chalk?.cyan('hint:') ?? 'hint:'
-  await writeText(
-    stderr,
-    `${stack}${label} ${printable(fields.message)} (${fields.code})\n${hint} ${printable(fields.hint)}\n`,
-  )
+  const { code, message } = fields
+  return `${label} ${printable(message)} (${code})\n${hint} ${printable(fields.hint)}\n`
 }

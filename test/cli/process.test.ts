@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ROOT } from '../helpers/sources.ts'
@@ -75,6 +75,17 @@ describe('bin/snap.js', () => {
     expect([code, text()]).toEqual([0, ''])
   })
 
+  it('does not take a full disk for success', async () => {
+    const full = await open('/dev/full', 'w')
+    const words = [join(place, 'bin/snap.js'), 'version', '--json']
+    const child = spawn(process.execPath, words, { stdio: ['ignore', full.fd, 'pipe'] })
+    const stderr = collect(child.stderr)
+    const [code] = await once(child, 'close')
+    await full.close()
+    expect(code).toBe(15)
+    expect(JSON.parse(stderr())).toMatchObject({ code: 'E_DESTINATION' })
+  })
+
   it('says how to build a checkout that is not built', async () => {
     const { code, stderr } = await snap(['--version'], bare)
     expect(code).toBe(1)
@@ -82,9 +93,9 @@ describe('bin/snap.js', () => {
   })
 })
 
-function collect(stream: NodeJS.ReadableStream): () => string {
+function collect(stream: NodeJS.ReadableStream | null): () => string {
   let text = ''
-  stream.on('data', (chunk) => {
+  stream?.on('data', (chunk) => {
     text += chunk
   })
   return () => text
