@@ -1,0 +1,135 @@
+import type { BigIntStats } from 'node:fs'
+import { constants } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
+import { lstat, open, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { asSnapError, errnoOf, SnapError } from '../errors.ts'
+import type { RandomAccess } from '../io/random-access.ts'
+import { handleAccess } from '../io/random-access.ts'
+
+/** A file of a snapshot: open, whatever becomes of its name. */
+export interface SnapshotFile {
+  readonly name: string
+  /** Bytes that belong to the snapshot. */
+  readonly size: number
+  /** Nanoseconds since the epoch. */
+  readonly mtime: bigint
+  /** Reads the first `size` bytes; closing it is for the snapshot. */
+  readonly access: RandomAccess
+}
+
+/** What a listing says of a file: two equal ones are the same file, unchanged. */
+interface Listed {
+  readonly ino: bigint
+  readonly size: bigint
+  readonly mtimeNs: bigint
+}
+
+interface Held extends Listed {
+  readonly handle: FileHandle
+}
+
+/** Nothing has this name now. */
+export const GONE = Symbol('gone')
+
+function isSame(a: Listed, b: Listed): boolean {
+  return a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs
+}
+
+/** Runs a file operation; `GONE` if the file is not there. */
+async function unlessGone<T>(path: string, work: () => Promise<T>): Promise<T | typeof GONE> {
+  try {
+    return await work()
+  } catch (error) {
+    const errno = errnoOf(error)
+    if (errno === 'ENOENT') return GONE
+    if (errno === 'EMFILE' || errno === 'ENFILE') {
+      throw new SnapError('E_SOURCE', `${path}: too many files are open`, {
+        cause: error,
+        hint: 'raise the limit of open files (ulimit -n) to twice the number of files in the shard',
+      })
+    }
+    throw asSnapError(error, 'E_SOURCE', path)
+  }
+}
+
+/** Returns the time of the last change of names in `directory`, in nanoseconds; `undefined` if it is not there. */
+export async function changeTime(directory: string): Promise<bigint | undefined> {
+  const stats = await unlessGone(directory, () => stat(directory, { bigint: true }))
+  return stats === GONE ? undefined : stats.mtimeNs
+}
+
+function checkFile(stats: BigIntStats, path: string): void {
+  if (stats.isFile()) return
+  throw new SnapError('E_SOURCE', `${path}: expected a file, got something else`)
+}
+
+/** Open files of one directory by name. */
+export class HeldFiles {
+  readonly #directory: string
+  readonly #held = new Map<string, Held>()
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  get names(): string[] {
+    return [...this.#held.keys()].sort()
+  }
+
+  /** Opens the file that is now called `name`. @returns GONE if there is none, or another one by the time it is open */
+  async open(name: string): Promise<undefined | typeof GONE> {
+    const path = join(this.#directory, name)
+    const listed = await unlessGone(path, () => lstat(path, { bigint: true }))
+    if (listed === GONE) return GONE
+    checkFile(listed, path)
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW
+    const handle = await unlessGone(path, () => open(path, flags))
+    if (handle === GONE) return GONE
+    try {
+      const stats = await handle.stat({ bigint: true })
+      if (stats.ino !== listed.ino || stats.dev !== listed.dev) return GONE
+      const { ino, size, mtimeNs } = stats
+      await this.close(name)
+      this.#held.set(name, { handle, ino, size, mtimeNs })
+      return undefined
+    } finally {
+      if (this.#held.get(name)?.handle !== handle) await handle.close()
+    }
+  }
+
+  /** True if the file now called `name` is the one held under that name, as it was when opened. */
+  async isCurrent(name: string): Promise<boolean> {
+    const path = join(this.#directory, name)
+    const held = this.#held.get(name)
+    const listed = await unlessGone(path, () => lstat(path, { bigint: true }))
+    return held !== undefined && listed !== GONE && isSame(held, listed)
+  }
+
+  /** True if the file held under that name still has it, however it grew. */
+  async isNamed(name: string): Promise<boolean> {
+    const path = join(this.#directory, name)
+    const listed = await unlessGone(path, () => lstat(path, { bigint: true }))
+    return listed !== GONE && listed.ino === this.#held.get(name)?.ino
+  }
+
+  /** Returns the file held under `name` with the size it has now. */
+  async file(name: string): Promise<SnapshotFile | undefined> {
+    const held = this.#held.get(name)
+    if (held === undefined) return undefined
+    const path = join(this.#directory, name)
+    const { size, mtimeNs } = await held.handle.stat({ bigint: true })
+    const access = handleAccess(held.handle, path, Number(size))
+    return { name, size: Number(size), mtime: mtimeNs, access: { ...access, async close() {} } }
+  }
+
+  async close(name: string): Promise<void> {
+    const held = this.#held.get(name)
+    this.#held.delete(name)
+    await held?.handle.close()
+  }
+
+  async closeAll(): Promise<void> {
+    for (const name of this.names) await this.close(name)
+  }
+}
