@@ -20,6 +20,7 @@ Exit codes, JSON and settings: docs/scripting.md`
 export function buildProgram(context: CliContext): Command {
   const { stdout, stderr } = context
   const program = new Command('snap')
+    .optionsGroup('General:')
     .description('Back up, restore and prove backups of InfluxDB 1.x')
     .version(readPackageInfo().version, '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show help')

@@ -54,7 +54,7 @@ describe('snap version', () => {
 
 describe('a wrong line', () => {
   it.each([
-    [['bakup'], "unknown command 'bakup'", 'see `snap --help`'],
+    [['nonsense'], "unknown command 'nonsense'", 'see `snap --help`'],
     [['prob'], "unknown command 'prob'", 'did you mean probe? see `snap --help`'],
     [['help', 'prob'], "unknown command 'prob'", 'did you mean probe? see `snap --help`'],
     [
