@@ -53,9 +53,11 @@ export function formatCompositeKey({ seriesKey, field }: CompositeKey): Uint8Arr
  * left out. The result may share memory with `seriesKey`.
  */
 export function parseSeriesKey(seriesKey: Uint8Array): Series {
-  const end = scan(seriesKey, seriesKey[0] === COMMA ? 0 : 1, MEASUREMENT_SPECIALS)
+  const end = scan(seriesKey, 1, MEASUREMENT_SPECIALS)
   const measurement = unescapeName(seriesKey.subarray(0, end), MEASUREMENT_SPECIALS)
   const tags: Tag[] = []
+  // an empty measurement is none: influxd looks for no tags after it
+  if (seriesKey[0] === COMMA) return { measurement: seriesKey.subarray(0, 0), tags }
   if (seriesKey[end] !== COMMA) return { measurement, tags }
   for (let at = end + 1; at < seriesKey.length; ) {
     const equals = scan(seriesKey, at, [EQUALS])
@@ -76,7 +78,7 @@ function scan(bytes: Uint8Array, at: number, stops: readonly number[]): number {
   for (let i = at; i < bytes.length; i++) {
     if (stops.includes(bytes[i] ?? 0) && bytes[i - 1] !== BACKSLASH) return i
   }
-  return Math.min(Math.max(at, 0), bytes.length)
+  return bytes.length
 }
 
 function unescapeName(bytes: Uint8Array, specials: readonly number[]): Uint8Array {
