@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
 import { addSettings, listSetting, valueSetting } from './options.ts'
-import { parseDeadline, parseTime } from './times.ts'
+import { MAX_TIME, MIN_TIME, parseDeadline, parseTime } from './times.ts'
 import { parseHost, parseRate, parseShardId, parseText, wholeNumber } from './values.ts'
 
 const CONNECTION_GROUP = 'Server:'
@@ -165,6 +165,15 @@ export function readTimeRangeOptions(command: Command): TimeRangeOptions {
     })
   }
   return { start, end }
+}
+
+/** Reads the same as a range with both ends: an open one is the first or last time there is. Undefined if both are open. */
+export function readExactRange(
+  command: Command,
+): { readonly start: bigint; readonly end: bigint } | undefined {
+  const { start, end } = readTimeRangeOptions(command)
+  if (start === undefined && end === undefined) return undefined
+  return { start: start ?? MIN_TIME, end: end ?? MAX_TIME }
 }
 
 const DIRECTORIES_GROUP = 'Data directory:'

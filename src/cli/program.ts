@@ -1,4 +1,6 @@
 import { Command, CommanderError } from 'commander'
+import { defineBackup } from './commands/backup.ts'
+import { defineServe } from './commands/serve.ts'
 import { defineVersion } from './commands/version.ts'
 import type { CliContext } from './context.ts'
 import type { FlagLookup } from './go-flags.ts'
@@ -9,7 +11,11 @@ import { unexpected } from './stop.ts'
 import { findCommand, usageError, wasAskedFor, withHelpHint } from './usage.ts'
 
 /** Every command, in the order the help shows them. Each declares its options and loads its work when it runs. */
-const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] = [defineVersion]
+const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] = [
+  defineServe,
+  defineBackup,
+  defineVersion,
+]
 
 const AFTER_HELP = `
 Every option can also be set as INFLUX_SNAP_<OPTION> or in the file of --config.

@@ -19,9 +19,10 @@ const MAX_TEXT = 64
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h|d|w))+$/
 const DURATION_PART = /(\d+)(?:\.(\d+))?(ns|us|µs|ms|s|m|h|d|w)/g
 
-/** The times influxd can store, in nanoseconds. */
-const MIN_TIME = -(2n ** 63n) + 2n
-const MAX_TIME = 2n ** 63n - 2n
+/** The first time influxd can store, in nanoseconds. */
+export const MIN_TIME = -(2n ** 63n) + 2n
+/** The last time influxd can store, in nanoseconds. */
+export const MAX_TIME = 2n ** 63n - 2n
 
 function durationNanoseconds(text: string): bigint | undefined {
   if (text.length > MAX_TEXT || !DURATION.test(text)) return undefined

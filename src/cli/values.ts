@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net'
 import { formatAddress, parseAddress } from '../client/address.ts'
 import { SnapError } from '../errors.ts'
 import type { ValueParser } from './options.ts'
@@ -73,4 +74,28 @@ export function parseHost(text: string, name: string): string {
       : undefined
     return refuse(name, 'host:port', text, hint)
   }
+}
+
+/** An address to listen on. */
+export interface BindAddress {
+  /** Empty: every address of this machine. */
+  readonly host: string
+  /** 0: a free one. */
+  readonly port: number
+}
+
+const BIND = /^(?:\[([^[\]]+)\]|([^:[\]\s]*)):(\d{1,5})$/
+
+/** Reads an address to listen on as influxd does: `host:port`, `[v6]:port`, or `:port` for every address. */
+export function parseBind(text: string, name: string): BindAddress {
+  const [, bracketed, plain, digits] = BIND.exec(text) ?? []
+  const port = Number(digits)
+  const valid = bracketed === undefined ? plain !== undefined : isIPv6(bracketed)
+  if (!valid || port > 65_535) return refuse(name, 'host:port', text)
+  return { host: bracketed ?? plain ?? '', port }
+}
+
+/** Writes an address the way {@link parseBind} reads it. */
+export function formatBind({ host, port }: BindAddress): string {
+  return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`
 }

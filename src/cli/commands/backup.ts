@@ -1,0 +1,140 @@
+import { tmpdir } from 'node:os'
+import type { Command } from 'commander'
+import { SnapError } from '../../errors.ts'
+import type { BackupResult } from '../../operations/backup.ts'
+import {
+  addConnectionOptions,
+  addDirectoryOptions,
+  addSelectionOptions,
+  addTimeRangeOptions,
+  addTransferOptions,
+  readConnectionOptions,
+  readExactRange,
+  readSelectionOptions,
+  readTransferOptions,
+} from '../common-options.ts'
+import type { CliContext } from '../context.ts'
+import { formatBytes, formatNumberOf, printable } from '../format.ts'
+import { addGeneralOptions } from '../general-options.ts'
+import { addSettings, switchSetting, valueSetting } from '../options.ts'
+import type { CommandResult } from '../output.ts'
+import { readPackageInfo } from '../package-info.ts'
+import { placeOf, runCommand } from '../run.ts'
+import { readServerPlace } from '../server-place.ts'
+import { refuseTogether } from '../settings.ts'
+import { parseTime } from '../times.ts'
+import { oneOf } from '../values.ts'
+
+const GROUP = 'Backup:'
+const OPTIONS = {
+  since: valueSetting({
+    flags: '--since <time>',
+    description: 'only shards that changed after this time, each whole',
+    parse: (text, name) => parseTime(text, name),
+    group: GROUP,
+  }),
+  compression: valueSetting({
+    flags: '--compression <kind>',
+    description: 'gzip, or none: gzip with stored blocks, fast and large',
+    parse: oneOf('gzip', 'none'),
+    fallback: 'gzip',
+    group: GROUP,
+  }),
+  skipErrors: switchSetting({
+    flags: '--skip-errors',
+    description: 'leave out shards that cannot be fetched, say so, and end with 3',
+    group: GROUP,
+  }),
+  dryRun: switchSetting({
+    flags: '--dry-run',
+    description: 'say what would be backed up',
+    group: GROUP,
+  }),
+}
+
+/** Defines `snap backup`. */
+export function defineBackup(program: Command, context: CliContext): void {
+  const command = program
+    .command('backup')
+    .description('back up a server or a data directory into a portable set')
+    .argument('[TARGET]', 'a directory for sets, made if it is not there')
+  addConnectionOptions(command)
+  addDirectoryOptions(command)
+  addSelectionOptions(command)
+  addTimeRangeOptions(command)
+  addSettings(command, OPTIONS)
+  addTransferOptions(command)
+  addGeneralOptions(command)
+  command.action((value: string | undefined) =>
+    runCommand(context, command, async (run) => {
+      const target = placeOf(run, { name: 'TARGET', value })
+      refuseTogether(command, 'since', ['start', 'end'])
+      const since = OPTIONS.since.read(command)
+      const range = readExactRange(command)
+      const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
+      const { backup } = await import('../../operations/backup.ts')
+      const { openServer } = await import('../../operations/server.ts')
+      const { openStore } = await import('../../operations/open-store.ts')
+      const store = openStore(target)
+      const server = await openServer(readServerPlace(command, context, 'read-only'))
+      try {
+        const result = await backup({
+          ...{ server, store, since, range, jobs, limitRate, tempDir },
+          selection: readSelectionOptions(command),
+          compression: OPTIONS.compression.read(command),
+          attempts: readConnectionOptions(command).retries + 1,
+          skipErrors: OPTIONS.skipErrors.read(command),
+          dryRun: OPTIONS.dryRun.read(command),
+          version: readPackageInfo().version,
+          progress: run.progress,
+          signal: run.signal,
+        })
+        return backupReport(result, store.url)
+      } finally {
+        await server.close()
+      }
+    }),
+  )
+}
+
+/** Renders what a backup or an export into a set did. */
+export function backupReport(result: BackupResult, target: string): CommandResult {
+  const { set, shards, dropped, skipped, absent, unchanged, lost } = result
+  const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
+  const stored = shards.reduce((sum, shard) => sum + shard.stored, 0)
+  const document = {
+    ...{ target, set: set ?? null, dryRun: set === undefined, bytes, stored },
+    ...{ shards, dropped, skipped, absent, unchanged, lost },
+  }
+  const count = formatNumberOf(shards.length, 'shard')
+  const done =
+    set === undefined
+      ? `would back up ${count} to ${target}`
+      : `backed up ${count}, ${formatBytes(bytes)} (${formatBytes(stored)} stored), as set ${set} in ${target}`
+  const remarks = [
+    ...(unchanged.length > 0 ? [`${formatNumberOf(unchanged.length, 'shard')} unchanged`] : []),
+    ...dropped.map(({ shardId, reason }) => `shard ${shardId} left out: ${reason}`),
+    ...skipped.map(({ shardId, reason }) => `shard ${shardId} skipped: ${reason}`),
+    ...(absent.length > 0
+      ? [
+          `${formatNumberOf(absent.length, 'shard')} of the metastore not on the server: ${absent.map(({ shardId }) => shardId).join(', ')}`,
+        ]
+      : []),
+    ...lost.map((line) => `lost at the source: ${line}`),
+  ]
+  const summary = [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n')
+  return { document, summary, problem: incompleteness(result) }
+}
+
+function incompleteness({ skipped, lost }: BackupResult): SnapError | undefined {
+  if (skipped.length === 0 && lost.length === 0) return undefined
+  const what = [
+    ...(skipped.length > 0 ? [`${formatNumberOf(skipped.length, 'shard')} skipped`] : []),
+    ...(lost.length > 0
+      ? [`the source itself has lost data in ${formatNumberOf(lost.length, 'place')}`]
+      : []),
+  ]
+  return new SnapError('E_INCOMPLETE', `the set is incomplete: ${what.join(', ')}`, {
+    hint: 'the result names each; run again once the cause is gone',
+  })
+}

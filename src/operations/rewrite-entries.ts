@@ -1,0 +1,59 @@
+import { SnapError } from '../errors.ts'
+import { readAll, Spool, spool } from '../io/spool.ts'
+import type { TarEntry, TarEntryInput } from '../tar/index.ts'
+import { openTsm } from '../tsm/reader.ts'
+import { rewriteTsm, type TsmFilter } from '../tsm/rewrite.ts'
+import { readTombstones, type TombstoneSet } from '../tsm/tombstone-set.ts'
+
+/** Which points of a shard are wanted, and where a large TSM file may be spooled. */
+export interface RewriteOptions {
+  readonly filter?: TsmFilter | undefined
+  readonly tempDir: string
+}
+
+/**
+ * Turns the files of a shard into TSM files of only the wanted points: tombstones are applied to the file they belong
+ * to and left out, the filter is applied to all. A file that neither touches passes through unread.
+ * @throws SnapError `E_FORMAT` if a tombstone comes after its TSM file, which no walk of a directory in the order of
+ * names gives, or a file is damaged
+ */
+export async function* rewriteEntries(
+  entries: AsyncIterable<TarEntry>,
+  { filter, tempDir }: RewriteOptions,
+): AsyncGenerator<TarEntryInput, void, undefined> {
+  const tombstones = new Map<string, TombstoneSet>()
+  const passed = new Set<string>()
+  for await (const entry of entries) {
+    const { name } = entry
+    const stem = name.slice(0, name.lastIndexOf('.'))
+    if (name.endsWith('.tombstone')) {
+      if (passed.has(stem)) {
+        throw new SnapError('E_FORMAT', `${name} comes after the file it belongs to`)
+      }
+      tombstones.set(stem, await readTombstones(entry.body, name))
+    } else if (name.endsWith('.tsm')) {
+      passed.add(stem)
+      const deleted = tombstones.get(stem)
+      tombstones.delete(stem)
+      if (deleted === undefined && filter === undefined) yield entry
+      else yield* rewriteEntry(entry, { ...filter, tombstones: deleted }, tempDir)
+    }
+  }
+}
+
+async function* rewriteEntry(
+  entry: TarEntry,
+  filter: TsmFilter & { readonly tombstones: TombstoneSet | undefined },
+  tempDir: string,
+): AsyncGenerator<TarEntryInput, void, undefined> {
+  const { name, mtime } = entry
+  const rewritten = new Spool({ name, tempDir })
+  const file = await openTsm(await spool(entry.body, { name, tempDir }))
+  try {
+    const { size } = await rewriteTsm(file, (chunk) => rewritten.write(chunk), filter)
+    if (size > 0) yield { name, size, mtime, body: readAll(rewritten.access()) }
+  } finally {
+    await file.close()
+    await rewritten.close()
+  }
+}

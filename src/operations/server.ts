@@ -1,0 +1,80 @@
+import * as v from 'valibot'
+import { Client, type ClientOptions } from '../client/index.ts'
+import { openDataDirectory, type PathOptions, resolveDataDirectory } from '../datadir/index.ts'
+import { duplexPair } from '../io/duplex-pair.ts'
+import type { GoJson } from '../protocol/index.ts'
+import { type Logger, Service } from '../service/index.ts'
+
+/** A data directory that is served in this process. */
+export interface DirectoryPlace {
+  readonly directory: PathOptions
+  readonly mode: 'read-only' | 'read-write'
+  /** The operator's word, where it cannot be seen that no influxd uses the directory. */
+  readonly influxdIsStopped?: boolean | undefined
+  readonly tempDir?: string | undefined
+  readonly logger?: Logger | undefined
+}
+
+/** A server on the network, or a data directory. */
+export type ServerPlace =
+  | { readonly host: string; readonly deadlines?: ClientOptions | undefined }
+  | DirectoryPlace
+
+/** The side that speaks the snapshotter protocol to an operation. */
+export interface OpenServer {
+  readonly client: Client
+  /** `host:port`, or the path of the data directory. */
+  readonly name: string
+  /** Acknowledged points that the source itself has lost so far, one line each; known of a data directory alone. */
+  losses(): readonly string[]
+  /** Ends the service of a data directory and lets go of it. May be called twice. */
+  close(): Promise<void>
+}
+
+/** What our own service says of itself after the metastore; a stock server says `null`. */
+export const SNAP_NODE: GoJson = { snap: { exactExport: true } }
+
+/** Tells from a server's node whether a time range asked of it comes back exact to the point. */
+export function isExactServer(node: Uint8Array): boolean {
+  try {
+    const found: unknown = JSON.parse(Buffer.from(node).toString())
+    return v.is(v.object({ snap: v.object({ exactExport: v.literal(true) }) }), found)
+  } catch {
+    return false
+  }
+}
+
+/** Opens a server. One on the network is not connected to before it is asked for something. */
+export async function openServer(place: ServerPlace): Promise<OpenServer> {
+  if ('directory' in place) return await openDirectory(place)
+  const client = new Client(place.host, place.deadlines)
+  return { client, name: place.host, losses: () => [], close: async () => {} }
+}
+
+async function openDirectory(place: DirectoryPlace): Promise<OpenServer> {
+  const paths = await resolveDataDirectory(place.directory)
+  const losses: string[] = []
+  const onLoss = (shardId: bigint, message: string) => {
+    losses.push(`shard ${shardId}: ${message}`)
+  }
+  const { mode, influxdIsStopped, tempDir, logger } = place
+  const directory = await openDataDirectory(paths, {
+    ...{ mode, influxdIsStopped, tempDir, logger, onLoss },
+  })
+  const { metaClient, tsdbStore } = directory
+  const service = new Service({ metaClient, tsdbStore, node: SNAP_NODE, logger })
+  const client = new Client(async () => {
+    const [ours, theirs] = duplexPair()
+    void service.handle(theirs, paths.dataDir)
+    return ours
+  })
+  return {
+    client,
+    name: paths.dataDir,
+    losses: () => [...new Set(losses)],
+    close: async () => {
+      await service.close()
+      await directory.close()
+    },
+  }
+}

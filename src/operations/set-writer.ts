@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto'
+import { SnapError } from '../errors.ts'
+import { type ArchiveSummary, ArchiveWriter } from '../portable/archive-writer.ts'
+import { type Catalog, type CatalogFile, encodeCatalog } from '../portable/catalog.ts'
+import { encodeManifest, type ManifestEntry } from '../portable/manifest.ts'
+import { encodeMetaFile } from '../portable/meta-file.ts'
+import {
+  archiveName,
+  archiveTarName,
+  catalogName,
+  manifestName,
+  metaName,
+  sidecarName,
+} from '../portable/names.ts'
+import type { SetListing } from '../portable/sets.ts'
+import { encodeSidecar } from '../portable/sidecar.ts'
+import { takeSetName } from '../portable/target.ts'
+import type { Staged, Store } from '../storage/index.ts'
+import type { InspectedFile, ShardName } from './inspect.ts'
+
+/** How archives are written. */
+export type Compression = 'gzip' | 'none'
+
+/** A shard's archive, whole and safe in the store, without its final name yet. */
+export interface StagedArchive {
+  readonly shard: ShardName
+  readonly archive: ArchiveSummary
+  readonly files: readonly InspectedFile[]
+}
+
+/** What a catalog says besides what the writer knows itself. */
+export type CatalogFacts = Omit<Catalog, 'set' | 'created' | 'files'>
+
+/**
+ * Writes one set into a store. Everything has `.pending` names until {@link SetWriter.commit}, which gives the final
+ * ones when all of it is whole, the manifest last.
+ */
+export class SetWriter {
+  readonly name: string
+  readonly #store: Store
+  readonly #created: Date
+  readonly #staged: Staged[] = []
+  readonly #files: CatalogFile[] = []
+  readonly #entries: ManifestEntry[] = []
+
+  private constructor(store: Store, name: string, created: Date) {
+    this.#store = store
+    this.name = name
+    this.#created = created
+  }
+
+  /** Takes a name for a set begun now that nothing in the store has. */
+  static async begin(store: Store, listing: SetListing): Promise<SetWriter> {
+    const created = new Date()
+    const reserve = (name: string) => store.reserve(name)
+    const name = await takeSetName(reserve, created, listing.files.keys())
+    return new SetWriter(store, name, created)
+  }
+
+  /**
+   * Compresses and stores the tar of a shard with the sidecar that describes it.
+   * @param filesOf what was seen in the tar, asked for once it has ended
+   */
+  async stageShard(
+    {
+      shard,
+      tar,
+      compression,
+    }: { shard: ShardName; tar: AsyncIterable<Uint8Array>; compression: Compression },
+    filesOf: () => readonly InspectedFile[],
+    signal?: AbortSignal,
+  ): Promise<StagedArchive> {
+    const name = archiveName(this.name, shard.shardId)
+    const writer = new ArchiveWriter(tar, {
+      fileName: archiveTarName(this.name, shard.shardId),
+      compression,
+    })
+    const staged = await this.#store.stage(name, writer, signal)
+    const archive = writer.summary
+    const files = filesOf()
+    this.#add(staged, archive.sha256)
+    this.#entries.push(manifestEntry(shard, name, archive.tarSize))
+    await this.#stageBytes(
+      sidecarName(this.name, shard.shardId),
+      sidecarBytes(shard, name, { archive, files }),
+    )
+    return { shard, archive, files }
+  }
+
+  /**
+   * Writes metastore, catalog and manifest and publishes the set.
+   * @param metaBytes the metastore as the server sent it
+   * @throws SnapError `E_DESTINATION`; then nothing of the set is left
+   */
+  async commit(metaBytes: Uint8Array, facts: CatalogFacts): Promise<void> {
+    const catalog = catalogName(this.name)
+    await this.#stageBytes(metaName(this.name), encodeMetaFile(metaBytes))
+    const manifest = encodeManifest({
+      meta: { fileName: metaName(this.name), size: metaBytes.length, unknown: {} },
+      limited: false,
+      files: this.#entries.toSorted((a, b) => Number(a.shardId - b.shardId)),
+      catalog,
+      unknown: {},
+    })
+    await this.#stageBytes(manifestName(this.name), manifest)
+    const files = this.#files.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    const created = this.#created.toISOString()
+    await this.#stageBytes(catalog, encodeCatalog({ ...facts, set: this.name, created, files }))
+    await this.#publish()
+  }
+
+  /** Removes everything of a set that was not published, its reservation included. */
+  async discard(): Promise<void> {
+    const reservation = `${manifestName(this.name)}.pending`
+    await Promise.allSettled(this.#staged.map((staged) => staged.discard()))
+    await this.#store.delete(reservation)
+    await this.#store.abandon()
+  }
+
+  async #publish(): Promise<void> {
+    const last = manifestName(this.name)
+    const inOrder = [
+      ...this.#staged.filter(({ name }) => name !== last),
+      ...this.#staged.filter(({ name }) => name === last),
+    ]
+    const published: string[] = []
+    try {
+      for (const staged of inOrder) {
+        await staged.publish()
+        published.push(staged.name)
+      }
+    } catch (error) {
+      await Promise.allSettled(published.map((name) => this.#store.delete(name)))
+      throw error
+    }
+  }
+
+  async #stageBytes(name: string, bytes: Uint8Array): Promise<void> {
+    const staged = await this.#store.stage(name, once(bytes))
+    this.#add(staged, createHash('sha256').update(bytes).digest('hex'))
+  }
+
+  #add(staged: Staged, sha256: string): void {
+    const { name, size } = staged
+    if (this.#files.some((file) => file.name === name)) {
+      throw new SnapError('E_FAILED', `${name} is written twice into set ${this.name}`)
+    }
+    this.#staged.push(staged)
+    if (name !== catalogName(this.name)) this.#files.push({ name, size, sha256 })
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+function manifestEntry(shard: ShardName, fileName: string, size: number): ManifestEntry {
+  const { database, retentionPolicy: policy, shardId } = shard
+  return { database, policy, shardId, fileName, size, lastModified: 0, unknown: {} }
+}
+
+function sidecarBytes(
+  shard: ShardName,
+  name: string,
+  { archive, files }: Omit<StagedArchive, 'shard'>,
+): Uint8Array {
+  const { gzSize: size, sha256, tarSize, seekPoints } = archive
+  return encodeSidecar({
+    ...shard,
+    archive: { name, size, sha256, tarSize },
+    files: files.map(({ name: file, size: fileSize, mtime, tsm }) => ({
+      name: file,
+      size: fileSize,
+      modified: mtime.toISOString(),
+      ...(tsm && { keys: tsm.keys, minTime: tsm.minTime, maxTime: tsm.maxTime }),
+    })),
+    seekPoints,
+  })
+}
