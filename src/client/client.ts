@@ -14,8 +14,7 @@ import {
   type Response,
   toShardId,
 } from '../protocol/index.ts'
-import { readShardTar } from '../tar/reader.ts'
-import { packShardTar } from '../tar/writer.ts'
+import { packShardTar, readShardTar } from '../tar/index.ts'
 import { answerOf, collect } from './answer.ts'
 import { dial, type Host } from './dial.ts'
 import { decodeFrom, emptyAnswer, emptyShard, longAnswer } from './failures.ts'

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asSnapError, errnoOf, messageOf, SnapError } from '../errors.ts'
 import { Connection } from '../io/connection.ts'
+import { withDeadline } from '../io/deadline.ts'
 import { formatAddress, parseAddress } from './address.ts'
 
 /** A server by its address, or a way to reach one inside this process. */
@@ -41,10 +42,17 @@ async function dialAddress(text: string, options: DialOptions): Promise<Connecti
 }
 
 async function dialInside(host: () => Promise<Duplex>, options: DialOptions): Promise<Connection> {
+  const name = 'snapshotter'
+  const made = (async () => await host())()
   try {
-    return new Connection(await host(), { name: 'snapshotter', ...options })
+    const duplex = await withDeadline(made, options.connect, () => {
+      made.then((late) => late.destroy()).catch(() => {})
+      const text = `${name}: no connection in ${options.connect / 1000} s`
+      return new SnapError('E_TIMEOUT', text, { retryable: true })
+    })
+    return new Connection(duplex, { name, ...options })
   } catch (error) {
-    throw asSnapError(error, 'E_CONNECT', 'snapshotter')
+    throw asSnapError(error, 'E_CONNECT', name)
   }
 }
 

@@ -1,8 +1,6 @@
 import { asSnapError, SnapError } from '../errors.ts'
 import type { Connection } from '../io/connection.ts'
-import { formatEntryName, parseEntryName } from '../tar/names.ts'
-import type { TarEntry } from '../tar/reader.ts'
-import type { TarEntryInput } from '../tar/writer.ts'
+import { formatEntryName, parseEntryName, type TarEntry, type TarEntryInput } from '../tar/index.ts'
 
 /** Which shard a tar is of, and which it shall be for. Empty names stay as they are in the tar. */
 export interface UploadTarget {

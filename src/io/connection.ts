@@ -2,9 +2,8 @@ import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { Writable } from 'node:stream'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
+import { withDeadline } from './deadline.ts'
 
-/** Timers of Node cannot be set to more. */
-const MAX_TIMER_MS = 2 ** 31 - 1
 /** Writes are cut to this, so that a deadline runs per piece and not per metastore. */
 const WRITE_SIZE = 256 * 1024
 
@@ -67,21 +66,12 @@ export class Connection {
    * @param what what is waited for, for the message: `no <what> in 10 s`
    */
   async within<T>(ms: number, what: string, wait: Promise<T>): Promise<T> {
-    if (ms > MAX_TIMER_MS) return await wait
-    let timer: NodeJS.Timeout | undefined
-    const deadline = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        const text = `${this.name}: no ${what} in ${ms / 1000} s`
-        const error = new SnapError('E_TIMEOUT', text, { retryable: true })
-        this.fail(error)
-        reject(error)
-      }, ms)
+    return await withDeadline(wait, ms, () => {
+      const text = `${this.name}: no ${what} in ${ms / 1000} s`
+      const error = new SnapError('E_TIMEOUT', text, { retryable: true })
+      this.fail(error)
+      return error
     })
-    try {
-      return await Promise.race([wait, deadline])
-    } finally {
-      clearTimeout(timer)
-    }
   }
 
   /**

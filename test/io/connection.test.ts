@@ -163,11 +163,6 @@ describe.each(['tcp', 'in process'])('Connection, %s', (kind) => {
 })
 
 describe('Connection', () => {
-  it('waits without a timer if the deadline is too far away for one', async () => {
-    const [a] = duplexPair()
-    expect(await open(a).within(Number.POSITIVE_INFINITY, 'x', Promise.resolve(5))).toBe(5)
-  })
-
   it('closes what knows no reset', async () => {
     const [client, peer] = await socketPair(join(await tempDir(), 'socket'))
     const other = once(peer.resume(), 'close')
