@@ -186,7 +186,7 @@ async function* gunzip(body: AsyncGenerator<Uint8Array>, name: string): AsyncGen
   } catch (error) {
     throw asSnapError(error, 'E_FORMAT', name)
   }
-  // zlib stops at what does not begin like a member, and says nothing
+  // zlib takes zeros after a member for padding; nothing that influxd writes has any
   if (engine.bytesWritten !== given) {
     throw new SnapError('E_FORMAT', `${name}: bytes after the last gzip member`)
   }
