@@ -1,0 +1,81 @@
+/** Names of sets and of the files of a set (docs/formats/portable-set.md). */
+
+const SET_NAME_LENGTH = 16
+const SET_NAME = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/
+
+/** Formats the name of a set taken at `time`: `YYYYMMDDThhmmssZ` in UTC, fractions of a second dropped. */
+export function formatSetName(time: Date): string {
+  return `${time.toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`
+}
+
+/** The time in the name of a set; undefined if it is no such name or no such time. */
+export function parseSetName(name: string): Date | undefined {
+  const match = SET_NAME.exec(name)
+  if (match === null) return undefined
+  const [year, month, day, hour, minute, second] = match.slice(1)
+  const time = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+  return Number.isNaN(time.getTime()) || formatSetName(time) !== name ? undefined : time
+}
+
+/** Returns the name for a set taken at `time`, or at the next second that no file in `fileNames` belongs to. */
+export function nextFreeSetName(time: Date, fileNames: Iterable<string>): string {
+  const taken = new Set<string>()
+  for (const fileName of fileNames) taken.add(fileName.slice(0, SET_NAME_LENGTH))
+  for (let free = time; ; free = new Date(free.getTime() + 1000)) {
+    const name = formatSetName(free)
+    if (!taken.has(name)) return name
+  }
+}
+
+/** The manifest of a set: the one file that makes it a backup. */
+export function manifestName(set: string): string {
+  return `${set}${MANIFEST_SUFFIX}`
+}
+
+/** What the name of every manifest ends in, stock ones too. */
+export const MANIFEST_SUFFIX = '.manifest'
+
+/** The metastore of a set. */
+export function metaName(set: string): string {
+  return `${set}.meta`
+}
+
+/** The archive of one shard of a set. */
+export function archiveName(set: string, shardId: bigint): string {
+  return `${set}.s${shardId}.tar.gz`
+}
+
+/** The name that goes into the gzip header of an archive: its own, without `.gz`. */
+export function archiveTarName(set: string, shardId: bigint): string {
+  return `${set}.s${shardId}.tar`
+}
+
+/** Our description of the archive of one shard. It stands beside the archive, also when another set shares both. */
+export function sidecarName(set: string, shardId: bigint): string {
+  return `${set}.s${shardId}.json`
+}
+
+/** Our catalog of a set. */
+export function catalogName(set: string): string {
+  return `${set}.snap.json`
+}
+
+/** What the name of a file in a target says. */
+export type SetFileName =
+  | { readonly set: string; readonly kind: 'manifest' | 'meta' | 'catalog' }
+  | { readonly set: string; readonly kind: 'archive' | 'sidecar'; readonly shardId: bigint }
+
+const SHARD_FILE = /^s(0|[1-9]\d{0,19})\.(tar\.gz|json)$/
+const MAX_UINT64 = 0xffff_ffff_ffff_ffffn
+
+/** Parses the name of a finished file of a set; undefined for all other names, `.pending` ones too. */
+export function parseFileName(fileName: string): SetFileName | undefined {
+  const set = fileName.slice(0, SET_NAME_LENGTH)
+  if (parseSetName(set) === undefined || fileName[SET_NAME_LENGTH] !== '.') return undefined
+  const rest = fileName.slice(SET_NAME_LENGTH + 1)
+  if (rest === 'manifest' || rest === 'meta') return { set, kind: rest }
+  if (rest === 'snap.json') return { set, kind: 'catalog' }
+  const [, digits, suffix] = SHARD_FILE.exec(rest) ?? []
+  if (digits === undefined || BigInt(digits) > MAX_UINT64) return undefined
+  return { set, kind: suffix === 'json' ? 'sidecar' : 'archive', shardId: BigInt(digits) }
+}
