@@ -1,0 +1,140 @@
+import { createHash } from 'node:crypto'
+import * as v from 'valibot'
+import { SnapError } from '../errors.ts'
+import { bigintAsText, decodeJson, natural, sha256Text, timeText, uint64Text } from './json.ts'
+
+/** One file of a set. */
+export interface CatalogFile {
+  readonly name: string
+  /** Bytes. */
+  readonly size: number
+  /** Lower-case hex. */
+  readonly sha256: string
+}
+
+/** A shard that is not in the set although it was selected. */
+export interface SkippedShard {
+  readonly shardId: bigint
+  readonly database: string
+  readonly retentionPolicy: string
+  readonly reason: string
+  /** True if the shard's data should be in the set; false if there was nothing to take, such as a shard dropped meanwhile. */
+  readonly lost: boolean
+}
+
+/** What was asked to be in a set. A field left out, or an empty list, means everything. */
+export interface SetSelection {
+  readonly databases?: readonly string[] | undefined
+  readonly retentionPolicy?: string | undefined
+  readonly shardIds?: readonly bigint[] | undefined
+  /** Left out without `databases`. A field left out means `_internal`, as it does for every command. */
+  readonly excludeDatabases?: readonly string[] | undefined
+  /** Nanoseconds since the epoch: only shards that changed after it. */
+  readonly since?: bigint | undefined
+}
+
+/** What snap knows of a set beyond influxd's manifest. Keys of later versions are passed over. */
+export interface Catalog {
+  readonly set: string
+  readonly tool: { readonly name: string; readonly version: string }
+  /** When the set was begun, RFC 3339. */
+  readonly created: string
+  /** `full`: whole shards. `range`: only points of {@link Catalog.range}. The two never share a target. */
+  readonly kind: 'full' | 'range'
+  /** Nanoseconds since the epoch, both in the range. Not exact: whole files that overlap it. */
+  readonly range?:
+    | { readonly start: bigint; readonly end: bigint; readonly exact: boolean }
+    | undefined
+  readonly server: {
+    /** The metastore's ClusterID: all sets of a target have the same. */
+    readonly clusterId: bigint
+    readonly host?: string | undefined
+    readonly version?: string | undefined
+  }
+  readonly selection: SetSelection
+  /** The set that this one shares archives with. */
+  readonly parent?: string | undefined
+  /** `confirmed` if it is known that nothing acknowledged before the run is missing. */
+  readonly completeness: 'confirmed' | 'unconfirmed'
+  readonly completenessReason?: string | undefined
+  readonly skipped: readonly SkippedShard[]
+  /** Every file of the set but the catalog itself, the manifest and shared archives included. */
+  readonly files: readonly CatalogFile[]
+}
+
+const SCHEMA = 'snap/catalog/1'
+
+const skippedSchema = v.object({
+  shardId: uint64Text,
+  database: v.string(),
+  retentionPolicy: v.string(),
+  reason: v.string(),
+  lost: v.boolean(),
+})
+
+const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
+  schema: v.literal(SCHEMA),
+  set: v.string(),
+  tool: v.object({ name: v.string(), version: v.string() }),
+  created: v.pipe(v.string(), v.isoTimestamp()),
+  kind: v.picklist(['full', 'range']),
+  range: v.optional(v.object({ start: timeText, end: timeText, exact: v.boolean() })),
+  server: v.object({
+    clusterId: uint64Text,
+    host: v.optional(v.string()),
+    version: v.optional(v.string()),
+  }),
+  selection: v.object({
+    databases: v.optional(v.array(v.string())),
+    retentionPolicy: v.optional(v.string()),
+    shardIds: v.optional(v.array(uint64Text)),
+    excludeDatabases: v.optional(v.array(v.string())),
+    since: v.optional(timeText),
+  }),
+  parent: v.optional(v.string()),
+  completeness: v.picklist(['confirmed', 'unconfirmed']),
+  completenessReason: v.optional(v.string()),
+  skipped: v.array(skippedSchema),
+  files: v.array(v.object({ name: v.string(), size: natural, sha256: sha256Text })),
+})
+
+/** The end of every catalog: the hash of all its bytes, taken with zeros in place of the hash. */
+const TAIL = /\n {2}"sha256": "([0-9a-f]{64})"\n\}\n$/
+const TAIL_LENGTH = '\n  "sha256": ""\n}\n'.length + 64
+const HASH_OFFSET = '"\n}\n'.length + 64
+const NO_HASH = '0'.repeat(64)
+
+function hashOf(bytes: Uint8Array): string {
+  const hashStart = bytes.length - HASH_OFFSET
+  return createHash('sha256')
+    .update(bytes.subarray(0, hashStart))
+    .update(NO_HASH)
+    .update(bytes.subarray(hashStart + 64))
+    .digest('hex')
+}
+
+/** Encodes a catalog: indented JSON whose last key is the hash of the catalog's own bytes. */
+export function encodeCatalog(catalog: Catalog): Uint8Array {
+  const document = { schema: SCHEMA, ...catalog, sha256: NO_HASH }
+  const bytes = Buffer.from(`${JSON.stringify(document, bigintAsText, 2)}\n`)
+  bytes.write(hashOf(bytes), bytes.length - HASH_OFFSET, 'latin1')
+  return bytes
+}
+
+/**
+ * Decodes a catalog after its hash: no flipped bit, wherever it is, goes unseen.
+ * @param what names the bytes in messages
+ * @throws SnapError `E_INTEGRITY` if the hash is not that of the bytes, `E_FORMAT` if they are no catalog of this version
+ */
+export function decodeCatalog(bytes: Uint8Array, what = 'catalog'): Catalog {
+  const tail = Buffer.from(bytes.subarray(-TAIL_LENGTH)).toString('latin1')
+  const stored = TAIL.exec(tail)?.[1]
+  if (stored === undefined) {
+    throw new SnapError('E_FORMAT', `${what}: does not end with its sha256`)
+  }
+  const actual = hashOf(bytes)
+  if (actual !== stored) {
+    throw new SnapError('E_INTEGRITY', `${what}: sha256 is ${actual}, expected ${stored}`)
+  }
+  return decodeJson(bytes, catalogSchema, what)
+}
