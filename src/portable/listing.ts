@@ -1,0 +1,33 @@
+import { catalogName, MANIFEST_SUFFIX, parseSetName } from './names.ts'
+import type { FileListing, SetSource } from './source.ts'
+import { listFiles } from './source.ts'
+
+/** A set as its directory shows it, nothing read yet. */
+export interface ListedSet {
+  readonly name: string
+  /** `snap` if a catalog stands beside the manifest, else `stock`. */
+  readonly kind: 'snap' | 'stock'
+  /** When it was begun, from its name; for a name that is no time, when its manifest was written. */
+  readonly time: Date
+}
+
+/** A place with the sets in it, newest first: in descending order of their names, as influxd takes them. */
+export interface SetListing {
+  readonly source: SetSource
+  readonly files: FileListing
+  readonly sets: readonly ListedSet[]
+}
+
+/** Lists the sets of a place. @throws SnapError `E_SOURCE` if it cannot be listed */
+export async function listSets(source: SetSource, signal?: AbortSignal): Promise<SetListing> {
+  const files = await listFiles(source, signal)
+  const sets: ListedSet[] = []
+  for (const { name: fileName, modified } of files.values()) {
+    if (!fileName.endsWith(MANIFEST_SUFFIX)) continue
+    const name = fileName.slice(0, -MANIFEST_SUFFIX.length)
+    const kind = files.has(catalogName(name)) ? 'snap' : 'stock'
+    sets.push({ name, kind, time: parseSetName(name) ?? modified })
+  }
+  sets.sort((a, b) => (a.name < b.name ? 1 : -1))
+  return { source, files, sets }
+}

@@ -1,0 +1,69 @@
+import type { Data } from '../meta/index.ts'
+import type { Catalog } from './catalog.ts'
+import { firstOfEachShard, inheritedEntries } from './inherit.ts'
+import type { ListedSet, SetListing } from './listing.ts'
+import type { Manifest, ManifestEntry } from './manifest.ts'
+import { manifestName } from './names.ts'
+import { checkListed, readCatalog, readManifest, readMeta } from './set-files.ts'
+import type { Sidecar } from './sidecar.ts'
+import { decodeSidecar } from './sidecar.ts'
+import type { SetSource } from './source.ts'
+import { decodeStored, readSmallFile } from './source.ts'
+
+export type { ListedSet, SetListing } from './listing.ts'
+export { listSets } from './listing.ts'
+
+/** One set, read and checked: manifest, metastore and, if it is ours, catalog. */
+export interface BackupSet extends ListedSet {
+  readonly manifest: Manifest
+  readonly meta: Data
+  /** The metastore as it was stored. */
+  readonly metaBytes: Uint8Array
+  /** Only of our own sets. */
+  readonly catalog: Catalog | undefined
+  /** The archives to restore from, one for each shard. */
+  readonly entries: readonly ManifestEntry[]
+  /** Shards whose archive is not there: the set cannot be restored whole. */
+  readonly missing: readonly ManifestEntry[]
+}
+
+/**
+ * Reads one set of a listing. A set of ours is checked against its catalog and stands for itself, but for one made
+ * with `--since`: shards that had not changed come from the newest older set that has them, as influxd does it. A stock set is
+ * what influxd would restore up to it: its own metastore, and for each shard the newest stock manifest,
+ * not newer than the set, whose archive is there.
+ * @throws SnapError `E_INTEGRITY` if a file of the set is missing, does not decode or is not what the catalog says
+ */
+export async function readSet(
+  listing: SetListing,
+  set: ListedSet,
+  signal?: AbortSignal,
+): Promise<BackupSet> {
+  const { source } = listing
+  const { manifest, file } = await readManifest(source, set.name, signal)
+  const { meta, metaBytes, file: metaFile } = await readMeta(source, manifest, signal)
+  const catalog = await readCatalog(listing, set, manifest, signal)
+  if (catalog !== undefined) {
+    checkListed(source, catalog, manifestName(set.name), file)
+    checkListed(source, catalog, manifest.meta.fileName, metaFile)
+  }
+  const older = await inheritedEntries({ listing, set, manifest, catalog, meta }, signal)
+  const chosen = firstOfEachShard([...manifest.files, ...older], listing.files)
+  const kind = catalog === undefined ? 'stock' : 'snap'
+  return { ...set, kind, manifest, meta, metaBytes, catalog, ...chosen }
+}
+
+/**
+ * Reads a sidecar of a set, checked against the set's catalog.
+ * @throws SnapError `E_INTEGRITY` if it is missing, does not decode or is not what the catalog says
+ */
+export async function readSidecar(
+  source: SetSource,
+  catalog: Catalog,
+  name: string,
+  signal?: AbortSignal,
+): Promise<Sidecar> {
+  const file = await readSmallFile(source, name, signal)
+  checkListed(source, catalog, name, file)
+  return decodeStored(source, name, (what) => decodeSidecar(file.bytes, what))
+}
