@@ -1,0 +1,147 @@
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { asSnapError, SnapError } from '../errors.ts'
+import { fsyncDirectory } from '../io/durable.ts'
+import { fileAccess, type RandomAccess } from '../io/random-access.ts'
+import { tombstoneFileName } from '../tsm/file-name.ts'
+import {
+  INDEX_DIRECTORY,
+  namesIn,
+  type ShardLocation,
+  STAGING_DIRECTORY,
+  statIfThere,
+  TSM_SUFFIX,
+} from './layout.ts'
+import type { Permit } from './meta-file.ts'
+import { ownerOf } from './owner.ts'
+import { stageUpload } from './stage.ts'
+
+/** What influxd keeps of a shard's fields, and from 1.9 of changes to them. It makes them anew from the TSM files. */
+const FIELD_FILES = ['fields.idx', 'fields.idxl']
+
+const COMPARED_BYTES = 1024 * 1024
+
+/** Where an upload goes. */
+export interface InstallTarget {
+  readonly location: ShardLocation
+  /** The shard's data directory, which is there. */
+  readonly dataPath: string
+  /** Asked before the first byte is staged, and again before anything is put in place. */
+  readonly permit: Permit
+}
+
+async function isSameContent(left: RandomAccess, right: RandomAccess): Promise<boolean> {
+  if (left.size !== right.size) return false
+  for (let offset = 0; offset < left.size; offset += COMPARED_BYTES) {
+    const length = Math.min(COMPARED_BYTES, left.size - offset)
+    const parts = [await left.read(offset, length), await right.read(offset, length)] as const
+    if (Buffer.compare(...parts) !== 0) return false
+  }
+  return true
+}
+
+async function isSameFile(a: string, b: string): Promise<boolean> {
+  const left = await fileAccess(a)
+  try {
+    const right = await fileAccess(b)
+    return await isSameContent(left, right).finally(() => right.close())
+  } finally {
+    await left.close()
+  }
+}
+
+/** Says what the shard has under the name of a file that may be staged. */
+async function compare(staged: string, installed: string): Promise<'free' | 'same' | 'other'> {
+  const stats = await statIfThere(installed)
+  if (stats === undefined) return 'free'
+  if (!stats.isFile() || (await statIfThere(staged)) === undefined) return 'other'
+  return (await isSameFile(staged, installed)) ? 'same' : 'other'
+}
+
+/**
+ * Returns the staged files to put in place, each TSM file after its tombstones: should the machine stop between the two, no
+ * deleted point comes back. A TSM file and its tombstones are one thing: the name must be free, or both stand there already,
+ * byte for byte, as after an upload that is sent again. influxd would replace the file that is there.
+ */
+async function planInstall(
+  names: readonly string[],
+  staging: string,
+  dataPath: string,
+): Promise<string[]> {
+  const plan: string[] = []
+  for (const name of names.filter((file) => file.endsWith(TSM_SUFFIX)).sort()) {
+    const tombstone = tombstoneFileName(name)
+    const isDeleted = names.includes(tombstone)
+    const tsm = await compare(join(staging, name), join(dataPath, name))
+    const deletes = await compare(join(staging, tombstone), join(dataPath, tombstone))
+    if (tsm === 'free' && deletes !== 'other') {
+      plan.push(...(isDeleted ? [tombstone, name] : [name]))
+      continue
+    }
+    if (tsm === 'same' && deletes === (isDeleted ? 'same' : 'free')) continue
+    const path = join(dataPath, tsm === 'other' ? name : tombstone)
+    throw new SnapError('E_TARGET_EXISTS', `${path}: another file of that name is in the shard`, {
+      hint: 'send the file under a generation that the shard does not use',
+    })
+  }
+  return plan
+}
+
+/**
+ * Takes away what influxd trusts instead of reading the TSM files: with it, fields and series that only new files have
+ * would stay invisible. Only a shard with a tsi1 index has such a thing; the directory stays and says that it has one.
+ */
+async function dropIndex(dataPath: string): Promise<void> {
+  const index = join(dataPath, INDEX_DIRECTORY)
+  if ((await statIfThere(index)) === undefined) return
+  for (const name of FIELD_FILES) await rm(join(dataPath, name), { force: true })
+  for (const name of await namesIn(index)) {
+    await rm(join(index, name), { recursive: true, force: true })
+  }
+  await fsyncDirectory(index)
+  await fsyncDirectory(dataPath)
+}
+
+/** Moves the planned files out of staging; if one cannot be moved, those that were are taken out again. */
+async function place(plan: readonly string[], staging: string, dataPath: string): Promise<void> {
+  const placed: string[] = []
+  try {
+    for (const name of plan) {
+      await rename(join(staging, name), join(dataPath, name))
+      placed.push(join(dataPath, name))
+    }
+  } catch (error) {
+    for (const path of placed.reverse()) await rm(path, { force: true })
+    throw asSnapError(error, 'E_DESTINATION', `putting files in place in ${dataPath}`)
+  }
+  await fsyncDirectory(dataPath)
+}
+
+/**
+ * Installs a shard tar into a shard that nothing else uses: all of it is staged inside the shard's directory, checked and on
+ * the disk before the first file is put in place. What an earlier run left staged is removed. An empty tar changes nothing.
+ * @throws SnapError as {@link stageUpload}; `E_TARGET_EXISTS` if the shard has another file of the same name
+ */
+export async function installShard(
+  { location, dataPath, permit }: InstallTarget,
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
+  await permit()
+  const staging = join(dataPath, STAGING_DIRECTORY)
+  const owner = await ownerOf(dataPath)
+  const removeStaging = () => rm(staging, { recursive: true, force: true })
+  try {
+    await removeStaging()
+    await mkdir(staging, { mode: 0o700 })
+    const names = await stageUpload(body, { location, staging, owner, signal })
+    const plan = await planInstall(names, staging, dataPath)
+    await permit()
+    if (plan.length > 0) await dropIndex(dataPath)
+    await place(plan, staging, dataPath)
+  } catch (error) {
+    throw asSnapError(error, 'E_DESTINATION', dataPath)
+  } finally {
+    await removeStaging()
+  }
+}
