@@ -1,0 +1,88 @@
+import type { RandomAccess } from '../io/random-access.ts'
+import { readAll, Spool } from '../io/spool.ts'
+import { packShardTar, type TarEntryInput } from '../tar/writer.ts'
+import { openTsm, type TsmFile } from '../tsm/reader.ts'
+import { rewriteTsm } from '../tsm/rewrite.ts'
+import { overlap } from '../tsm/time-ranges.ts'
+import { readTombstones } from '../tsm/tombstone-set.ts'
+import type { TimeRange } from '../tsm/values.ts'
+import { type ShardTarOptions, tarEntry, walFiles } from './shard-tar.ts'
+import type { ShardSnapshot, SnapshotFile } from './snapshot.ts'
+
+/** A TSM file, from the shard or from its WAL. */
+interface Source {
+  readonly name: string
+  readonly mtime: bigint
+  readonly access: RandomAccess
+  readonly tombstone?: SnapshotFile | undefined
+}
+
+async function* sourcesOf(
+  snapshot: ShardSnapshot,
+  options: ShardTarOptions,
+): AsyncGenerator<Source> {
+  yield* snapshot.tsm
+  for await (const file of walFiles(snapshot, options)) yield { ...file, access: file.source }
+}
+
+function isWithin(inner: TimeRange, outer: TimeRange): boolean {
+  return inner.minTime >= outer.minTime && inner.maxTime <= outer.maxTime
+}
+
+/** Writes the wanted points of a file; `undefined` if there are none. The caller closes the spool. */
+async function rewrite(
+  source: Source,
+  { file, range, tempDir }: { file: TsmFile; range: TimeRange; tempDir: string },
+): Promise<Spool | undefined> {
+  const { tombstone, access } = source
+  const tombstones =
+    tombstone && (await readTombstones(readAll(tombstone.access), tombstone.access.name))
+  const spool = new Spool({ name: access.name, tempDir })
+  try {
+    const filter = { start: range.minTime, end: range.maxTime, tombstones }
+    const { size } = await rewriteTsm(file, (chunk) => spool.write(chunk), filter)
+    if (size > 0) return spool
+  } catch (error) {
+    await spool.close()
+    throw error
+  }
+  await spool.close()
+  return undefined
+}
+
+async function* entriesOf(
+  sources: AsyncIterable<Source>,
+  range: TimeRange,
+  { location, tempDir, signal }: ShardTarOptions,
+): AsyncGenerator<TarEntryInput> {
+  for await (const source of sources) {
+    signal.throwIfAborted()
+    const file = await openTsm(source.access)
+    const summary = await file.summary()
+    if (!overlap(summary, range)) continue
+    if (isWithin(summary, range) && source.tombstone === undefined) {
+      yield tarEntry(location, source)
+      continue
+    }
+    const spool = await rewrite(source, { file, range, tempDir })
+    if (spool === undefined) continue
+    try {
+      yield tarEntry(location, { ...source, access: spool.access() })
+    } finally {
+      await spool.close()
+    }
+  }
+}
+
+/**
+ * Packs the points of a snapshot from `range.minTime` to `range.maxTime`, both inclusive, as a tar of TSM files: no point more and
+ * none fewer, tombstones applied, the WAL included. A file that is wanted whole goes as it is; of any other the wanted blocks are
+ * copied and those at the edges written anew, one file at a time, in memory or in the temporary directory.
+ */
+export function packExport(
+  snapshot: ShardSnapshot,
+  range: TimeRange,
+  options: ShardTarOptions,
+): AsyncIterable<Uint8Array> {
+  return packShardTar(entriesOf(sourcesOf(snapshot, options), range, options))
+}
