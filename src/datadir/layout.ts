@@ -17,6 +17,12 @@ export const SERIES_DIRECTORY = '_series'
 /** The directory of a shard's tsi1 index. A shard without one is opened with the inmem index. */
 export const INDEX_DIRECTORY = 'index'
 
+/**
+ * Where an upload stands in a shard's directory until all of it is there and checked. influxd removes directories whose
+ * names end so when it opens the shard, and reads nothing in them.
+ */
+export const STAGING_DIRECTORY = 'snap-restore.tmp'
+
 /** Ends the names of TSM files. */
 export const TSM_SUFFIX = '.tsm'
 

@@ -163,9 +163,15 @@ function blindSpots(proc: string): string[] {
   return reasons
 }
 
+/** Returns the `statfs` type of where a directory is, or would be. */
+function fileSystemType(directory: string): number {
+  if (idOf(directory) === undefined) return fileSystemType(dirname(directory))
+  return statfsSync(directory).type >>> 0
+}
+
 function sharedFileSystems(directories: readonly string[]): string[] {
   return directories.flatMap((directory) => {
-    const kind = SHARED_FILE_SYSTEMS.get(statfsSync(directory).type >>> 0)
+    const kind = SHARED_FILE_SYSTEMS.get(fileSystemType(directory))
     return kind === undefined ? [] : [`${directory} is on ${kind}, which other machines may use`]
   })
 }
@@ -183,7 +189,7 @@ function describeClosed(closed: readonly string[]): string[] {
 /**
  * Finds the processes, this one excepted, that have a file in one of `directories` open or mapped or stand in it, and any
  * influxd that is configured for them. Looks at every process each time: about 0.1 ms for one.
- * @param directories existing directories
+ * @param directories absolute; one that is not there is used by nobody
  * @param proc where the processes are shown
  */
 export async function findOccupants(

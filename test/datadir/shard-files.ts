@@ -1,6 +1,15 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { finished } from 'node:stream/promises'
+import { create } from '@bufbuild/protobuf'
+import type { DataDirectoryPaths, IndexVersion } from '../../src/datadir/index.ts'
+import { bytesAccess } from '../../src/io/random-access.ts'
+import { emptyData, encodeData } from '../../src/meta/index.ts'
+import { DatabaseInfoSchema } from '../../src/meta/meta_pb.gen.ts'
+import { packShardTar, readShardTar } from '../../src/tar/index.ts'
 import { formatTsmFileName } from '../../src/tsm/file-name.ts'
+import { openTsm } from '../../src/tsm/reader.ts'
 import type { FloatBlock } from '../../src/tsm/values.ts'
 import { TsmWriter } from '../../src/tsm/writer.ts'
 
@@ -51,4 +60,94 @@ export async function makeShardFiles(
     await writeFile(join(directories.walPath, name), bytes)
   }
   return directories
+}
+
+/** The three directories of an influxd below `dir`. */
+export function pathsIn(dir: string, indexVersion: IndexVersion = 'inmem'): DataDirectoryPaths {
+  return {
+    dataDir: join(dir, 'data'),
+    walDir: join(dir, 'wal'),
+    metaDir: join(dir, 'meta'),
+    indexVersion,
+  }
+}
+
+/** Writes a meta.db that knows the shards `ids` of policy `rp` in database `db`. */
+export async function makeMeta(dir: string, ids: readonly bigint[]): Promise<void> {
+  const shardGroups = ids.map((id) => ({
+    id,
+    startTime: 0n,
+    endTime: 1000n,
+    deletedAt: 0n,
+    shards: [{ id }],
+  }))
+  const policy = { name: 'rp', duration: 0n, shardGroupDuration: 1000n, replicaN: 1, shardGroups }
+  const data = emptyData()
+  data.databases.push(
+    create(DatabaseInfoSchema, {
+      name: 'db',
+      defaultRetentionPolicy: 'rp',
+      retentionPolicies: [policy],
+    }),
+  )
+  data.maxShardId = ids.reduce((a, b) => (a > b ? a : b), 0n)
+  await mkdir(join(dir, 'meta'), { recursive: true })
+  await writeFile(join(dir, 'meta/meta.db'), encodeData(data))
+}
+
+/** Collects what a store writes. */
+export async function collect(write: (w: PassThrough) => Promise<void>): Promise<Buffer> {
+  const sink = new PassThrough({ highWaterMark: 1024 })
+  const chunks: Buffer[] = []
+  sink.on('data', (chunk: Buffer) => chunks.push(chunk))
+  await write(sink)
+  sink.end()
+  await finished(sink)
+  return Buffer.concat(chunks)
+}
+
+/** The entries of a shard tar by name. */
+export async function entriesOf(tar: Uint8Array): Promise<Map<string, Buffer>> {
+  const entries = new Map<string, Buffer>()
+  for await (const { name, body } of readShardTar(once(tar))) {
+    const chunks: Uint8Array[] = []
+    for await (const chunk of body) chunks.push(chunk)
+    entries.set(name, Buffer.concat(chunks))
+  }
+  return entries
+}
+
+export async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+/** Packs files into a tar for shard `id` of `db`, `rp`. */
+export async function tarOf(
+  files: Readonly<Record<string, Uint8Array | string>>,
+  id = 1n,
+): Promise<Buffer> {
+  const entries = Object.entries(files).map(([file, content]) => {
+    const bytes = Buffer.from(content)
+    const name = `db/rp/${id}/${file}`
+    return { name, size: bytes.length, mtime: new Date(0), body: [bytes] }
+  })
+  const chunks: Uint8Array[] = []
+  for await (const chunk of packShardTar(entries)) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}
+
+/** The times of all points in TSM files, as `key time`, sorted. */
+export async function pointsOf(files: Iterable<Uint8Array>): Promise<string[]> {
+  const points: string[] = []
+  for (const bytes of files) {
+    const file = await openTsm(bytesAccess(bytes, 'file'))
+    for await (const key of file.keys()) {
+      const [name] = Buffer.from(key.key).toString().split(FIELD)
+      for (const entry of key.entries) {
+        const { times } = await file.readPoints(key, entry)
+        for (const time of times) points.push(`${name} ${time}`)
+      }
+    }
+  }
+  return points.sort()
 }

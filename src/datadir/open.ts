@@ -1,0 +1,119 @@
+import { mkdir, realpath, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname } from 'node:path'
+import { asSnapError, SnapError } from '../errors.ts'
+import { fsyncDirectory } from '../io/durable.ts'
+import type { DataDirectoryPaths } from './config.ts'
+import { permitWhileUnused, refuseChanges } from './guard.ts'
+import { isInside, listShardDirectories, shardRelativePath, statIfThere } from './layout.ts'
+import { lockDirectories } from './lock.ts'
+import { MetaFile } from './meta-file.ts'
+import { giveTo, ownerOf } from './owner.ts'
+import { type Logger, ShardStore } from './store.ts'
+
+/** How a data directory is opened. */
+export interface OpenOptions {
+  /** `read-only` creates nothing and changes nothing, and may stand beside a running influxd. */
+  readonly mode: 'read-only' | 'read-write'
+  /** The operator's word that no influxd uses the directory, where that cannot be seen. Default false. */
+  readonly influxdIsStopped?: boolean | undefined
+  /** Gets temporary files, never inside the directories. Default: the system's. */
+  readonly tempDir?: string | undefined
+  readonly logger?: Logger | undefined
+  /** Told when acknowledged points are missing from what is sent: their place in the WAL is damaged. */
+  readonly onLoss?: ((shardId: bigint, message: string) => void) | undefined
+}
+
+/** An open data directory, in the shape that the service wants. */
+export interface DataDirectory {
+  readonly paths: DataDirectoryPaths
+  readonly metaClient: MetaFile
+  readonly tsdbStore: ShardStore
+  /** Lets go of the lock. May be called twice. */
+  close(): Promise<void>
+}
+
+const NEW_DIRECTORY_MODE = 0o755
+
+/** Makes a directory that is missing, with its parents; root gives it to whoever owns the place. */
+async function makeRoot(path: string): Promise<void> {
+  if ((await statIfThere(path)) !== undefined) return
+  const parent = dirname(path)
+  await makeRoot(parent)
+  try {
+    await mkdir(path, { mode: NEW_DIRECTORY_MODE })
+  } catch (error) {
+    throw asSnapError(error, 'E_DESTINATION', path)
+  }
+  if (process.geteuid?.() === 0) await giveTo(path, await ownerOf(parent))
+  await fsyncDirectory(parent)
+}
+
+async function checkThere(path: string): Promise<void> {
+  try {
+    if ((await stat(path)).isDirectory()) return
+  } catch (error) {
+    throw asSnapError(error, 'E_SOURCE', path)
+  }
+  throw new SnapError('E_SOURCE', `${path}: expected a directory`)
+}
+
+/** A temporary file inside the data directory would be a change, and under a load the last thing it needs. */
+async function checkTempDir(tempDir: string, directories: readonly string[]): Promise<void> {
+  await checkThere(tempDir)
+  const temp = await realpath(tempDir)
+  for (const directory of directories) {
+    if (!isInside(await realpath(directory), temp)) continue
+    throw new SnapError('E_USAGE', `${tempDir}: the temporary directory is inside ${directory}`)
+  }
+}
+
+/** Shards without a metastore belong to one elsewhere: a new one would give out their numbers again. */
+async function createMetastore(metaFile: MetaFile, { dataDir, metaDir }: DataDirectoryPaths) {
+  if (await metaFile.isThere()) return
+  const [shard] = await listShardDirectories(dataDir)
+  if (shard === undefined) return await metaFile.create()
+  const path = shardRelativePath(shard)
+  throw new SnapError(
+    'E_DESTINATION',
+    `${metaDir}: no metastore, but ${dataDir} has shard ${path}`,
+    {
+      hint: 'name the meta directory of that influxd with --meta-dir',
+    },
+  )
+}
+
+const SILENT: Logger = { info() {}, warn() {} }
+
+/**
+ * Opens the directories of an influxd. Read-write makes what is missing, a metastore too, takes the lock, and refuses while
+ * any other process uses them, or may do so unseen; it looks again before every change.
+ * @throws SnapError `E_SOURCE` if a directory or the metastore is missing (read-only), `E_DESTINATION` if the directories are in
+ * use or cannot be made, `E_LOCKED` if another snap has them open for writing, `E_USAGE` for the temporary directory
+ */
+export async function openDataDirectory(
+  paths: DataDirectoryPaths,
+  options: OpenOptions,
+): Promise<DataDirectory> {
+  const { mode, influxdIsStopped = false, tempDir = tmpdir(), logger = SILENT } = options
+  const directories = [paths.dataDir, paths.walDir, paths.metaDir]
+  const isWritable = mode === 'read-write'
+  const permit = isWritable ? permitWhileUnused(directories, influxdIsStopped) : refuseChanges
+  if (isWritable) await permit()
+  if (isWritable) for (const path of directories) await makeRoot(path)
+  for (const path of directories) await checkThere(path)
+  await checkTempDir(tempDir, directories)
+  const lock = isWritable ? await lockDirectories(directories) : undefined
+  const close = async () => await lock?.release()
+  try {
+    const metaClient = new MetaFile(paths.metaDir, permit)
+    if (isWritable) await createMetastore(metaClient, paths)
+    await metaClient.data()
+    const onLoss = options.onLoss ?? (() => {})
+    const store = { paths, metaFile: metaClient, permit, tempDir, logger, onLoss }
+    return { paths, metaClient, tsdbStore: new ShardStore(store), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}

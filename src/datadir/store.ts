@@ -1,0 +1,136 @@
+import { join } from 'node:path'
+import type { Writable } from 'node:stream'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { SnapError } from '../errors.ts'
+import type { WalReport } from '../wal/to-tsm.ts'
+import type { DataDirectoryPaths } from './config.ts'
+import { makeShard } from './create-shard.ts'
+import { installShard } from './install.ts'
+import { directoryInside, type ShardLocation, shardParts, shardRelativePath } from './layout.ts'
+import type { MetaFile, Permit } from './meta-file.ts'
+import { packExport } from './shard-export.ts'
+import { packSnapshot, type ShardTarOptions } from './shard-tar.ts'
+import { findShard } from './shards.ts'
+import { openSnapshot, type ShardSnapshot } from './snapshot.ts'
+
+/** Where the store says what happens: `console` and most loggers have this shape. */
+export interface Logger {
+  info(message: string): void
+  warn(message: string): void
+}
+
+/** What the store works with. */
+export interface ShardStoreOptions {
+  readonly paths: DataDirectoryPaths
+  readonly metaFile: MetaFile
+  /** Asked before every change. */
+  readonly permit: Permit
+  /** Gets temporary files while a WAL is read or a file filtered. */
+  readonly tempDir: string
+  readonly logger: Logger
+  /** Told when acknowledged points are missing from what is sent: their place in the WAL is damaged. */
+  readonly onLoss: (shardId: bigint, message: string) => void
+}
+
+type Pack = (snapshot: ShardSnapshot, options: ShardTarOptions) => AsyncIterable<Uint8Array>
+
+/** The shards of a data directory, as the service wants them. */
+export class ShardStore {
+  readonly #options: ShardStoreOptions
+
+  constructor(options: ShardStoreOptions) {
+    this.#options = options
+  }
+
+  /** Writes the files of a shard that changed after `since`, see {@link packSnapshot}, and leaves `w` open. */
+  async backupShard(id: bigint, since: bigint, w: Writable, signal: AbortSignal): Promise<void> {
+    const pack: Pack = (snapshot, options) => packSnapshot(snapshot, since, options)
+    await this.#send(id, pack, { w, signal })
+  }
+
+  /** Writes the points of a shard from `start` to `end`, see {@link packExport}, and leaves `w` open. */
+  async exportShard(
+    id: bigint,
+    start: bigint,
+    end: bigint,
+    w: Writable,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const range = { minTime: start, maxTime: end }
+    await this.#send(id, (snapshot, options) => packExport(snapshot, range, options), { w, signal })
+  }
+
+  /** Returns where the shard is, or `undefined` if it is not on this disk. */
+  async shard(id: bigint): Promise<ShardLocation | undefined> {
+    const data = await this.#options.metaFile.data()
+    return await findShard(data, this.#options.paths.dataDir, id)
+  }
+
+  /** Returns the shard's path below the data directory, `database/policy/id`. */
+  async shardRelativePath(id: bigint): Promise<string> {
+    return shardRelativePath(await this.#locate(id))
+  }
+
+  /** Refuses if the shard may not be changed; a directory has nothing else to switch off or on. */
+  async setShardEnabled(id: bigint, enabled: boolean): Promise<void> {
+    if (!enabled) await this.#options.permit()
+    await this.#locate(id)
+  }
+
+  /** Adds the files of a tar to the shard, all or none, see {@link installShard}. */
+  async restoreShard(id: bigint, r: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    const { paths, permit } = this.#options
+    await permit()
+    const location = await this.#locate(id)
+    const dataPath = join(paths.dataDir, ...shardParts(location))
+    await installShard({ location, dataPath, permit }, r, signal)
+  }
+
+  /** Makes an empty shard, see {@link makeShard}. */
+  async createShard(database: string, retentionPolicy: string, id: bigint): Promise<void> {
+    const { paths, permit } = this.#options
+    await permit()
+    await makeShard(paths, { database, retentionPolicy, shardId: id })
+  }
+
+  async #locate(id: bigint): Promise<ShardLocation> {
+    const location = await this.shard(id)
+    if (location !== undefined) return location
+    throw new SnapError('E_SOURCE', `shard ${id} is not in ${this.#options.paths.dataDir}`)
+  }
+
+  async #send(
+    id: bigint,
+    pack: Pack,
+    { w, signal }: { w: Writable; signal: AbortSignal },
+  ): Promise<void> {
+    const { paths, tempDir, logger } = this.#options
+    const location = await this.#locate(id)
+    const parts = shardParts(location)
+    const dataPath = join(paths.dataDir, ...parts)
+    const walPath = (await directoryInside(paths.walDir, parts)) ?? join(paths.walDir, ...parts)
+    const snapshot = await openSnapshot({ dataPath, walPath }, signal)
+    try {
+      if (!snapshot.exact) logger.info(`shard ${id}: flushed while its files were opened`)
+      const onWal = (report: WalReport) => this.#reportWal(id, report)
+      const tar = pack(snapshot, { location, tempDir, onWal, signal })
+      await pipeline(Readable.from(tar, { objectMode: false }), w, { signal, end: false })
+    } finally {
+      await snapshot.close()
+    }
+  }
+
+  #reportWal(id: bigint, { lost, conflicts }: WalReport): void {
+    const { logger, onLoss } = this.#options
+    for (const { segment, offset, bytes, detail } of lost) {
+      const message = `${segment}: ${bytes} bytes at offset ${offset} cannot be read: ${detail}`
+      logger.warn(`shard ${id}: ${message}`)
+      onLoss(id, message)
+    }
+    if (conflicts.points === 0) return
+    const message = `${conflicts.points} points of another type than newer ones, of ${conflicts.key}`
+    logger.warn(`shard ${id}: WAL: left out ${message}`)
+    onLoss(id, message)
+  }
+}
