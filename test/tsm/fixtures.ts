@@ -87,7 +87,8 @@ export async function answered(name: Fixture): Promise<Map<string, string>> {
   return new Map(documents.flatMap(parsePoints))
 }
 
-function parsePoints(csv: string): [string, string][] {
+/** Returns the points of a CSV document that `SELECT * ... GROUP BY *` answered. */
+export function parsePoints(csv: string): [string, string][] {
   const [header = [], ...rows] = parseCsv(csv)
   return rows.flatMap(([measurement = '', tags = '', time = '', ...values]) =>
     values.flatMap((value, i): [string, string][] => {
