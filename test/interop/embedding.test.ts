@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import type { Writable } from 'node:stream'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Client } from '../../src/client/index.ts'
@@ -19,6 +20,14 @@ import {
 } from '../helpers/influxd.ts'
 import { loadOddData } from '../helpers/odd-data.ts'
 import { tempDir } from '../helpers/temp.ts'
+
+/** Sends what `influxd restore` sends for shard 7 and ends, as it does, without waiting for the server. */
+const SENDER = `
+const [port] = process.argv.slice(1)
+const socket = require('node:net').connect(port, '127.0.0.1', () => {
+  const opening = Buffer.from([3, 7, 0, 0, 0, 0, 0, 0, 0, 7])
+  socket.end(Buffer.concat([opening, Buffer.alloc(1024)]), () => process.exit())
+})`
 
 /** A metastore in memory. */
 class MemoryMeta implements MetaClient {
@@ -127,4 +136,16 @@ describeWithInfluxd('the service over a store of one’s own', () => {
     const { Paths } = await client.databaseInfo('plain')
     expect(Paths?.length).toBeGreaterThan(3)
   })
+})
+
+it('still takes what was sent to it before it was closed', async () => {
+  const tsdbStore = new MemoryShards()
+  tsdbStore.createShard('d', 'autogen', 7n)
+  const service = new Service({ metaClient: new MemoryMeta(), tsdbStore, port: 0 })
+  await service.open()
+  // Our event loop stands still meanwhile: the system accepts the connections and keeps them for us.
+  const args = ['-e', SENDER, String(service.address?.port)]
+  execFileSync(process.execPath, args)
+  await service.close()
+  expect(tsdbStore.calls).toEqual(['disable 7', 'restore 7', 'enable 7'])
 })
