@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
-import { addSettings, listSetting, valueSetting } from './options.ts'
+import { addSettings, listSetting, switchSetting, valueSetting } from './options.ts'
 import { MAX_TIME, MIN_TIME, parseDeadline, parseTime } from './times.ts'
-import { parseHost, parseRate, parseShardId, parseText, wholeNumber } from './values.ts'
+import { oneOf, parseHost, parseRate, parseShardId, parseText, wholeNumber } from './values.ts'
 
 const CONNECTION_GROUP = 'Server:'
 const deadline = (flags: string, description: string, fallback: string) =>
@@ -207,6 +207,39 @@ export function readDirectoryOptions(command: Command): DirectoryOptions {
     walDir: DIRECTORIES.walDir.read(command),
     metaDir: DIRECTORIES.metaDir.read(command),
     influxdbConfig: DIRECTORIES.influxdbConfig.read(command),
+  }
+}
+
+const WRITING = {
+  indexVersion: valueSetting({
+    flags: '--index-version <version>',
+    description: 'how new shards are made: inmem or tsi1 (default: as the newest shard is)',
+    parse: oneOf('inmem', 'tsi1'),
+    group: DIRECTORIES_GROUP,
+  }),
+  influxdIsStopped: switchSetting({
+    flags: '--influxd-is-stopped',
+    description: 'your word, where snap cannot see that no influxd uses the directory',
+    group: DIRECTORIES_GROUP,
+  }),
+}
+
+/** How a data directory is written to. */
+export interface WritingOptions {
+  readonly indexVersion: 'inmem' | 'tsi1' | undefined
+  readonly influxdIsStopped: boolean
+}
+
+/** Adds `--index-version` and `--influxd-is-stopped`, for commands that may write into a data directory. */
+export function addWritingOptions(command: Command): void {
+  addSettings(command, WRITING)
+}
+
+/** Reads the options of {@link addWritingOptions}. */
+export function readWritingOptions(command: Command): WritingOptions {
+  return {
+    indexVersion: WRITING.indexVersion.read(command),
+    influxdIsStopped: WRITING.influxdIsStopped.read(command),
   }
 }
 

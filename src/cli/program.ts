@@ -1,6 +1,11 @@
 import { Command, CommanderError } from 'commander'
 import { defineBackup } from './commands/backup.ts'
+import { defineList } from './commands/list.ts'
+import { defineRestore } from './commands/restore.ts'
 import { defineServe } from './commands/serve.ts'
+import { defineUpdateMeta } from './commands/update-meta.ts'
+import { defineUploadShard } from './commands/upload-shard.ts'
+import { defineVerify } from './commands/verify.ts'
 import { defineVersion } from './commands/version.ts'
 import type { CliContext } from './context.ts'
 import type { FlagLookup } from './go-flags.ts'
@@ -14,6 +19,11 @@ import { findCommand, usageError, wasAskedFor, withHelpHint } from './usage.ts'
 const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] = [
   defineServe,
   defineBackup,
+  defineRestore,
+  defineVerify,
+  defineList,
+  defineUpdateMeta,
+  defineUploadShard,
   defineVersion,
 ]
 

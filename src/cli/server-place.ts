@@ -5,6 +5,7 @@ import {
   readConnectionOptions,
   readDirectoryOptions,
   readTransferOptions,
+  readWritingOptions,
 } from './common-options.ts'
 import type { CliContext } from './context.ts'
 import { refuseTogether } from './settings.ts'
@@ -17,24 +18,28 @@ export function namesDirectory(command: Command): boolean {
 
 /**
  * Reads where the other side is: `--host`, or a data directory to be served in this process.
- * @param mode what is done to a data directory
  * @throws SnapError `E_USAGE` if both are named, or a WAL or meta directory without its data directory
  */
-export function readServerPlace(
-  command: Command,
-  { env }: CliContext,
-  mode: 'read-only' | 'read-write',
-): ServerPlace {
+export function readServerPlace(command: Command, { env }: CliContext): ServerPlace {
   const directories = readDirectoryOptions(command)
   const { host, deadlines } = readConnectionOptions(command)
-  if (!namesDirectory(command)) {
-    if (directories.walDir !== undefined || directories.metaDir !== undefined) {
-      throw new SnapError('E_USAGE', '--wal-dir and --meta-dir go with --data-dir')
-    }
-    return { host, deadlines }
+  if (namesDirectory(command)) {
+    const named = directories.dataDir !== undefined ? 'data-dir' : 'influxdb-config'
+    refuseTogether(command, named, ['host'])
+    const { tempDir } = readTransferOptions(command)
+    return { directory: { ...directories, env }, mode: 'read-only', tempDir }
   }
-  if (directories.dataDir !== undefined) refuseTogether(command, 'data-dir', ['host'])
-  else refuseTogether(command, 'influxdb-config', ['host'])
-  const { tempDir } = readTransferOptions(command)
-  return { directory: { ...directories, env }, mode, tempDir }
+  if (directories.walDir !== undefined || directories.metaDir !== undefined) {
+    throw new SnapError('E_USAGE', '--wal-dir and --meta-dir go with --data-dir')
+  }
+  return { host, deadlines }
+}
+
+/** Reads the same for a command that writes to the other side. */
+export function readWritablePlace(command: Command, context: CliContext): ServerPlace {
+  const place = readServerPlace(command, context)
+  if ('host' in place) return place
+  const { indexVersion, influxdIsStopped } = readWritingOptions(command)
+  const directory = { ...place.directory, indexVersion }
+  return { ...place, directory, mode: 'read-write', influxdIsStopped }
 }

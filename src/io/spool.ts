@@ -94,7 +94,7 @@ async function openUnnamed(directory: string): Promise<FileHandle> {
 
 /** Writes all of `body` into a new spool and returns it for reading; on failure nothing is left. */
 export async function spool(
-  body: AsyncIterable<Uint8Array>,
+  body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   options: SpoolOptions,
 ): Promise<RandomAccess> {
   const target = new Spool(options)

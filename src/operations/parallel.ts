@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import pLimit from 'p-limit'
 
 /** How many run at once, and what stops them. */
@@ -17,6 +18,8 @@ export async function mapParallel<T, R>(
 ): Promise<R[]> {
   const stop = new AbortController()
   const all = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+  // Several waits of each item listen at once.
+  setMaxListeners(0, all)
   const limit = pLimit(jobs)
   const failures: unknown[] = []
   const results = await Promise.all(

@@ -12,7 +12,8 @@ export interface SetWish extends Wanted {
   readonly set?: string | Date | undefined
 }
 
-function noBackup({ source, files }: SetListing): SnapError {
+/** The error for a place without a set, saying what else is there. */
+export function noBackup({ source, files }: SetListing): SnapError {
   const names = [...files.keys()]
   const message = `no backup in ${source.url}`
   if (names.some(isLegacyFile)) {

@@ -76,7 +76,7 @@ export function defineBackup(program: Command, context: CliContext): void {
       const { openServer } = await import('../../operations/server.ts')
       const { openStore } = await import('../../operations/open-store.ts')
       const store = openStore(target)
-      const server = await openServer(readServerPlace(command, context, 'read-only'))
+      const server = await openServer(readServerPlace(command, context))
       try {
         const result = await backup({
           ...{ server, store, since, range, jobs, limitRate, tempDir },

@@ -1,7 +1,12 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
 import { SnapError } from '../../errors.ts'
-import { addDirectoryOptions, readDirectoryOptions } from '../common-options.ts'
+import {
+  addDirectoryOptions,
+  addWritingOptions,
+  readDirectoryOptions,
+  readWritingOptions,
+} from '../common-options.ts'
 import type { CliContext } from '../context.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
@@ -23,17 +28,6 @@ const OPTIONS = {
     description: 'read-only, or read-write: takes restores too, only with influxd stopped',
     parse: oneOf('read-only', 'read-write'),
     fallback: 'read-only',
-    group: GROUP,
-  }),
-  indexVersion: valueSetting({
-    flags: '--index-version <version>',
-    description: 'how new shards are made: inmem or tsi1 (default: as the newest shard is)',
-    parse: oneOf('inmem', 'tsi1'),
-    group: GROUP,
-  }),
-  influxdIsStopped: switchSetting({
-    flags: '--influxd-is-stopped',
-    description: 'your word, where snap cannot see that no influxd uses the directory',
     group: GROUP,
   }),
   insecureBind: switchSetting({
@@ -76,6 +70,7 @@ export function defineServe(program: Command, context: CliContext): void {
     .command('serve')
     .description('serve an InfluxDB data directory to backup clients, as influxd does on port 8088')
   addDirectoryOptions(command)
+  addWritingOptions(command)
   addSettings(command, OPTIONS)
   addGeneralOptions(command)
   command.action(() =>
@@ -86,15 +81,16 @@ export function defineServe(program: Command, context: CliContext): void {
           hint: 'the protocol has neither password nor encryption; bind to 127.0.0.1, or say --insecure-bind',
         })
       }
+      const { indexVersion, influxdIsStopped } = readWritingOptions(command)
       const { serve } = await import('../../operations/serve.ts')
       const served = await serve({
         directory: {
           ...readDirectoryOptions(command),
-          indexVersion: OPTIONS.indexVersion.read(command),
+          indexVersion,
           env: context.env,
         },
         mode: OPTIONS.mode.read(command),
-        influxdIsStopped: OPTIONS.influxdIsStopped.read(command),
+        influxdIsStopped,
         tempDir: OPTIONS.tempDir.read(command) ?? tmpdir(),
         bind,
         limits: {

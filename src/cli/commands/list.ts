@@ -1,0 +1,27 @@
+import type { Command } from 'commander'
+import type { CliContext } from '../context.ts'
+import { formatBytes, printable } from '../format.ts'
+import { addGeneralOptions } from '../general-options.ts'
+import { placeOf, runCommand } from '../run.ts'
+
+/** Defines `snap list`. */
+export function defineList(program: Command, context: CliContext): void {
+  const command = program
+    .command('list')
+    .description('list the sets of a target, newest first')
+    .argument('[SOURCE]', 'a directory with sets of snap or influxd')
+  addGeneralOptions(command)
+  command.action((value: string | undefined) =>
+    runCommand(context, command, async (run) => {
+      const source = placeOf(run, { name: 'SOURCE', value })
+      const { list } = await import('../../operations/list.ts')
+      const { openStore } = await import('../../operations/open-store.ts')
+      const sets = await list(openStore(source), run.signal)
+      const rows = sets.map(({ set, kind, shards, databases, bytes, problem }) => {
+        if (problem !== undefined) return `${set}  ${kind}  damaged: ${problem}`
+        return `${set}  ${kind}  ${shards} shards  ${formatBytes(bytes)}  ${databases.join(', ')}`
+      })
+      return { document: { source, sets }, text: rows.map(printable).join('\n') }
+    }),
+  )
+}

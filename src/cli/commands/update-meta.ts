@@ -1,0 +1,46 @@
+import type { Command } from 'commander'
+import type { UpdatedMeta } from '../../operations/update-meta.ts'
+import {
+  addConnectionOptions,
+  addSelectionOptions,
+  readConnectionOptions,
+  readSelectionOptions,
+} from '../common-options.ts'
+import type { CliContext } from '../context.ts'
+import { addGeneralOptions } from '../general-options.ts'
+import type { CommandResult } from '../output.ts'
+import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
+import { placeOf, runCommand } from '../run.ts'
+
+/** Defines `snap update-meta`. */
+export function defineUpdateMeta(program: Command, context: CliContext): void {
+  const command = program
+    .command('update-meta')
+    .description("make a backup's databases on a server, empty, and print the map of shard ids")
+    .argument('[SOURCE]', 'a directory with sets of snap or influxd, or a legacy backup')
+  addConnectionOptions(command)
+  addSelectionOptions(command)
+  addRenameOptions(command)
+  addGeneralOptions(command)
+  command.action((value: string | undefined) =>
+    runCommand(context, command, async (run) => {
+      const source = placeOf(run, { name: 'SOURCE', value })
+      const { updateMeta } = await import('../../operations/update-meta.ts')
+      const { openServer } = await import('../../operations/server.ts')
+      const { openStore } = await import('../../operations/open-store.ts')
+      const { set, ...renames } = readRenameOptions(command)
+      const result = await updateMeta({
+        server: await openServer(readConnectionOptions(command)),
+        store: openStore(source),
+        ...{ set, renames, signal: run.signal },
+        selection: readSelectionOptions(command),
+      })
+      return report(result)
+    }),
+  )
+}
+
+function report({ set, databases, shardIds }: UpdatedMeta): CommandResult {
+  const lines = [...shardIds].map(([from, to]) => `${from} ${to}`)
+  return { document: { set: set ?? null, databases, shards: shardIds }, text: lines.join('\n') }
+}

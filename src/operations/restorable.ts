@@ -1,0 +1,118 @@
+import { SnapError } from '../errors.ts'
+import type { Data } from '../meta/index.ts'
+import { readArchive } from '../portable/archive-reader.ts'
+import { type LegacyBackup, type LegacyShard, readLegacy } from '../portable/legacy.ts'
+import type { ManifestEntry } from '../portable/manifest.ts'
+import { type SetWish, selectSet } from '../portable/select-set.ts'
+import { type BackupSet, listSets } from '../portable/sets.ts'
+import type { Store } from '../storage/index.ts'
+import type { ShardName } from './inspect.ts'
+
+/** One stored tar of a shard. */
+export interface ArchivePart {
+  /** Its file name in the store. */
+  readonly name: string
+  /** What its catalog says of the file; undefined for sets of influxd. */
+  readonly stored: { readonly size: number; readonly sha256: string } | undefined
+  /** Bytes of the tar that the manifest speaks of; undefined in legacy directories. */
+  readonly tarSize: number | undefined
+  /** Reads the tar. The end comes only after the archive's own check sums were right. */
+  open(signal?: AbortSignal): AsyncIterable<Uint8Array>
+}
+
+/** A shard of a backup. */
+export interface RestorableShard extends ShardName {
+  /** Newest first: of files that several hold under one name, the first counts. Sets have one. */
+  readonly parts: readonly ArchivePart[]
+}
+
+/** A backup of any kind, in the one form that restore, verify and export work on. */
+export interface Restorable {
+  /** Where it is, for messages. */
+  readonly url: string
+  /** The set's name; undefined for a legacy directory. */
+  readonly set: string | undefined
+  readonly kind: 'snap' | 'stock' | 'legacy'
+  readonly data: Data
+  readonly shards: readonly RestorableShard[]
+  /** Listed shards whose archive is not there. */
+  readonly missing: readonly (ShardName & { readonly file: string })[]
+  /** Files that are not restored, and why. */
+  readonly leftOut: readonly { readonly name: string; readonly reason: string }[]
+  readonly backup: BackupSet | LegacyBackup
+}
+
+/**
+ * Finds the backup in a store that holds what is wanted: a set of snap or influxd, or a legacy directory.
+ * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED`, `E_INTEGRITY`
+ */
+export async function openRestorable(
+  store: Store,
+  wish: SetWish,
+  signal?: AbortSignal,
+): Promise<Restorable> {
+  const listing = await listSets(store, signal)
+  if (listing.sets.length === 0) {
+    const legacy = await readLegacy(store, listing.files, signal)
+    if (legacy !== undefined && wish.set === undefined) return legacyRestorable(store, legacy)
+  }
+  return setRestorable(store, await selectSet(listing, wish, signal))
+}
+
+/** Returns a set that was read already. */
+export function setRestorable(store: Store, backup: BackupSet): Restorable {
+  const { name, kind, meta, entries, missing, catalog } = backup
+  const storedOf = new Map(catalog?.files.map((file) => [file.name, file]))
+  const shards = entries.map((entry) => {
+    const part = {
+      name: entry.fileName,
+      stored: storedOf.get(entry.fileName),
+      tarSize: entry.size,
+      open: (signal?: AbortSignal) =>
+        readArchive(store.read(entry.fileName, undefined, signal), entry.fileName),
+    }
+    return { ...shardOf(entry), parts: [part] }
+  })
+  return {
+    ...{ url: store.url, set: name, kind, data: meta, shards, leftOut: [], backup },
+    missing: missing.map((entry) => ({ ...shardOf(entry), file: entry.fileName })),
+  }
+}
+
+function shardOf({ database, policy, shardId }: ManifestEntry): ShardName {
+  return { database, retentionPolicy: policy, shardId }
+}
+
+function legacyRestorable(store: Store, backup: LegacyBackup): Restorable {
+  const { meta: data, leftOut } = backup
+  const shards = backup.shards.map((shard) => legacyShard(store, shard))
+  const { url } = store
+  return { url, set: undefined, kind: 'legacy', data, shards, missing: [], leftOut, backup }
+}
+
+function legacyShard(
+  store: Store,
+  { database, retentionPolicy, shardId, increments }: LegacyShard,
+): RestorableShard {
+  const parts = increments.toReversed().map(({ name }) => ({
+    name,
+    stored: undefined,
+    tarSize: undefined,
+    open: (signal?: AbortSignal) => store.read(name, undefined, signal),
+  }))
+  return { database, retentionPolicy, shardId, parts }
+}
+
+/**
+ * Throws unless every archive that the backup lists is there.
+ * @throws SnapError `E_INTEGRITY`
+ */
+export function refuseMissing({ url, set, missing }: Restorable): void {
+  const [first] = missing
+  if (first === undefined) return
+  const others = missing.length > 1 ? ` and ${missing.length - 1} more` : ''
+  throw new SnapError(
+    'E_INTEGRITY',
+    `${url}: set ${set}: archive ${first.file} of shard ${first.shardId} is missing${others}`,
+  )
+}

@@ -1,0 +1,47 @@
+import type { SetWish } from '../portable/select-set.ts'
+import type { Store } from '../storage/index.ts'
+import { openRestorable } from './restorable.ts'
+import { createDatabase, refuseExisting } from './restore-database.ts'
+import { planRestore, type Renames } from './restore-plan.ts'
+import type { Selection } from './selection.ts'
+import type { OpenServer } from './server.ts'
+
+/** Which metadata to upload, and where to. */
+export interface UpdateMetaOptions {
+  readonly server: OpenServer
+  readonly store: Store
+  readonly set?: SetWish['set']
+  readonly selection: Selection
+  readonly renames: Renames
+  readonly signal: AbortSignal
+}
+
+/** What the server made of it. */
+export interface UpdatedMeta {
+  readonly set: string | undefined
+  readonly databases: readonly { readonly from: string; readonly to: string }[]
+  /** From the ids in the backup to those on the server. */
+  readonly shardIds: ReadonlyMap<bigint, bigint>
+}
+
+/**
+ * Makes the databases of a backup on the server, with policies and empty shards, ready for `uploadShard`.
+ * @throws SnapError as a restore does
+ */
+export async function updateMeta(options: UpdateMetaOptions): Promise<UpdatedMeta> {
+  const { server, store, set, selection, renames, signal } = options
+  const { databases = [], retentionPolicy, shards = [] } = selection
+  const wish = { set, database: databases[0], retentionPolicy, shardId: shards[0] }
+  const backup = await openRestorable(store, wish, signal)
+  const plan = planRestore(backup, selection, renames)
+  await refuseExisting(plan, server, signal)
+  const shardIds = new Map<bigint, bigint>()
+  for (const database of plan.databases) {
+    for (const [from, to] of await createDatabase(database, server, signal)) shardIds.set(from, to)
+  }
+  const names = plan.databases.map(({ database, newDatabase }) => ({
+    from: database,
+    to: newDatabase,
+  }))
+  return { set: backup.set, databases: names, shardIds }
+}

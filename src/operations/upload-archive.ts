@@ -1,0 +1,141 @@
+import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { asSnapError, SnapError } from '../errors.ts'
+import { findDatabase } from '../meta/index.ts'
+import { readArchive } from '../portable/archive-reader.ts'
+import { readShardTar } from '../tar/index.ts'
+import { parseEntryName } from '../tar/names.ts'
+import { checkArchive } from './check-archive.ts'
+import type { ShardName } from './inspect.ts'
+import type { Progress } from './progress.ts'
+import { readBack } from './readback.ts'
+import type { ArchivePart, RestorableShard } from './restorable.ts'
+import { atDestination } from './restore-database.ts'
+import type { OpenServer } from './server.ts'
+import { createThrottle } from './throttle.ts'
+import { uploadShard } from './upload-shard.ts'
+
+/** Which archive goes into which shard. */
+export interface UploadArchiveOptions {
+  readonly server: OpenServer
+  /** A `.tar` or `.tar.gz` file with one shard. */
+  readonly path: string
+  /** The shard in the archive, if the caller knows; else the archive says. */
+  readonly shardId?: bigint | undefined
+  /** The shard on the server. */
+  readonly newShardId: bigint
+  readonly newDatabase?: string | undefined
+  readonly newRetentionPolicy?: string | undefined
+  readonly readBack: boolean
+  readonly limitRate?: number | undefined
+  readonly tempDir: string
+  readonly progress: Progress
+  readonly signal: AbortSignal
+}
+
+/** What was uploaded. */
+export interface UploadedArchive {
+  readonly from: ShardName
+  readonly to: ShardName
+  readonly files: number
+  readonly bytes: number
+}
+
+/**
+ * Uploads the archive of one shard into a shard that the server has, usually one that `updateMeta` made, after it was
+ * checked whole.
+ * @throws SnapError `E_NO_BACKUP` if there is no such file, `E_INTEGRITY`, `E_NOTHING_MATCHED`, `E_DESTINATION`
+ */
+export async function uploadArchive(options: UploadArchiveOptions): Promise<UploadedArchive> {
+  const { server, path, newShardId, tempDir, progress, signal } = options
+  const part = await openArchive(path)
+  const from = await shardIn(part, signal)
+  if (options.shardId !== undefined && options.shardId !== from.shardId) {
+    throw new SnapError(
+      'E_NOTHING_MATCHED',
+      `${path} holds shard ${from.shardId}, expected ${options.shardId}`,
+    )
+  }
+  const shard = { ...from, parts: [part] }
+  await checkArchive(shard, part, { tempDir, signal })
+  const database = options.newDatabase ?? from.database
+  const retentionPolicy = options.newRetentionPolicy ?? from.retentionPolicy
+  const to = { database, retentionPolicy, shardId: newShardId }
+  await checkShardThere(to, options)
+  progress({ type: 'plan', task: 'upload', shards: 1 })
+  progress({ type: 'shardStart', shard: from })
+  const started = performance.now()
+  const throttle = createThrottle(options.limitRate)
+  const transfer = {
+    ...{ client: server.client, tempDir, throttle, signal },
+    onBytes: (bytes: number) => progress({ type: 'shardProgress', shard: from, bytes }),
+  }
+  const sent = await atDestination(() =>
+    uploadShard(shard, { newShardId, database, retentionPolicy }, transfer),
+  )
+  if (options.readBack) {
+    await atDestination(() => readBack(shard, { shard: to, sent }, transfer))
+  }
+  const bytes = sent.reduce((sum, { size }) => sum + size, 0)
+  progress({ type: 'shardDone', shard: from, bytes, durationMs: performance.now() - started })
+  return { from, to, files: sent.length, bytes }
+}
+
+const GZIP_MAGIC = [0x1f, 0x8b]
+
+async function openArchive(path: string): Promise<ArchivePart> {
+  const name = basename(path)
+  const read = (signal?: AbortSignal) =>
+    createReadStream(path, { highWaterMark: 1024 * 1024, ...(signal && { signal }) })
+  const compressed = await isGzip(path)
+  return {
+    name,
+    stored: undefined,
+    tarSize: undefined,
+    open: (signal) => (compressed ? readArchive(read(signal), name) : read(signal)),
+  }
+}
+
+async function isGzip(path: string): Promise<boolean> {
+  try {
+    const handle = await open(path, 'r')
+    try {
+      const { buffer } = await handle.read(Buffer.alloc(GZIP_MAGIC.length), 0, GZIP_MAGIC.length, 0)
+      return GZIP_MAGIC.every((byte, i) => buffer[i] === byte)
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    throw asSnapError(error, 'E_NO_BACKUP', path)
+  }
+}
+
+async function shardIn(part: ArchivePart, signal: AbortSignal): Promise<ShardName> {
+  for await (const { name } of readShardTar(part.open(signal), { name: part.name, signal })) {
+    const { database, retentionPolicy, shardId } = parseEntryName(name)
+    return { database, retentionPolicy, shardId }
+  }
+  throw new SnapError(
+    'E_NOTHING_MATCHED',
+    `${part.name} holds no files: there is nothing to upload`,
+  )
+}
+
+/** A server takes an upload to names that are not the shard's and throws it away. */
+async function checkShardThere(
+  { database, retentionPolicy, shardId }: RestorableShard | ShardName,
+  { server, signal }: UploadArchiveOptions,
+): Promise<void> {
+  const data = await atDestination(() => server.client.metastoreBackup(signal))
+  const policy = findDatabase(data, database)?.retentionPolicies.find(
+    ({ name }) => name === retentionPolicy,
+  )
+  const found = policy?.shardGroups.some(({ shards }) => shards.some(({ id }) => id === shardId))
+  if (found) return
+  throw new SnapError(
+    'E_DESTINATION',
+    `${server.name} has no shard ${shardId} in ${database}.${retentionPolicy}`,
+    { hint: 'snap update-meta makes the shards and prints their ids' },
+  )
+}
