@@ -146,9 +146,10 @@ export class Connection {
     duplex.destroy(this.#failure)
   }
 
-  /** Closes the connection; what was not read is thrown away. */
+  /** Closes the connection. A peer that has not ended is told by a break: it may be busy with what nobody waits for. */
   close(): void {
-    this.#duplex.destroy()
+    if (this.#duplex.readableEnded) this.#duplex.destroy()
+    else this.fail(new SnapError('E_CUT', `${this.name}: connection closed before its end`))
   }
 
   /** Hands something over, of which {@link #flush} waits to be told that it left. */

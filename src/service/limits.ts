@@ -8,6 +8,8 @@ export interface ServiceLimits {
   readonly idle: number
   /** For a whole upload. */
   readonly upload: number
+  /** For stores to stop when the service closes on them. */
+  readonly stop: number
 }
 
 /** The limits of a service that is given none. */
@@ -16,4 +18,5 @@ export const DEFAULT_LIMITS: ServiceLimits = {
   header: 10_000,
   idle: 120_000,
   upload: 1_800_000,
+  stop: 5_000,
 }

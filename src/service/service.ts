@@ -30,9 +30,8 @@ export interface ServiceOptions {
 }
 
 const SILENT: Logger = { info() {}, warn() {}, error() {} }
-/** How long requests may take to end by themselves when the service closes, and to stop when they did not, in ms. */
+/** How long requests may take to end by themselves when the service closes, in ms. */
 const CLOSE_GRACE = 10_000
-const STOP_GRACE = 5_000
 
 /**
  * The snapshotter service of influxd over any {@link MetaClient} and {@link TSDBStore}. Peers come through the listener
@@ -104,7 +103,7 @@ export class Service {
     await this.#settled(grace)
     const error = new SnapError('E_CUT', 'the service is closed', { retryable: true })
     for (const connection of this.#running.keys()) connection.fail(error)
-    await this.#settled(STOP_GRACE)
+    await this.#settled(this.#limits.stop)
   }
 
   /** Serves one peer, over any duplex; returns when it is done. Errors go to the log and to the peer, never to the caller. */
