@@ -38,6 +38,9 @@ const EXACT_ATTEMPTS = 10
 /** Snapshots begun before giving up: influxd would have to change the shard without a pause. */
 const MAX_ATTEMPTS = 1000
 
+/** Files looked at together. */
+const AT_ONCE = 32
+
 /** Listings of the data directory before the whole snapshot is begun anew. */
 const MAX_PASSES = 100
 
@@ -64,6 +67,14 @@ async function holdWal(wal: HeldFiles, directory: string): Promise<boolean> {
   return true
 }
 
+/** Does `work` for some items at a time; when one fails, those begun with it are waited for. */
+async function forEachAtOnce<T>(items: readonly T[], work: (item: T) => Promise<void>) {
+  for (let at = 0; at < items.length; at += AT_ONCE) {
+    const results = await Promise.allSettled(items.slice(at, at + AT_ONCE).map(work))
+    for (const result of results) if (result.status === 'rejected') throw result.reason
+  }
+}
+
 /** Lists the data directory once and holds what it lists; true if nothing had changed since it was held. */
 async function pass(data: HeldFiles, directory: string): Promise<boolean> {
   const before = await changeTime(directory)
@@ -74,11 +85,11 @@ async function pass(data: HeldFiles, directory: string): Promise<boolean> {
     isUnchanged = false
     await data.close(name)
   }
-  for (const name of listed) {
-    if (await data.isCurrent(name)) continue
+  await forEachAtOnce([...listed], async (name) => {
+    if (await data.isCurrent(name)) return
     isUnchanged = false
     await data.open(name)
-  }
+  })
   return isUnchanged && (await changeTime(directory)) === before
 }
 

@@ -136,6 +136,20 @@ export async function tarOf(
   return Buffer.concat(chunks)
 }
 
+/** Returns the last value of a float key in the last file that has it. */
+export async function lastValue(files: Iterable<Uint8Array>, key: string): Promise<number> {
+  let value = Number.NaN
+  for (const bytes of files) {
+    const file = await openTsm(bytesAccess(bytes, 'file'))
+    const found = await file.find(Buffer.from(key))
+    const entry = found?.entries.at(-1)
+    if (found === undefined || entry === undefined) continue
+    const block = await file.readPoints(found, entry)
+    value = block.type === 'float' ? (block.values.at(-1) ?? Number.NaN) : Number.NaN
+  }
+  return value
+}
+
 /** The times of all points in TSM files, as `key time`, sorted. */
 export async function pointsOf(files: Iterable<Uint8Array>): Promise<string[]> {
   const points: string[] = []

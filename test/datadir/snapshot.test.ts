@@ -90,6 +90,17 @@ describe('openSnapshot', () => {
     await expect(openSnapshot(directories, signal)).rejects.toMatchObject({ code: 'E_SOURCE' })
   })
 
+  it('passes on what the file system says', async () => {
+    const dir = await tempDir('snapshot')
+    const directories = await makeShardFiles(dir, {})
+    await writeFile(join(dir, 'file'), '')
+    const path = join(dir, 'file/below')
+    for (const wrong of [{ dataPath: path }, { walPath: path }]) {
+      const opening = openSnapshot({ ...directories, ...wrong }, signal)
+      await expect(opening).rejects.toMatchObject({ code: 'E_SOURCE' })
+    }
+  })
+
   it('stops when it is told to', async () => {
     const directories = await makeShardFiles(await tempDir('snapshot'), {})
     const aborted = AbortSignal.abort(new Error('enough'))
