@@ -18,7 +18,7 @@ function describe({ inUse }: Occupancy): string {
  * @param influxdIsStopped the operator's word, which stands in for what cannot be seen, never against what is seen
  * @throws SnapError `E_DESTINATION`
  */
-export async function checkUnused(
+async function checkUnused(
   directories: readonly string[],
   influxdIsStopped: boolean,
 ): Promise<void> {

@@ -12,7 +12,7 @@ export interface ShardLocation {
 }
 
 /** The directory of a database's series file; it stands where policies stand and is none. */
-export const SERIES_DIRECTORY = '_series'
+const SERIES_DIRECTORY = '_series'
 
 /** The directory of a shard's tsi1 index. A shard without one is opened with the inmem index. */
 export const INDEX_DIRECTORY = 'index'

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { open, readFile, unlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import * as v from 'valibot'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
 import { readLink, readProcess, readText } from './proc.ts'
 
@@ -12,15 +13,17 @@ import { readLink, readProcess, readText } from './proc.ts'
 export const LOCK_FILE = '.snap.lock'
 
 /** Who holds a lock: enough to tell, on the same machine, whether that process still runs. */
-interface Holder {
-  readonly id: string
-  readonly pid: number
+const holderSchema = v.object({
+  id: v.string(),
+  pid: v.number(),
   /** Ticks since boot; empty where there is no `/proc`. */
-  readonly startTime: string
-  readonly boot: string
-  readonly host: string
-  readonly pidNamespace: string
-}
+  startTime: v.string(),
+  boot: v.string(),
+  host: v.string(),
+  pidNamespace: v.string(),
+})
+
+type Holder = v.InferOutput<typeof holderSchema>
 
 /** A lock that is held. */
 export interface DirectoryLock {
@@ -55,26 +58,14 @@ async function createExclusively(path: string, text: string): Promise<boolean> {
   }
 }
 
-function parseHolder(text: string): Holder | undefined {
+/** Returns who holds the lock, or `undefined` if there is none, or nobody that can be told. */
+async function readHolder(path: string): Promise<Holder | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '')
   try {
-    const { id, pid, startTime, boot, host, pidNamespace } = JSON.parse(text)
-    if (typeof pid !== 'number') return undefined
-    const [i, s, b, h, n] = [id, startTime, boot, host, pidNamespace].map(String)
-    return {
-      id: i ?? '',
-      pid,
-      startTime: s ?? '',
-      boot: b ?? '',
-      host: h ?? '',
-      pidNamespace: n ?? '',
-    }
+    return v.parse(holderSchema, JSON.parse(text))
   } catch {
     return undefined
   }
-}
-
-async function readHolder(path: string): Promise<Holder | undefined> {
-  return parseHolder(await readFile(path, 'utf8').catch(() => ''))
 }
 
 function isRunning(pid: number): boolean {
