@@ -5,6 +5,12 @@ import { loadWord, storeWord } from './bytes'
 // values per word and bits per value, by selector; selectors 0 and 1 stand for runs of the value one
 const COUNTS = memory.data<u8>([240, 120, 60, 30, 20, 15, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1])
 const BITS = memory.data<u8>([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 60])
+// by the width of a value, the first selector that holds it
+const FIRST = memory.data<u8>([
+  2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11, 11, 12, 12, 12, 13, 13, 13, 13, 13,
+  14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
+  15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15,
+])
 
 export const MAX_PACKED: u64 = (1 << 60) - 1
 
@@ -66,7 +72,8 @@ export function packWords(src: usize, end: usize, dst: usize, window: usize): us
 
 // Packs one word of the `left` values at `src`; returns the address of the first value that is not in it.
 function packWord(src: usize, left: usize, dst: usize): usize {
-  for (let selector: usize = 2; selector < 16; selector++) {
+  const least = <usize>load<u8>(FIRST + <usize>(64 - clz(load<u64>(src))))
+  for (let selector = least; selector < 16; selector++) {
     const n = <usize>load<u8>(COUNTS + selector)
     if (n > left) continue
     const bits = <u64>load<u8>(BITS + selector)
