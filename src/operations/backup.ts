@@ -13,7 +13,7 @@ import { isExactServer, type OpenServer } from './server.ts'
 import { SetWriter } from './set-writer.ts'
 
 /** What to back up, and how. */
-export interface BackupOptions extends Omit<FetchShardsOptions, 'client' | 'exactExport'> {
+export interface BackupOptions extends Omit<FetchShardsOptions, 'client' | 'from' | 'exactExport'> {
   readonly server: OpenServer
   readonly store: Store
   readonly selection: Selection
@@ -60,6 +60,7 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
     const fetched = await fetchShards(set, plan.shards, {
       ...options,
       client: server.client,
+      from: server.name,
       exactExport: plan.exactExport,
     })
     if (fetched.shards.length === 0) throw nothingStored(fetched)

@@ -1,5 +1,5 @@
 import type { Client } from '../client/index.ts'
-import { asSnapError, recode, SnapError } from '../errors.ts'
+import { asSnapError, SnapError } from '../errors.ts'
 import { packShardTar, readShardTar, tapShardTar } from '../tar/index.ts'
 import { describeShard, type InspectedFile, inspectEntry, type ShardName } from './inspect.ts'
 import { rewriteEntries } from './rewrite-entries.ts'
@@ -15,6 +15,8 @@ export interface ExactRange {
 /** How shards are fetched. */
 export interface FetchOptions {
   readonly client: Client
+  /** The server or directory, for messages. */
+  readonly from: string
   /** True if the server cuts a time range exactly by itself; else the whole shard is fetched and cut here. */
   readonly exactExport: boolean
   readonly range?: ExactRange | undefined
@@ -35,9 +37,10 @@ export async function fetchShard(
 ): Promise<StagedArchive> {
   const { client, range, tempDir, compression, throttle, signal } = options
   const body = requestShard(client, shard, options)
-  const received = counted(sourceErrors(throttle(body, signal), shard), options.onBytes)
+  const received = counted(sourceErrors(throttle(body, signal), options.from), options.onBytes)
   const files: InspectedFile[] = []
-  const wanted = range && !options.exactExport ? cut(received, range, options) : received
+  const wanted =
+    range && !options.exactExport ? cut(received, shard, { ...options, range }) : received
   const tar = tapShardTar(
     wanted,
     async (entry) => {
@@ -45,7 +48,7 @@ export async function fetchShard(
     },
     { name: `shard ${describeShard(shard)}`, signal },
   )
-  const checked = sourceErrors(tar, shard)
+  const checked = sourceErrors(tar, options.from)
   return await set.stageShard({ shard, tar: checked, compression }, () => files, signal)
 }
 
@@ -60,10 +63,10 @@ function requestShard(
 
 function cut(
   received: AsyncIterable<Uint8Array>,
-  range: ExactRange,
-  { tempDir, signal }: FetchOptions & { readonly signal: AbortSignal },
+  shard: ShardName,
+  { range, tempDir, signal }: FetchOptions & { readonly signal: AbortSignal },
 ): AsyncIterable<Uint8Array> {
-  const entries = readShardTar(received, { signal })
+  const entries = readShardTar(received, { name: `shard ${describeShard(shard)}`, signal })
   return packShardTar(rewriteEntries(entries, { filter: range, tempDir }))
 }
 
@@ -72,12 +75,13 @@ function cut(
  * @param since nanoseconds since the epoch
  */
 export async function hasChanged(
-  client: Client,
+  { client, from }: Pick<FetchOptions, 'client' | 'from'>,
   { shard, since }: { readonly shard: ShardName; readonly since: bigint },
   signal: AbortSignal,
 ): Promise<boolean> {
-  const body = sourceErrors(client.shardBackup({ ...shard, since }, signal), shard)
-  for await (const _ of readShardTar(body, { signal })) return true
+  const body = sourceErrors(client.shardBackup({ ...shard, since }, signal), from)
+  const name = `shard ${describeShard(shard)}`
+  for await (const _ of readShardTar(body, { name, signal })) return true
   return false
 }
 
@@ -98,22 +102,24 @@ const DAMAGE: ReadonlySet<string> = new Set(['E_CUT', 'E_FORMAT', 'E_INTEGRITY']
 /** Gives every failure of what a source sends the source's code: a cut or damaged answer may be right the next time. */
 async function* sourceErrors(
   body: AsyncIterable<Uint8Array>,
-  shard: ShardName,
+  from: string,
 ): AsyncGenerator<Uint8Array> {
   try {
     yield* body
   } catch (error) {
     const failure = asSnapError(error, 'E_SOURCE', 'the source failed')
     if (!DAMAGE.has(failure.code)) throw failure
-    throw damaged(failure, shard)
+    throw damaged(failure, from)
   }
 }
 
-function damaged(failure: SnapError, shard: ShardName): SnapError {
-  const { message, hint } = recode(failure, 'E_SOURCE_DAMAGED')
-  return new SnapError('E_SOURCE_DAMAGED', `shard ${describeShard(shard)}: ${message}`, {
+function damaged(failure: SnapError, from: string): SnapError {
+  const message = failure.message.startsWith(from) ? failure.message : `${from}: ${failure.message}`
+  return new SnapError('E_SOURCE_DAMAGED', message, {
     cause: failure,
-    hint: hint ?? "the server's own file may be damaged, or the connection was cut: see its log",
+    hint:
+      failure.hint ??
+      "the server's own file may be damaged, or the connection was cut: see its log",
     retryable: true,
   })
 }

@@ -113,8 +113,8 @@ async function fetchWithRetries(output: Output, shard: ShardName, fetch: Fetch):
 }
 
 async function fetchOnce({ set, found }: Output, shard: ShardName, fetch: Fetch): Promise<void> {
-  const { client, since, signal, progress = noProgress } = fetch
-  if (since !== undefined && !(await hasChanged(client, { shard, since }, signal))) {
+  const { since, signal, progress = noProgress } = fetch
+  if (since !== undefined && !(await hasChanged(fetch, { shard, since }, signal))) {
     progress({ type: 'shardSkipped', shard, reason: 'unchanged' })
     found.unchanged.push(shard)
     return
