@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { readLink, readText } from '../io/proc.ts'
 import { resolveDataDirectory } from './config.ts'
-import { readLink, readText } from './proc.ts'
 
 /** True if the process `/proc/<pid>` runs a program called influxd, also one that was replaced while it runs. */
 export function isInfluxd(directory: string): boolean {

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { open, readFile, unlink } from 'node:fs/promises'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
-import { readLink, readProcess, readText } from './proc.ts'
+import { isGone, ownerSchema, thisProcess } from '../io/process-owner.ts'
 
 /**
  * The lock file in each of the three directories. influxd steps over files where it looks for databases, and looks for
@@ -12,16 +11,8 @@ import { readLink, readProcess, readText } from './proc.ts'
  */
 export const LOCK_FILE = '.snap.lock'
 
-/** Who holds a lock: enough to tell, on the same machine, whether that process still runs. */
-const holderSchema = v.object({
-  id: v.string(),
-  pid: v.number(),
-  /** Ticks since boot; empty where there is no `/proc`. */
-  startTime: v.string(),
-  boot: v.string(),
-  host: v.string(),
-  pidNamespace: v.string(),
-})
+/** Who holds a lock. */
+const holderSchema = v.object({ id: v.string(), ...ownerSchema.entries })
 
 type Holder = v.InferOutput<typeof holderSchema>
 
@@ -29,17 +20,6 @@ type Holder = v.InferOutput<typeof holderSchema>
 export interface DirectoryLock {
   /** Lets go. May be called twice. */
   release(): Promise<void>
-}
-
-function thisProcess(): Holder {
-  return {
-    id: randomUUID(),
-    pid: process.pid,
-    startTime: readProcess('self')?.startTime ?? '',
-    boot: readText('/proc/sys/kernel/random/boot_id')?.trim() ?? '',
-    host: hostname(),
-    pidNamespace: readLink('/proc/self/ns/pid') ?? '',
-  }
 }
 
 /** Creates `path` with `text` in it; false if it is there already. */
@@ -68,24 +48,6 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   }
 }
 
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return errnoOf(error) !== 'ESRCH'
-  }
-}
-
-/** True only if the holder is certainly gone: it ran here, and that process, or that boot, has ended. */
-function isGone(holder: Holder, self: Holder): boolean {
-  if (holder.host !== self.host) return false
-  if (holder.boot !== self.boot) return true
-  if (holder.pidNamespace !== self.pidNamespace) return false
-  if (!isRunning(holder.pid)) return true
-  return holder.startTime !== (readProcess(holder.pid)?.startTime ?? '')
-}
-
 /**
  * Removes the lock file of a process that is gone. Only who made the takeover file may remove a lock that is not its own, and
  * looks again first: else two that found the same stale lock could remove each other's new one.
@@ -112,7 +74,7 @@ async function lockFile(path: string, self: Holder): Promise<void> {
   const text = JSON.stringify(self)
   if (await createExclusively(path, text)) return
   const holder = await readHolder(path)
-  if (holder === undefined || !isGone(holder, self)) throw locked(path, holder)
+  if (holder === undefined || !isGone(holder)) throw locked(path, holder)
   await removeStale(path, holder)
   if (!(await createExclusively(path, text))) throw locked(path, await readHolder(path))
 }
@@ -127,7 +89,7 @@ async function unlockFile(path: string, self: Holder): Promise<void> {
  * @throws SnapError `E_LOCKED` if another process holds one, `E_DESTINATION` if one cannot be made
  */
 export async function lockDirectories(directories: readonly string[]): Promise<DirectoryLock> {
-  const self = thisProcess()
+  const self = { id: randomUUID(), ...thisProcess() }
   const held: string[] = []
   const release = async () => {
     for (const path of held.splice(0)) await unlockFile(path, self)

@@ -2,8 +2,8 @@ import { readdirSync, statfsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { errnoOf, messageOf } from '../errors.ts'
+import { PROC, readLink, readProcess, readText } from '../io/proc.ts'
 import { directoriesOfInfluxd, isInfluxd } from './influxd-process.ts'
-import { PROC, readLink, readProcess, readText } from './proc.ts'
 
 /** A process that uses one of the directories. */
 export interface Occupant {

@@ -4,7 +4,7 @@ import { copyFile, link, mkdir, open, symlink, writeFile } from 'node:fs/promise
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { findOccupants } from '../../src/datadir/occupancy.ts'
-import { readProcess } from '../../src/datadir/proc.ts'
+import { readProcess } from '../../src/io/proc.ts'
 import { run } from '../helpers/run.ts'
 import { tempDir } from '../helpers/temp.ts'
 
