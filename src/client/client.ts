@@ -162,8 +162,8 @@ export class Client {
 
   /**
    * Uploads a shard's tar into another shard and waits until the server has finished, which does not say that it
-   * succeeded. The tar is read strictly and its entries renamed for the target. Nothing is sent before the first entry
-   * was read; a tar that fails later resets the connection.
+   * succeeded. The tar is read strictly and its entries renamed for the target. The server hears nothing of a tar that
+   * fails in its first 64 KiB; one that fails later resets the connection.
    * @param destinationDatabase new database name, or empty for the one in the tar
    * @param restoreRetention new policy name, or empty for the one in the tar
    * @throws SnapError `E_CUT` or `E_FORMAT` for a tar that is not whole, `E_DESTINATION` if the server stopped early
@@ -182,13 +182,12 @@ export class Client {
       destinationDatabase,
       restoreRetention,
     }
-    const open = async () => {
-      const connection = await this.#dial(signal)
-      await connection.write(encodeUploadOpening(target.newShardId))
-      return connection
-    }
     const entries = readShardTar(tar, { name: `shard ${shardId}`, signal })
-    await sendTar(open, packShardTar(renameEntries(entries, target)), this.#deadlines.uploadEnd)
+    await sendTar(packShardTar(renameEntries(entries, target)), {
+      open: async () => await this.#dial(signal),
+      opening: encodeUploadOpening(target.newShardId),
+      uploadEnd: this.#deadlines.uploadEnd,
+    })
   }
 
   async #askInfo(request: Request, what: string, signal: AbortSignal | undefined) {

@@ -34,25 +34,32 @@ export async function* renameEntries(
   }
 }
 
+/** How an upload is sent. */
+export interface UploadOptions {
+  readonly open: () => Promise<Connection>
+  /** What goes before the tar. */
+  readonly opening: Uint8Array
+  /** Longest wait in ms for the server's end. */
+  readonly uploadEnd: number
+}
+
 /**
  * Sends a tar, ends our side and waits for the server to end its own, which says that it has finished. The server is
  * connected to when there is something to send. If the tar fails, the connection is reset: the server must not take
  * what it has for whole.
- * @param uploadEnd longest wait in ms for the server's end
  * @throws SnapError what `tar` throws; `E_DESTINATION` if the server stopped early; never retryable once connected
  */
 export async function sendTar(
-  open: () => Promise<Connection>,
   tar: AsyncIterable<Uint8Array>,
-  uploadEnd: number,
+  { open, opening, uploadEnd }: UploadOptions,
 ): Promise<void> {
   let upload: Upload | undefined
   try {
     let held: Uint8Array | undefined
-    for await (const chunk of tar) {
+    for await (const piece of inPieces(opening, tar)) {
       upload ??= new Upload(await open())
       if (held !== undefined) await upload.send(held)
-      held = chunk
+      held = piece
     }
     await upload?.finish(held, uploadEnd)
   } catch (error) {
@@ -61,6 +68,29 @@ export async function sendTar(
   } finally {
     upload?.connection.close()
   }
+}
+
+const PIECE = 64 * 1024
+
+/**
+ * Gives all bytes in larger pieces, the first one with the opening. A server that refuses has read no more than that: it
+ * then closes with bytes unread, which we see as a reset; had it read all, its end would look like success.
+ */
+async function* inPieces(
+  opening: Uint8Array,
+  tar: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let parts = [opening]
+  let length = opening.length
+  for await (const chunk of tar) {
+    parts.push(chunk)
+    length += chunk.length
+    if (length < PIECE) continue
+    yield Buffer.concat(parts)
+    parts = []
+    length = 0
+  }
+  if (length > 0) yield Buffer.concat(parts)
 }
 
 /** The sending half of an upload, and an eye on the server's half. */

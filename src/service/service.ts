@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
 import { ChunkReader } from '../io/chunk-reader.ts'
 import { Connection } from '../io/connection.ts'
@@ -93,10 +93,12 @@ export class Service {
   }
 
   /**
-   * Stops taking connections, waits for the running requests and breaks those that go on for longer than `grace` ms.
-   * Always returns soon after that, even if a store does not stop.
+   * Takes the connections that were made until now and no more, waits for the running requests and breaks those that
+   * go on for longer than `grace` ms. Always returns soon after that, even if a store does not stop.
    */
   async close(grace = CLOSE_GRACE): Promise<void> {
+    // Who sent and left before, as influxd's restore does, may still wait in the system's queue: closing would drop it.
+    for (let turns = 0; turns < 2; turns++) await turn()
     this.#closed = true
     this.listener.removeListener('connection', this.#accept)
     this.listener.close()

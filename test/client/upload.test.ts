@@ -98,11 +98,11 @@ describe('Client.uploadShard', () => {
 
   it('resets the connection if the source fails, and gives its error', async () => {
     const peer = await taking()
-    const [first] = FILES
-    const tar = await tarOf(...(first === undefined ? [] : [first]))
-    const source = streamOf(tar.subarray(0, -1024), 500, new SnapError('E_INTEGRITY', 'bad block'))
+    const tar = await tarOf(entry('db/rp/7/x.tsm', 'x'.repeat(300_000)))
+    const failure = new SnapError('E_INTEGRITY', 'bad block')
+    const source = streamOf(tar.subarray(0, -1024), 65_536, failure)
     const error = await rejected(upload(peer.client, source))
-    expect(error).toMatchObject({ code: 'E_INTEGRITY', message: 'bad block' })
+    expect(error).toBe(failure)
     const { bytes } = (await peer.upload()) ?? { bytes: Buffer.alloc(0) }
     expect(bytes.subarray(-512).equals(Buffer.alloc(512))).toBe(false)
   })
@@ -116,7 +116,8 @@ describe('Client.uploadShard', () => {
       socket.once('data', () => stop(socket))
     })
     const slow = async function* () {
-      for await (const chunk of streamOf(await tarOf(...FILES), 1024)) {
+      const tar = await tarOf(entry('db/rp/7/x.tsm', 'x'.repeat(300_000)))
+      for await (const chunk of streamOf(tar, 65_536)) {
         yield chunk
         await delay(10)
       }
@@ -186,7 +187,8 @@ describe('Client.uploadShard', () => {
       seen = new Promise((resolve) => far.resume().once('error', resolve))
       return near
     })
-    const source = streamOf(tar.subarray(0, 2048), 100, failure)
+    const big = await tarOf(entry('db/rp/7/x.tsm', 'x'.repeat(300_000)))
+    const source = streamOf(big.subarray(0, 200_000), 65_536, failure)
     expect(await rejected(upload(taking, source))).toBe(failure)
     expect(await seen).toBe(failure)
   })

@@ -176,7 +176,7 @@ describe.each(['tcp', 'in process'])('Client and Service, %s', (kind) => {
   it('put the shard back into use when an upload fails, and do not call it finished', async () => {
     const store = sampleStore()
     const { client, log } = await serve(store)
-    const cut = streamOf(await tarOf(entry('old/rp/1/c.tsm', 'third')), 512)
+    const cut = streamOf(await tarOf(entry('old/rp/1/c.tsm', 'x'.repeat(900_000))), 65_536)
     const failing = async function* () {
       for await (const chunk of cut) {
         yield chunk
