@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { open, readFile, unlink } from 'node:fs/promises'
+import { readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { asSnapError, errnoOf, SnapError } from '../errors.ts'
+import { SnapError } from '../errors.ts'
+import { createExclusively } from '../io/durable.ts'
 import { isGone, ownerSchema, thisProcess } from '../io/process-owner.ts'
 
 /**
@@ -22,22 +23,6 @@ export interface DirectoryLock {
   release(): Promise<void>
 }
 
-/** Creates `path` with `text` in it; false if it is there already. */
-async function createExclusively(path: string, text: string): Promise<boolean> {
-  try {
-    const handle = await open(path, 'wx', 0o600)
-    try {
-      await handle.writeFile(text)
-    } finally {
-      await handle.close()
-    }
-    return true
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return false
-    throw asSnapError(error, 'E_DESTINATION', `lock ${path}`)
-  }
-}
-
 /** Returns who holds the lock, or `undefined` if there is none, or nobody that can be told. */
 async function readHolder(path: string): Promise<Holder | undefined> {
   const text = await readFile(path, 'utf8').catch(() => '')
@@ -54,7 +39,7 @@ async function readHolder(path: string): Promise<Holder | undefined> {
  */
 async function removeStale(path: string, stale: Holder): Promise<void> {
   const takeover = `${path}.takeover`
-  if (!(await createExclusively(takeover, ''))) throw locked(takeover, undefined)
+  if (!(await createExclusively(takeover))) throw locked(takeover, undefined)
   try {
     if ((await readHolder(path))?.id === stale.id) await unlink(path)
   } finally {
@@ -72,11 +57,11 @@ function locked(path: string, holder: Holder | undefined): SnapError {
 
 async function lockFile(path: string, self: Holder): Promise<void> {
   const text = JSON.stringify(self)
-  if (await createExclusively(path, text)) return
+  if (await createExclusively(path, { text })) return
   const holder = await readHolder(path)
   if (holder === undefined || !isGone(holder)) throw locked(path, holder)
   await removeStale(path, holder)
-  if (!(await createExclusively(path, text))) throw locked(path, await readHolder(path))
+  if (!(await createExclusively(path, { text }))) throw locked(path, await readHolder(path))
 }
 
 async function unlockFile(path: string, self: Holder): Promise<void> {

@@ -195,13 +195,20 @@ export async function publishFile(from: string, to: string): Promise<void> {
 }
 
 /**
- * Makes an empty file that nobody else has made: true if it is ours, false if something has the name.
+ * Makes a file with `text` in it that nobody else has made: true if it is ours, false if something has the name.
  * @throws SnapError `E_DESTINATION`
  */
-export async function createExclusively(path: string, mode = PRIVATE): Promise<boolean> {
+export async function createExclusively(
+  path: string,
+  { text = '', mode = PRIVATE }: { readonly text?: string; readonly mode?: number } = {},
+): Promise<boolean> {
   try {
     const handle = await open(path, 'wx', mode)
-    await handle.close()
+    try {
+      await handle.writeFile(text)
+    } finally {
+      await handle.close()
+    }
     return true
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return false

@@ -1,12 +1,13 @@
 import { SnapError } from '../errors.ts'
 import { type Data, decodeData, type ListedShard, listShards } from '../meta/index.ts'
-import { listSets, type SetListing } from '../portable/sets.ts'
-import { checkTarget, listLeftovers } from '../portable/target.ts'
+import { listSets } from '../portable/sets.ts'
+import { checkTarget } from '../portable/target.ts'
 import { parseShardPath } from '../protocol/index.ts'
 import type { Store } from '../storage/index.ts'
 import type { ExactRange } from './fetch-shard.ts'
 import { type FetchedShards, type FetchShardsOptions, fetchShards } from './fetch-shards.ts'
 import type { ShardName } from './inspect.ts'
+import { removeLeftovers } from './leftovers.ts'
 import { noProgress } from './progress.ts'
 import { checkSelection, type Selection, selectShards } from './selection.ts'
 import { isExactServer, type OpenServer } from './server.ts'
@@ -100,10 +101,6 @@ function dryRunResult(plan: Plan): BackupResult {
   const shards = plan.shards.map((shard) => ({ ...shard, bytes: 0, stored: 0 }))
   const none = { dropped: [], skipped: [], unchanged: [], lost: [] }
   return { set: undefined, shards, absent: plan.absent, ...none }
-}
-
-async function removeLeftovers(store: Store, listing: SetListing): Promise<void> {
-  for (const name of listLeftovers(listing.files, new Date())) await store.delete(name)
 }
 
 /** Fetches the metastore, the list of shards and, if a shard was born between the two, the metastore again. */

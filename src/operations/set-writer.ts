@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { SnapError } from '../errors.ts'
+import { PENDING_SUFFIX } from '../io/durable.ts'
+import { thisProcess } from '../io/process-owner.ts'
 import { type ArchiveSummary, ArchiveWriter } from '../portable/archive-writer.ts'
 import { type Catalog, type CatalogFile, encodeCatalog } from '../portable/catalog.ts'
 import { encodeManifest, type ManifestEntry } from '../portable/manifest.ts'
@@ -52,7 +54,8 @@ export class SetWriter {
   /** Takes a name for a set begun now that nothing in the store has. */
   static async begin(store: Store, listing: SetListing): Promise<SetWriter> {
     const created = new Date()
-    const reserve = (name: string) => store.reserve(name)
+    const owner = JSON.stringify(thisProcess())
+    const reserve = (name: string) => store.reserve(name, owner)
     const name = await takeSetName(reserve, created, listing.files.keys())
     return new SetWriter(store, name, created)
   }
@@ -107,14 +110,18 @@ export class SetWriter {
     const created = this.#created.toISOString()
     await this.#stageBytes(catalog, encodeCatalog({ ...facts, set: this.name, created, files }))
     await this.#publish()
+    await this.#endReservation()
   }
 
   /** Removes everything of a set that was not published, its reservation included. */
   async discard(): Promise<void> {
-    const reservation = `${manifestName(this.name)}.pending`
     await Promise.allSettled(this.#staged.map((staged) => staged.discard()))
-    await this.#store.delete(reservation)
+    await this.#endReservation()
     await this.#store.abandon()
+  }
+
+  #endReservation(): Promise<void> {
+    return this.#store.delete(this.name + PENDING_SUFFIX)
   }
 
   async #publish(): Promise<void> {

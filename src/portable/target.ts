@@ -1,10 +1,10 @@
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import type { Catalog } from './catalog.ts'
-import { manifestName, nextFreeSetName, parseFileName } from './names.ts'
+import { manifestName, nextFreeSetName, parseFileName, parseSetName } from './names.ts'
 import type { BackupSet, ListedSet, SetListing } from './sets.ts'
 import { readSet } from './sets.ts'
-import type { FileListing } from './source.ts'
+import type { FileListing, StoredFile } from './source.ts'
 
 /** What a target must agree with before a set is written into it. */
 export interface TargetRules {
@@ -70,54 +70,64 @@ export async function checkTarget(
 
 /**
  * Takes the name for a set begun at `time`, or at the next second that is free, before its first byte.
- * @param reserve takes the name of a file for this run alone, as a store does
+ * @param reserve takes a name for this run alone, as a store does
  */
 export async function takeSetName(
-  reserve: (fileName: string) => Promise<boolean>,
+  reserve: (setName: string) => Promise<boolean>,
   time: Date,
   fileNames: Iterable<string>,
 ): Promise<string> {
   const known = [...fileNames]
   for (;;) {
     const name = nextFreeSetName(time, known)
-    if (await reserve(manifestName(name))) return name
-    known.push(manifestName(name))
+    if (await reserve(name)) return name
+    known.push(name)
   }
 }
 
-/** How long all files of an unfinished set must have been left alone to count as those of a dead run. */
-const IDLE_MS = 60 * 60 * 1000
+/** A set that was begun and has unfinished files. */
+export interface UnfinishedSet {
+  readonly set: string
+  /** The file that reserves its name, if it is still there. */
+  readonly reservation: string | undefined
+  /** When a file of it was written last. */
+  readonly written: Date
+  /**
+   * What is left of it if its run is dead, in the order to delete it: its `.pending` files, what had a final name already
+   * if the manifest never got one, and the reservation, so that a clean-up that is cut short can be done again.
+   */
+  readonly leftovers: readonly string[]
+}
 
-/**
- * Names the files that dead runs left in a target, in the order to delete them: all `.pending` files of sets at which
- * nothing was written for an hour, and what had its final name already of sets whose manifest never got one. The
- * reservation goes last, so that a clean-up that is cut short can be done again. Other files are never named.
- */
-export function listLeftovers(files: FileListing, now: Date): string[] {
-  const written = new Map<string, number>()
-  const members = new Map<string, string[]>()
-  for (const { name, modified } of files.values()) {
-    const finalName = name.endsWith(PENDING_SUFFIX) ? name.slice(0, -PENDING_SUFFIX.length) : name
-    const set = parseFileName(finalName)?.set
+/** Lists the sets of a target that have unfinished files. Files that are of no set are never named. */
+export function listUnfinished(files: FileListing): UnfinishedSet[] {
+  const members = new Map<string, StoredFile[]>()
+  for (const file of files.values()) {
+    const set = setOf(file.name)
     if (set === undefined) continue
-    written.set(set, Math.max(written.get(set) ?? 0, modified.getTime()))
-    const names = members.get(set) ?? []
-    names.push(name)
-    members.set(set, names)
+    const others = members.get(set) ?? []
+    others.push(file)
+    members.set(set, others)
   }
-  const leftovers: string[] = []
-  for (const [set, names] of members) {
-    if (now.getTime() - (written.get(set) ?? 0) < IDLE_MS) continue
-    leftovers.push(...leftoversOf(set, names))
-  }
-  return leftovers
+  return [...members]
+    .map(([set, group]) => unfinishedSet(set, group))
+    .filter(({ leftovers }) => leftovers.length > 0)
 }
 
-function leftoversOf(set: string, names: readonly string[]): string[] {
-  const manifest = manifestName(set)
-  const reservation = manifest + PENDING_SUFFIX
-  const isDead = names.includes(reservation) && !names.includes(manifest)
-  const others = names.filter((name) => name !== reservation)
-  const left = isDead ? others : others.filter((name) => name.endsWith(PENDING_SUFFIX))
-  return names.includes(reservation) ? [...left, reservation] : left
+function setOf(fileName: string): string | undefined {
+  if (!fileName.endsWith(PENDING_SUFFIX)) return parseFileName(fileName)?.set
+  const name = fileName.slice(0, -PENDING_SUFFIX.length)
+  return parseSetName(name) === undefined ? parseFileName(name)?.set : name
+}
+
+function unfinishedSet(set: string, files: readonly StoredFile[]): UnfinishedSet {
+  const names = files.map(({ name }) => name)
+  const reservation = names.find((name) => name === set + PENDING_SUFFIX)
+  const isPublished = names.includes(manifestName(set))
+  const isLeft = (name: string) =>
+    name !== reservation &&
+    (name.endsWith(PENDING_SUFFIX) || (reservation !== undefined && !isPublished))
+  const written = new Date(Math.max(...files.map(({ modified }) => modified.getTime())))
+  const last = reservation === undefined ? [] : [reservation]
+  return { set, reservation, written, leftovers: [...names.filter(isLeft), ...last] }
 }

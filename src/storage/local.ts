@@ -110,10 +110,10 @@ export class LocalStore implements Store {
     }
   }
 
-  async reserve(name: string): Promise<boolean> {
+  async reserve(name: string, text: string): Promise<boolean> {
     const path = this.#path(name)
     await this.#makeDirectory()
-    if (!(await createExclusively(path + PENDING_SUFFIX))) return false
+    if (!(await createExclusively(path + PENDING_SUFFIX, { text }))) return false
     // Looked at afterwards: before, another run could have published in between.
     const free = await lstat(path).then(
       () => false,

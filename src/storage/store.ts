@@ -59,11 +59,11 @@ export interface Store {
    */
   stage(name: string, body: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Staged>
   /**
-   * Takes a name before its first byte by making an empty `<name>.pending`. Of several that try only one gets true;
+   * Takes a name before its first byte by making `<name>.pending` with `text` in it. Of several that try only one gets true;
    * false if the name or its `.pending` is there. Ends with `publish` or `discard` of the staged name, or by deleting `<name>.pending`.
    * @throws SnapError `E_DESTINATION`
    */
-  reserve(name: string, signal?: AbortSignal): Promise<boolean>
+  reserve(name: string, text: string, signal?: AbortSignal): Promise<boolean>
   /**
    * Deletes an object for good. One that is not there is deleted already.
    * @throws SnapError `E_DESTINATION`

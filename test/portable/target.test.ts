@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest'
 import type { StoredFile } from '../../src/portable/index.ts'
 import {
   checkTarget,
-  listLeftovers,
   listSets,
+  listUnfinished,
   manifestName,
   takeSetName,
 } from '../../src/portable/index.ts'
@@ -76,7 +76,7 @@ describe('takeSetName', () => {
     await writeFile(join(directory, `${A}.s1.tar.gz`), '')
     const store = new LocalStore(directory)
     const take = () =>
-      takeSetName((name) => store.reserve(name), new Date('2024-01-01T00:00:00Z'), [
+      takeSetName((name) => store.reserve(name, ''), new Date('2024-01-01T00:00:00Z'), [
         `${A}.s1.tar.gz`,
       ])
     const taken = await Promise.all([take(), take(), take()])
@@ -84,53 +84,55 @@ describe('takeSetName', () => {
   })
 })
 
-describe('listLeftovers', () => {
-  const now = new Date('2024-01-05T00:00:00Z')
-  const leftovers = (...files: readonly (readonly [name: string, minutesAgo: number])[]) =>
-    listLeftovers(
+describe('listUnfinished', () => {
+  const written = new Date('2024-01-05T00:00:00Z')
+  const unfinished = (...names: readonly string[]) =>
+    listUnfinished(
       new Map(
-        files.map(([name, minutesAgo]): [string, StoredFile] => [
+        names.map((name, i): [string, StoredFile] => [
           name,
-          { name, size: 1, modified: new Date(now.getTime() - minutesAgo * 60_000) },
+          { name, size: 1, modified: new Date(written.getTime() - i * 1000) },
         ]),
       ),
-      now,
     )
 
-  it('names what a dead run left, its reservation last', () => {
+  it('names all files of a set without a manifest, its reservation last', () => {
     expect(
-      leftovers(
-        [`${A}.manifest.pending`, 600],
-        [`${A}.s1.tar.gz`, 90],
-        [`${A}.s2.tar.gz.pending`, 61],
-        [`${A}.meta.pending`, 600],
-      ),
+      unfinished(`${A}.pending`, `${A}.s1.tar.gz`, `${A}.s2.tar.gz.pending`, `${A}.meta.pending`),
     ).toEqual([
-      `${A}.s1.tar.gz`,
-      `${A}.s2.tar.gz.pending`,
-      `${A}.meta.pending`,
-      `${A}.manifest.pending`,
+      {
+        set: A,
+        reservation: `${A}.pending`,
+        written,
+        leftovers: [
+          `${A}.s1.tar.gz`,
+          `${A}.s2.tar.gz.pending`,
+          `${A}.meta.pending`,
+          `${A}.pending`,
+        ],
+      },
     ])
   })
 
-  it('leaves a set alone at which something was written within the hour', () => {
-    expect(leftovers([`${A}.manifest.pending`, 600], [`${A}.s1.tar.gz.pending`, 59])).toEqual([])
+  it('leaves what a manifest has published', () => {
+    const [found] = unfinished(`${A}.manifest`, `${A}.s1.tar.gz`, `${A}.pending`)
+    expect(found?.leftovers).toEqual([`${A}.pending`])
   })
 
-  it('leaves finished sets, orphans without a reservation and files of others alone', () => {
+  it('names only pending files where there is no reservation', () => {
+    const [found] = unfinished(`${A}.s1.tar.gz`, `${A}.s2.tar.gz.pending`)
+    expect(found).toMatchObject({
+      reservation: undefined,
+      leftovers: [`${A}.s2.tar.gz.pending`],
+    })
+  })
+
+  it('leaves finished sets, orphans and files of others alone', () => {
     expect(
-      leftovers(
-        [`${A}.manifest`, 600],
-        [`${A}.meta`, 600],
-        [`${A}.s1.tar.gz.pending`, 600],
-        [`${B}.s1.tar.gz`, 600],
-        ['db.autogen.00001.00.pending', 600],
-        ['meta.00.pending', 600],
-        ['notes.pending', 600],
+      unfinished(
+        ...[`${A}.manifest`, `${A}.meta`, `${B}.s1.tar.gz`, 'notes.pending'],
+        ...['db.autogen.00001.00.pending', 'meta.00.pending'],
       ),
-    ).toEqual([`${A}.s1.tar.gz.pending`])
-    expect(
-      leftovers([`${A}.manifest`, 600], [`${A}.s1.tar.gz`, 600], [`${A}.manifest.pending`, 600]),
-    ).toEqual([`${A}.manifest.pending`])
+    ).toEqual([])
   })
 })

@@ -169,26 +169,26 @@ export function storeConformance(title: string, make: () => Promise<Store>): voi
     })
 
     it('gives a name to one of many that want it', async () => {
-      const taken = await Promise.all(Array.from({ length: 20 }, () => store.reserve('a')))
+      const taken = await Promise.all(Array.from({ length: 20 }, () => store.reserve('a', '')))
       expect(taken.filter(Boolean)).toHaveLength(1)
       expect((await names(store)).every((name) => name.endsWith('.pending'))).toBe(true)
       expect(await store.stat('a')).toBeUndefined()
     })
 
     it('ends a reservation by publishing, discarding or deleting it', async () => {
-      expect(await store.reserve('a')).toBe(true)
+      expect(await store.reserve('a', '')).toBe(true)
       await put(store, 'a', 'x')
       expect(await names(store)).toEqual(['a'])
-      expect(await store.reserve('b')).toBe(true)
+      expect(await store.reserve('b', '')).toBe(true)
       await (await store.stage('b', text('x'))).discard()
-      expect(await store.reserve('b')).toBe(true)
+      expect(await store.reserve('b', '')).toBe(true)
       await store.delete('b.pending')
       expect(await names(store)).toEqual(['a'])
     })
 
     it('does not give away a name that is published', async () => {
       await put(store, 'a', 'x')
-      expect(await store.reserve('a')).toBe(false)
+      expect(await store.reserve('a', '')).toBe(false)
       expect(await names(store)).toEqual(['a'])
     })
 
@@ -204,7 +204,7 @@ export function storeConformance(title: string, make: () => Promise<Store>): voi
       async (name) => {
         const refused = failure('E_FORMAT')
         await expect(store.stage(name, text('x'))).rejects.toEqual(refused)
-        await expect(store.reserve(name)).rejects.toEqual(refused)
+        await expect(store.reserve(name, '')).rejects.toEqual(refused)
         await expect(store.delete(name)).rejects.toEqual(refused)
         await expect(store.stat(name)).rejects.toEqual(refused)
         await expect(contents(store.read(name))).rejects.toEqual(refused)

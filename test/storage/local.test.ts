@@ -90,7 +90,7 @@ describe('LocalStore', () => {
     await expect(drain(onFile.read('x'))).rejects.toEqual(failure('E_SOURCE', /ENOTDIR/))
     const destination = failure('E_DESTINATION', /file: (EEXIST|ENOTDIR)/)
     await expect(onFile.stage('x', text('x'))).rejects.toEqual(destination)
-    await expect(onFile.reserve('x')).rejects.toEqual(destination)
+    await expect(onFile.reserve('x', '')).rejects.toEqual(destination)
     await onFile.delete('x')
     await mkdir(join(root, 'd'))
     const store = new LocalStore(root)
