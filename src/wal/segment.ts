@@ -1,8 +1,9 @@
 import { SnapError } from '../errors.ts'
 import type { RandomAccess } from '../io/random-access.ts'
+import { snappyDecode } from '../tsm/codecs/snappy.ts'
 import { ReadAhead } from '../tsm/read-ahead.ts'
+import { isCutBlock } from './cut-block.ts'
 import { decodeEntry, ENTRY_TYPES, type WalEntry } from './entry.ts'
-import { isCutBlock, uncompressBlock } from './snappy-block.ts'
 
 /** Type byte and big-endian uint32 length of the block. */
 const HEADER_SIZE = 5
@@ -79,7 +80,7 @@ function sizeOf(header: Uint8Array): number | undefined {
 /** Decodes one whole entry, or says what is wrong with it. */
 function decode(bytes: Uint8Array): WalEntry | string {
   try {
-    return decodeEntry(bytes[0] ?? 0, uncompressBlock(bytes.subarray(HEADER_SIZE)))
+    return decodeEntry(bytes[0] ?? 0, snappyDecode(bytes.subarray(HEADER_SIZE), 'entry'))
   } catch (error) {
     if (error instanceof SnapError) return error.message
     throw error

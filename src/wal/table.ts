@@ -26,6 +26,9 @@ const DELETED = 0
 /** About what a key costs besides its text, bytes: its place in the map, the list of keys and the chain. */
 const KEY_COST = 128
 
+/** About what an entry costs besides its bytes: the objects around them. */
+const ENTRY_COST = 400
+
 /**
  * Entries of the WAL, by key. Keeps the payloads as they are and, per key, a chain of places in them; no object per
  * point. Order of entries is order of calls.
@@ -58,7 +61,7 @@ export class WriteTable {
       if (key === '') continue
       this.#append(key, [index, starts[row] ?? 0, counts[row] ?? 0, types[row] ?? 0])
     }
-    this.#bytes += payload.length
+    this.#bytes += payload.length + ENTRY_COST
   }
 
   /** Adds a delete. Keys that were not written before are passed over, unless `unknownToo`: they may be elsewhere. */
@@ -66,6 +69,7 @@ export class WriteTable {
     const text = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
     const { minTime, maxTime } = range
     const index = this.#deletes.push({ minTime, maxTime }) - 1
+    this.#bytes += ENTRY_COST
     for (let row = 0; row < keyStarts.length; row += 1) {
       const key = text.toString('latin1', keyStarts[row], keyEnds[row])
       if (unknownToo || this.#chains.has(key)) this.#append(key, [NONE, index, 0, DELETED])
