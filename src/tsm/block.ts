@@ -18,9 +18,7 @@ import type { Block } from './values.ts'
  * @throws SnapError `E_FORMAT`
  */
 export function decodeBlock(bytes: Uint8Array, where = 'block'): Block {
-  const [code] = bytes
-  if (code === undefined) throw new SnapError('E_FORMAT', `${where}: empty`)
-  const type = fieldTypeOf(code, where)
+  const type = fieldTypeOf(bytes[0], where)
   const length = readVarint(bytes, 1)
   if (length === undefined || length.next + length.value > bytes.length) {
     throw new SnapError('E_FORMAT', `${where}: its times are cut`)

@@ -32,13 +32,18 @@ export type FieldType = 'float' | 'integer' | 'boolean' | 'string' | 'unsigned'
 // the index of a type is its code in blocks and in the index
 const FIELD_TYPES: readonly FieldType[] = ['float', 'integer', 'boolean', 'string', 'unsigned']
 
+/** Returns the field type of a block-type byte, or undefined if it is none. */
+export function findFieldType(code: number | undefined): FieldType | undefined {
+  return code === undefined ? undefined : FIELD_TYPES[code]
+}
+
 /**
  * Returns the field type of a block-type byte.
  * @param where what holds the byte, for the message
  * @throws SnapError `E_FORMAT` if it is none
  */
-export function fieldTypeOf(code: number, where: string): FieldType {
-  const type = FIELD_TYPES[code]
+export function fieldTypeOf(code: number | undefined, where: string): FieldType {
+  const type = findFieldType(code)
   if (type !== undefined) return type
   throw new SnapError('E_FORMAT', `${where}: block type ${code}, expected 0 to 4`)
 }

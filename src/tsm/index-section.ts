@@ -1,7 +1,7 @@
 import { SnapError } from '../errors.ts'
 import type { RandomAccess } from '../io/random-access.ts'
 import type { FieldType } from './format.ts'
-import { CRC_SIZE, fieldTypeOf, INDEX_ENTRY_SIZE, TSM_HEADER_SIZE } from './format.ts'
+import { CRC_SIZE, findFieldType, INDEX_ENTRY_SIZE, TSM_HEADER_SIZE } from './format.ts'
 import { ReadAhead } from './read-ahead.ts'
 import type { TimeRange } from './values.ts'
 
@@ -47,9 +47,10 @@ const MIN_BLOCK_SIZE = CRC_SIZE + 2
 export async function* readIndex(section: IndexSection): AsyncGenerator<TsmKey> {
   const { source, start, end } = section
   const ahead = new ReadAhead(source, end, WINDOW_SIZE)
-  const take = async (offset: number, length: number): Promise<Uint8Array> => {
+  // no promise where the window has the bytes: there may be millions of keys
+  const take = (offset: number, length: number): Uint8Array | Promise<Uint8Array> => {
     if (offset + length > end) throw fault(section, offset, 'the index is cut')
-    return ahead.peek(offset, length) ?? (await ahead.fetch(offset, length))
+    return ahead.peek(offset, length) ?? ahead.fetch(offset, length)
   }
   let previous: Uint8Array | undefined
   for (let at = start; at < end; ) {
@@ -59,7 +60,8 @@ export async function* readIndex(section: IndexSection): AsyncGenerator<TsmKey> 
     if (keyLength === 0 || (previous !== undefined && Buffer.compare(previous, key) >= 0)) {
       throw fault(section, at, 'a key is empty or not after the key before it')
     }
-    const type = fieldTypeOf(head[keyLength] ?? 0xff, `${source.name}: index at offset ${at}`)
+    const type = findFieldType(head[keyLength])
+    if (type === undefined) throw fault(section, at, `block type ${head[keyLength]}`)
     const count = readU16(head, keyLength + 1)
     const entriesAt = at + 2 + head.length
     const bytes = await take(entriesAt, count * INDEX_ENTRY_SIZE)

@@ -1,11 +1,12 @@
 import { crc32 } from 'node:zlib'
-import { SnapError } from '../errors.ts'
+import { recode, SnapError } from '../errors.ts'
 import type { RandomAccess } from '../io/random-access.ts'
 import { sortBlock } from './arrange.ts'
 import { decodeBlock } from './block.ts'
 import {
   CRC_SIZE,
-  fieldTypeOf,
+  fieldTypeCode,
+  findFieldType,
   TSM_FOOTER_SIZE,
   TSM_HEADER_SIZE,
   TSM_MAGIC,
@@ -71,8 +72,8 @@ export class TsmFile {
       const sums = `expected ${expected.toString(16)}, got ${got.toString(16)}`
       throw new SnapError('E_INTEGRITY', `${this.#where(key, offset)}: wrong CRC, ${sums}`)
     }
-    const found = fieldTypeOf(bytes[0] ?? 0xff, this.#where(key, offset))
-    if (found !== type) {
+    if (bytes[0] !== fieldTypeCode(type)) {
+      const found = findFieldType(bytes[0]) ?? `block type ${bytes[0]}`
       throw new SnapError('E_FORMAT', `${this.#where(key, offset)}: ${found}, expected ${type}`)
     }
     return bytes
@@ -83,14 +84,25 @@ export class TsmFile {
    * @throws SnapError as {@link readBlock}, and `E_FORMAT` if it does not decode or has other times than `entry` says
    */
   async readPoints(key: TsmKey, entry: IndexEntry): Promise<Block> {
-    const where = this.#where(key.key, entry.offset)
-    const block = sortBlock(decodeBlock(await this.readBlock(key, entry), where))
+    const block = sortBlock(this.#decode(key, entry, await this.readBlock(key, entry)))
     const { minTime, maxTime } = rangeOf(block)
     if (minTime !== entry.minTime || maxTime !== entry.maxTime) {
       const expected = `expected ${entry.minTime} to ${entry.maxTime}`
+      const where = this.#where(key.key, entry.offset)
       throw new SnapError('E_FORMAT', `${where}: times ${minTime} to ${maxTime}, ${expected}`)
     }
     return block
+  }
+
+  #decode({ key }: TsmKey, { offset }: IndexEntry, bytes: Uint8Array): Block {
+    try {
+      return decodeBlock(bytes)
+    } catch (error) {
+      // named here, since a name for every block that is right takes longer than the block
+      throw error instanceof SnapError
+        ? recode(error, error.code, `${this.#where(key, offset)}: `)
+        : error
+    }
   }
 
   /**

@@ -56,12 +56,13 @@ export class TsmWriter {
    * Writes an encoded block as it is.
    * @param range the first and last time in the block
    * @param bytes the block without a CRC; copied
-   * @throws SnapError `E_FAILED` if keys are out of order, a limit is passed, or the key had another type
+   * @throws SnapError `E_FAILED` if keys are out of order, a limit is passed, or the key had another type; `E_FORMAT`
+   * if `bytes` are no block
    */
   async writeBlock(key: Uint8Array, range: TimeRange, bytes: Uint8Array): Promise<void> {
     const size = CRC_SIZE + bytes.length
     const offset = this.#offset === 0 ? TSM_HEADER_SIZE : this.#offset
-    const type = fieldTypeOf(bytes[0] ?? 0xff, 'TSM writer')
+    const type = fieldTypeOf(bytes[0], 'TSM writer')
     this.#index.add(key, type, { minTime: range.minTime, maxTime: range.maxTime, offset, size })
     if (this.#offset === 0) {
       this.#chunks.append(uint32(TSM_MAGIC))

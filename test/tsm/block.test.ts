@@ -50,7 +50,7 @@ describe('encodes literals of the format', () => {
 describe('refuses to decode', () => {
   const one = [0x1c, ...word(7n)]
   it.each([
-    ['nothing', [], 'here: empty'],
+    ['nothing', [], 'here: block type undefined'],
     ['an unknown type', [9, 1, 0], 'block type 9'],
     ['no length of times', [0], 'times are cut'],
     ['times that are cut', [0, 12, 1, 2], 'times are cut'],

@@ -6,8 +6,10 @@ import { SnapError } from '../../src/errors.ts'
 import { bytesAccess, type RandomAccess } from '../../src/io/random-access.ts'
 import { MAX_INDEX_ENTRIES } from '../../src/tsm/format.ts'
 import { openTsm } from '../../src/tsm/reader.ts'
+import { rangeOf } from '../../src/tsm/values.ts'
+import { TsmWriter } from '../../src/tsm/writer.ts'
 import { blockOf, runs } from './arbitraries.ts'
-import { all, openBytes, tsmBytes } from './files.ts'
+import { all, memorySink, openBytes, tsmBytes } from './files.ts'
 import { fixtureDirectory, fixtureFiles } from './fixtures.ts'
 import { word } from './reference/words.ts'
 
@@ -189,6 +191,19 @@ describe('refuses', () => {
   it('a block of another type than its key', async () => {
     const file = await openBytes(changed((b) => b.writeUInt8(0, indexAt + 2 + 6)))
     await expect(all(file.blocks())).rejects.toThrow('integer, expected float')
+  })
+
+  it('a block that does not decode, by its name', async () => {
+    const { sink, bytes } = memorySink()
+    const writer = new TsmWriter(sink)
+    await writer.writeBlock(Buffer.from('k#!~#v'), rangeOf(block), Uint8Array.of(1, 1, 0x30))
+    await writer.finish()
+    const file = await openBytes(bytes(), 'x.tsm')
+    const [key] = await all(file.keys())
+    const [place] = key?.entries ?? []
+    if (key === undefined || place === undefined) throw new Error('no keys')
+    const message = 'x.tsm: block at offset 5 of k#!~#v: block: times: unknown encoding'
+    await expect(file.readPoints(key, place)).rejects.toThrow(message)
   })
 
   it('a block with other times than its entry', async () => {

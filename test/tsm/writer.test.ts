@@ -110,6 +110,15 @@ describe('a writer', () => {
     await expect(write(...blocks)).rejects.toThrow(message)
   })
 
+  it('refuses what is no block', async () => {
+    const writer = new TsmWriter(memorySink().sink)
+    const range = rangeOf(block)
+    await expect(writer.writeBlock(key('a'), range, Uint8Array.of(9))).rejects.toThrow(
+      'block type 9',
+    )
+    await expect(writer.writeBlock(key('a'), range, Uint8Array.of())).rejects.toThrow('TSM writer')
+  })
+
   it('takes a key as long as one can be', async () => {
     const file = await openBytes(await tsmBytes([['k'.repeat(65_535), [block]]]))
     expect((await file.summary()).minKey.length).toBe(65_535)
