@@ -1,6 +1,6 @@
 import { findDatabase, findRetentionPolicy, INTERNAL_DATABASE, isDeleted } from '../meta/index.ts'
+import type { BackupSet } from './backup-set.ts'
 import type { Catalog } from './catalog.ts'
-import type { BackupSet } from './sets.ts'
 
 /** What is wanted out of a set; a field left out means everything. */
 export interface Wanted {

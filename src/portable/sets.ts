@@ -1,8 +1,7 @@
-import type { Data } from '../meta/index.ts'
+import type { BackupSet } from './backup-set.ts'
 import type { Catalog } from './catalog.ts'
 import { firstOfEachShard, inheritedEntries } from './inherit.ts'
 import type { ListedSet, SetListing } from './listing.ts'
-import type { Manifest, ManifestEntry } from './manifest.ts'
 import { manifestName } from './names.ts'
 import { checkListed, readCatalog, readManifest, readMeta } from './set-files.ts'
 import type { Sidecar } from './sidecar.ts'
@@ -10,22 +9,9 @@ import { decodeSidecar } from './sidecar.ts'
 import type { SetSource } from './source.ts'
 import { decodeStored, readSmallFile } from './source.ts'
 
+export type { BackupSet } from './backup-set.ts'
 export type { ListedSet, SetListing } from './listing.ts'
 export { listSets } from './listing.ts'
-
-/** One set, read and checked: manifest, metastore and, if it is ours, catalog. */
-export interface BackupSet extends ListedSet {
-  readonly manifest: Manifest
-  readonly meta: Data
-  /** The metastore as it was stored. */
-  readonly metaBytes: Uint8Array
-  /** Only of our own sets. */
-  readonly catalog: Catalog | undefined
-  /** The archives to restore from, one for each shard. */
-  readonly entries: readonly ManifestEntry[]
-  /** Shards whose archive is not there: the set cannot be restored whole. */
-  readonly missing: readonly ManifestEntry[]
-}
 
 /**
  * Reads one set of a listing. A set of ours is checked against its catalog and stands for itself, but for one made

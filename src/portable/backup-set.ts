@@ -1,0 +1,18 @@
+import type { Data } from '../meta/index.ts'
+import type { Catalog } from './catalog.ts'
+import type { ListedSet } from './listing.ts'
+import type { Manifest, ManifestEntry } from './manifest.ts'
+
+/** One set, read and checked: manifest, metastore and, if it is ours, catalog. */
+export interface BackupSet extends ListedSet {
+  readonly manifest: Manifest
+  readonly meta: Data
+  /** The metastore as it was stored. */
+  readonly metaBytes: Uint8Array
+  /** Only of our own sets. */
+  readonly catalog: Catalog | undefined
+  /** The archives to restore from, one for each shard. */
+  readonly entries: readonly ManifestEntry[]
+  /** Shards whose archive is not there: the set cannot be restored whole. */
+  readonly missing: readonly ManifestEntry[]
+}
