@@ -2,7 +2,7 @@ import { asSnapError } from '../errors.ts'
 import type { Imported } from '../meta/index.ts'
 import { decodeData, findDatabase, importData, isDeleted } from '../meta/index.ts'
 import { encodeShardIds, type ReceivedRequest } from '../protocol/index.ts'
-import type { Answer, Context } from './answers.ts'
+import type { Answer, Context } from './context.ts'
 import { readPayload } from './read-opening.ts'
 import type { TSDBStore } from './stores.ts'
 
