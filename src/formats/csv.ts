@@ -1,7 +1,6 @@
 import { formatSeriesKey, parseCompositeKey, parseSeriesKey } from '../tsm/series-key.ts'
 import type { Block } from '../tsm/values.ts'
-import type { PolicyName } from './line-protocol-header.ts'
-import type { FieldPoints } from './points.ts'
+import type { FieldPoints, PolicyName } from './points.ts'
 import { TextBuffer } from './text-buffer.ts'
 import { escapeTable, type ValueStyle, valueWriter, wordsOf } from './value-text.ts'
 

@@ -1,8 +1,4 @@
-/** A retention policy to be exported. */
-export interface PolicyName {
-  readonly database: string
-  readonly retentionPolicy: string
-}
+import type { PolicyName } from './points.ts'
 
 /**
  * Returns the head of a file for `influx -import`: statements that make the databases and policies, then the mark of the

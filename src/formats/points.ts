@@ -10,6 +10,12 @@ export interface FieldPoints {
   readonly blocks: AsyncIterable<Block>
 }
 
+/** A retention policy to be exported. */
+export interface PolicyName {
+  readonly database: string
+  readonly retentionPolicy: string
+}
+
 /** All points of one series. */
 export interface SeriesPoints {
   /** The measurement's bytes as latin1 text, a character for each: a key for maps. */

@@ -1,4 +1,5 @@
 import { SnapError } from '../errors.ts'
+import { ByteSource } from './byte-source.ts'
 import { type ReadTarOptions, readShardTar, type TarEntry } from './reader.ts'
 
 /** Looks at one entry while it passes; what it does not read of the body is skipped. */
@@ -15,6 +16,7 @@ export async function* tapShardTar(
   onEntry: OnEntry,
   options: ReadTarOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const source = new ByteSource(body, options.signal)
   const handoff = new Handoff()
   const looking = look(handoff, onEntry, options)
   looking.then(
@@ -22,7 +24,9 @@ export async function* tapShardTar(
     (error) => handoff.leave(error),
   )
   try {
-    for await (const chunk of body) {
+    for (;;) {
+      const chunk = await source.take(Number.MAX_SAFE_INTEGER)
+      if (chunk === undefined) break
       await handoff.put(chunk)
       yield chunk
     }
@@ -34,6 +38,7 @@ export async function* tapShardTar(
   } finally {
     handoff.fail(new SnapError('E_CUT', `${options.name ?? 'shard tar'}: left before its end`))
     await looking.catch(() => {})
+    await source.close()
   }
 }
 

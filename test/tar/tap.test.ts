@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
@@ -110,6 +111,14 @@ describe('tapShardTar', () => {
     })
     for await (const _ of stream) break
     expect(seen).toEqual(failure('E_CUT', 'left before its end'))
+  })
+
+  it('may abort a wait that would never end', async () => {
+    const stuck = new PassThrough()
+    stuck.write((await fixture('odd-name')).subarray(0, 1600))
+    const signal = AbortSignal.timeout(20)
+    const passing = collect(tapShardTar(stuck, () => {}, { signal }))
+    await expect(passing).rejects.toThrow(failure('E_FAILED', 'shard tar: stopped'))
   })
 
   it('stops at once when aborted', async () => {
