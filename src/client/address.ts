@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net'
 import { SnapError } from '../errors.ts'
 
 /** Where influxd's snapshotter listens unless `bind-address` says otherwise. */
-export const DEFAULT_PORT = 8088
+const DEFAULT_PORT = 8088
 
 /** A host to connect to. */
 export interface Address {

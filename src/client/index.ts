@@ -1,4 +1,4 @@
-export { type Address, DEFAULT_PORT, formatAddress, parseAddress } from './address.ts'
+export { type Address, formatAddress, parseAddress } from './address.ts'
 export { Client } from './client.ts'
 export type { Host } from './dial.ts'
 export type { MetaUpdateRequest } from './meta-update.ts'

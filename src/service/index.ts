@@ -1,3 +1,3 @@
-export { DEFAULT_LIMITS, type ServiceLimits } from './limits.ts'
+export type { ServiceLimits } from './limits.ts'
 export { Service, type ServiceOptions } from './service.ts'
 export type { Awaitable, Logger, MetaClient, TSDBStore } from './stores.ts'

@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { DEFAULT_PORT, formatAddress, parseAddress } from '../../src/client/index.ts'
+import { formatAddress, parseAddress } from '../../src/client/index.ts'
 import { thrown } from '../protocol/thrown.ts'
 
 describe('parseAddress', () => {
   it.each([
     ['127.0.0.1:8088', '127.0.0.1', 8088],
-    ['influx.example', 'influx.example', DEFAULT_PORT],
+    ['influx.example', 'influx.example', 8088],
     ['influx.example:1', 'influx.example', 1],
     ['[::1]:9000', '::1', 9000],
-    ['[fe80::1%eth0]', 'fe80::1%eth0', DEFAULT_PORT],
-    ['::1', '::1', DEFAULT_PORT],
-    ['2001:db8::8088', '2001:db8::8088', DEFAULT_PORT],
+    ['[fe80::1%eth0]', 'fe80::1%eth0', 8088],
+    ['::1', '::1', 8088],
+    ['2001:db8::8088', '2001:db8::8088', 8088],
     [':8089', 'localhost', 8089],
   ])('reads %s', (text, host, port) => {
     expect(parseAddress(text)).toEqual({ host, port })
