@@ -33,6 +33,8 @@ export interface ServiceOptions {
 const SILENT: Logger = { info() {}, warn() {}, error() {} }
 /** How long requests may take to end by themselves when the service closes, in ms. */
 const CLOSE_GRACE = 10_000
+/** Turns of the event loop after which a stream of new connections does not keep the service from closing. */
+const MAX_TURNS = 1000
 
 /**
  * The snapshotter service of influxd over any {@link MetaClient} and {@link TSDBStore}. Peers come through the listener
@@ -49,7 +51,9 @@ export class Service {
   readonly #uploads = new Uploads()
   readonly #serially = serializer()
   readonly #running = new Map<Connection, Promise<void>>()
+  /** Connections that are open, and all that there ever were. */
   #accepted = 0
+  #taken = 0
   #closed = false
   #logger: Logger
 
@@ -98,8 +102,7 @@ export class Service {
    * go on for longer than `grace` ms. Always returns soon after that, even if a store does not stop.
    */
   async close(grace = CLOSE_GRACE): Promise<void> {
-    // Who sent and left before, as influxd's restore does, may still wait in the system's queue: closing would drop it.
-    for (let turns = 0; turns < 2; turns++) await turn()
+    await this.#takeWaiting()
     this.#closed = true
     this.listener.removeListener('connection', this.#accept)
     this.listener.close()
@@ -128,6 +131,7 @@ export class Service {
 
   readonly #accept = (socket: Socket): void => {
     const name = `${socket.remoteAddress}:${socket.remotePort}`
+    this.#taken++
     if (this.#accepted >= this.#limits.connections) {
       this.#logger.warn(`${name}: refused, ${this.#accepted} connections are open`)
       socket.resetAndDestroy()
@@ -140,6 +144,20 @@ export class Service {
     void this.handle(socket, name).finally(() => {
       this.#accepted--
     })
+  }
+
+  /**
+   * Takes what the system has accepted for us. Who sent and left, as influxd's restore does, may wait there still, and
+   * closing the listener would drop it.
+   */
+  async #takeWaiting(): Promise<void> {
+    let taken = -1
+    for (let turns = 0; taken !== this.#taken && turns < MAX_TURNS; turns++) {
+      taken = this.#taken
+      // The first turn may have begun before the connection came.
+      await turn()
+      await turn()
+    }
   }
 
   async #converse(connection: Connection): Promise<void> {
