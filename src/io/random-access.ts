@@ -64,6 +64,25 @@ export function handleAccess(handle: FileHandle, name: string, size: number): Ra
   return source
 }
 
+/** Returns random access to a part of `source`, which stays open when the part is closed. */
+export function sliceAccess(
+  source: RandomAccess,
+  { offset, size }: { readonly offset: number; readonly size: number },
+  name: string,
+): RandomAccess {
+  checkRange(source, offset, size)
+  const slice: RandomAccess = {
+    name,
+    size,
+    async read(at, length) {
+      checkRange(slice, at, length)
+      return await source.read(offset + at, length)
+    },
+    async close() {},
+  }
+  return slice
+}
+
 /** Opens `path` for random access at the size it has now. */
 export async function fileAccess(path: string): Promise<RandomAccess> {
   const handle = await open(path, 'r')

@@ -12,6 +12,8 @@ export interface InspectedFile {
   readonly name: string
   /** Bytes. */
   readonly size: number
+  /** Bytes of the tar before it. */
+  readonly offset: number
   readonly mtime: Date
   readonly kind: 'tsm' | 'tombstone' | 'other'
   /** What the index says; TSM files only. */
@@ -49,17 +51,17 @@ export async function inspectEntry(
   { shard, tempDir }: InspectOptions,
 ): Promise<InspectedFile> {
   const file = fileInShard(entry.name, shard)
-  const { size, mtime } = entry
+  const { size, offset, mtime } = entry
   if (file.endsWith('.tsm')) {
     const bytes = await spool(entry.body, { name: entry.name, tempDir })
     const tsm = await summarizeTsm(bytes)
-    return { name: file, size, mtime, kind: 'tsm', tsm }
+    return { name: file, size, offset, mtime, kind: 'tsm', tsm }
   }
   if (file.endsWith('.tombstone')) {
     for await (const _ of decodeTombstones(entry.body, entry.name));
-    return { name: file, size, mtime, kind: 'tombstone' }
+    return { name: file, size, offset, mtime, kind: 'tombstone' }
   }
-  return { name: file, size, mtime, kind: 'other' }
+  return { name: file, size, offset, mtime, kind: 'other' }
 }
 
 /**

@@ -175,9 +175,10 @@ function sidecarBytes(
   return encodeSidecar({
     ...shard,
     archive: { name, size, sha256, tarSize },
-    files: files.map(({ name: file, size: fileSize, mtime, tsm }) => ({
+    files: files.map(({ name: file, size: fileSize, offset, mtime, tsm }) => ({
       name: file,
       size: fileSize,
+      offset,
       modified: mtime.toISOString(),
       ...(tsm && { keys: tsm.keys, minTime: tsm.minTime, maxTime: tsm.maxTime }),
     })),

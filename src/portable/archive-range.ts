@@ -18,6 +18,8 @@ export interface SeekableArchive {
   readonly index: ArchiveIndex
   /** Reads bytes of the archive. */
   readonly read: (range: Range) => AsyncIterable<Uint8Array>
+  /** Inflated blocks that {@link archiveAccess} keeps, 1 MiB each as we write them. Default 4. */
+  readonly keptBlocks?: number | undefined
 }
 
 /** Where a block is, in the tar and in the archive. */
@@ -35,7 +37,7 @@ const inflate = promisify(inflateRaw)
 
 /** Blocks inflated at the same time: libuv has as many threads. */
 const IN_FLIGHT = 4
-/** Inflated blocks that an {@link archiveAccess} keeps. */
+/** Inflated blocks that an {@link archiveAccess} keeps unless it is told otherwise. */
 const KEPT_BLOCKS = 4
 /** No block we write comes near this, in the tar or in the archive. */
 const MAX_BLOCK_SIZE = 2 ** 26
@@ -64,7 +66,7 @@ export async function* readArchiveRange(
 
 /**
  * Returns random access to a part of the tar in an archive, such as one TSM file. The blocks used last are
- * kept, 4 of them. As with {@link readArchiveRange}, the CRC of the archive is not checked.
+ * kept. As with {@link readArchiveRange}, the CRC of the archive is not checked.
  * @throws SnapError `E_FORMAT` if the range is not in the archive's tar
  */
 export function archiveAccess(archive: SeekableArchive, range: Range, name: string): RandomAccess {
@@ -104,7 +106,7 @@ function keptBlock(
   kept.set(number, block)
   block.catch(() => kept.delete(number))
   for (const oldest of kept.keys()) {
-    if (kept.size <= KEPT_BLOCKS) break
+    if (kept.size <= (archive.keptBlocks ?? KEPT_BLOCKS)) break
     kept.delete(oldest)
   }
   return block

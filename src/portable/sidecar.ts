@@ -7,6 +7,8 @@ export interface SidecarFile {
   readonly name: string
   /** Bytes. */
   readonly size: number
+  /** Bytes of the tar before it. */
+  readonly offset?: number | undefined
   /** RFC 3339. */
   readonly modified?: string | undefined
   /** Lower-case hex. */
@@ -66,6 +68,7 @@ const sidecarSchema: v.GenericSchema<unknown, Sidecar> = v.object({
     v.object({
       name: v.string(),
       size: natural,
+      offset: v.optional(natural),
       modified: v.optional(v.pipe(v.string(), v.isoTimestamp())),
       sha256: v.optional(sha256Text),
       keys: v.optional(natural),
