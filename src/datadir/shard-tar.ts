@@ -38,22 +38,31 @@ export function tarEntry(
 }
 
 /**
- * Turns the WAL of a snapshot into TSM files, one at a time open to the caller, of the generation that comes after all that are there:
- * what is in the WAL is newer than any TSM file.
+ * Turns the WAL of a snapshot into TSM files of the generation that comes after all that are there: what is in the WAL is newer
+ * than any TSM file. The caller closes them.
  */
-export async function* walFiles(
+export async function openWalFiles(
   { tsm, wal }: ShardSnapshot,
-  { tempDir, onWal, signal }: ShardTarOptions,
-): AsyncGenerator<WalFile> {
-  if (wal.length === 0) return
+  { tempDir, onWal, signal }: Omit<ShardTarOptions, 'location'>,
+): Promise<readonly WalFile[]> {
+  if (wal.length === 0) return []
   const generations = tsm.map(({ name }) => parseTsmFileName(name)?.generation ?? 0)
   const generation = Math.max(0, ...generations) + 1
   const segments = wal.map(({ access }) => access)
   const { files, report } = await walToTsm(segments, { generation, tempDir, signal })
+  onWal(report)
+  const mtime = newest(wal)
+  return files.map((file) => ({ ...file, mtime }))
+}
+
+/** Yields what {@link openWalFiles} gives, and closes it in the end. */
+export async function* walFiles(
+  snapshot: ShardSnapshot,
+  options: ShardTarOptions,
+): AsyncGenerator<WalFile> {
+  const files = await openWalFiles(snapshot, options)
   try {
-    onWal(report)
-    const mtime = newest(wal)
-    for (const file of files) yield { ...file, mtime }
+    yield* files
   } finally {
     for (const { source } of files) await source.close()
   }

@@ -10,6 +10,7 @@ import { installShard } from './install.ts'
 import { directoryInside, type ShardLocation, shardParts, shardRelativePath } from './layout.ts'
 import type { MetaFile, Permit } from './meta-file.ts'
 import { packExport } from './shard-export.ts'
+import { type OpenShard, openShardFiles } from './shard-files.ts'
 import { packSnapshot, type ShardTarOptions } from './shard-tar.ts'
 import { findShard } from './shards.ts'
 import { openSnapshot, type ShardSnapshot } from './snapshot.ts'
@@ -61,6 +62,14 @@ export class ShardStore {
     await this.#send(id, (snapshot, options) => packExport(snapshot, range, options), { w, signal })
   }
 
+  /** Opens the files of a shard as they are now, see {@link openShardFiles}. */
+  async openShard(id: bigint, signal: AbortSignal): Promise<OpenShard> {
+    const { tempDir } = this.#options
+    const snapshot = await this.#snapshot(await this.#locate(id), signal)
+    const onWal = (report: WalReport) => this.#reportWal(id, report)
+    return await openShardFiles(snapshot, { tempDir, onWal, signal })
+  }
+
   /** Returns where the shard is, or `undefined` if it is not on this disk. */
   async shard(id: bigint): Promise<ShardLocation | undefined> {
     const data = await this.#options.metaFile.data()
@@ -100,19 +109,26 @@ export class ShardStore {
     throw new SnapError('E_SOURCE', `shard ${id} is not in ${this.#options.paths.dataDir}`)
   }
 
+  async #snapshot(location: ShardLocation, signal: AbortSignal): Promise<ShardSnapshot> {
+    const { paths, logger } = this.#options
+    const parts = shardParts(location)
+    const dataPath = join(paths.dataDir, ...parts)
+    const walPath = (await directoryInside(paths.walDir, parts)) ?? join(paths.walDir, ...parts)
+    const snapshot = await openSnapshot({ dataPath, walPath }, signal)
+    const { shardId } = location
+    if (!snapshot.exact) logger.info(`shard ${shardId}: flushed while its files were opened`)
+    return snapshot
+  }
+
   async #send(
     id: bigint,
     pack: Pack,
     { w, signal }: { w: Writable; signal: AbortSignal },
   ): Promise<void> {
-    const { paths, tempDir, logger } = this.#options
+    const { tempDir } = this.#options
     const location = await this.#locate(id)
-    const parts = shardParts(location)
-    const dataPath = join(paths.dataDir, ...parts)
-    const walPath = (await directoryInside(paths.walDir, parts)) ?? join(paths.walDir, ...parts)
-    const snapshot = await openSnapshot({ dataPath, walPath }, signal)
+    const snapshot = await this.#snapshot(location, signal)
     try {
-      if (!snapshot.exact) logger.info(`shard ${id}: flushed while its files were opened`)
       const onWal = (report: WalReport) => this.#reportWal(id, report)
       const tar = pack(snapshot, { location, tempDir, onWal, signal })
       await pipeline(Readable.from(tar, { objectMode: false }), w, { signal, end: false })
