@@ -1,25 +1,32 @@
 import { SnapError } from '../errors.ts'
-import { type Data, decodeData, type ListedShard, listShards } from '../meta/index.ts'
+import type { Data } from '../meta/index.ts'
 import { listSets } from '../portable/sets.ts'
 import { checkTarget } from '../portable/target.ts'
-import { parseShardPath } from '../protocol/index.ts'
 import type { Store } from '../storage/index.ts'
-import type { ExactRange } from './fetch-shard.ts'
-import { type FetchedShards, type FetchShardsOptions, fetchShards } from './fetch-shards.ts'
+import {
+  type FetchedShards,
+  type FetchShardsOptions,
+  fetchShards,
+  NO_POINTS,
+} from './fetch-shards.ts'
 import type { ShardName } from './inspect.ts'
 import { removeLeftovers } from './leftovers.ts'
+import { planShards, type ShardPlan, shardName } from './plan-shards.ts'
 import { noProgress } from './progress.ts'
-import { checkSelection, type Selection, selectShards } from './selection.ts'
-import { isExactServer, type OpenServer } from './server.ts'
-import { SetWriter } from './set-writer.ts'
+import type { Selection } from './selection.ts'
+import { keepSeries, type SeriesSelection } from './series-selection.ts'
+import { type CatalogFacts, SetWriter } from './set-writer.ts'
 
 /** What to back up, and how. */
-export interface BackupOptions extends Omit<FetchShardsOptions, 'client' | 'from' | 'exactExport'> {
-  readonly server: OpenServer
+export interface BackupOptions extends Omit<FetchShardsOptions, 'keepKey'> {
   readonly store: Store
   readonly selection: Selection
+  /** Only the points of these series. */
+  readonly series?: SeriesSelection | undefined
   /** Only say what would be done. */
   readonly dryRun: boolean
+  /** What is done, for progress. Default `backup`. */
+  readonly task?: string | undefined
   /** The version that is written into the catalog. */
   readonly version: string
 }
@@ -34,107 +41,75 @@ export interface BackupResult extends FetchedShards {
   readonly lost: readonly string[]
 }
 
-interface Plan {
-  readonly exactExport: boolean
-  readonly metaBytes: Uint8Array
-  readonly data: Data
-  readonly shards: readonly ShardName[]
-  readonly absent: readonly ShardName[]
-}
-
 /**
- * Backs up the selected shards as one new set. The set is published when all of it is whole, or nothing is left.
- * @throws SnapError `E_NOTHING_MATCHED`, `E_TARGET_FOREIGN`, `E_SOURCE`, `E_SOURCE_DAMAGED`, `E_DESTINATION` and what the client throws
+ * Backs up the selected shards as one new set, or only the chosen points of them. The set is published when all of it
+ * is whole, or nothing is left.
+ * @throws SnapError `E_NOTHING_MATCHED`, `E_TARGET_FOREIGN`, `E_SOURCE`, `E_SOURCE_DAMAGED`, `E_DESTINATION` and what the source throws
  */
 export async function backup(options: BackupOptions): Promise<BackupResult> {
-  const { server, store, signal, range } = options
+  const { source, store, signal, range, series = {}, task = 'backup' } = options
   const progress = options.progress ?? noProgress
   const listing = await listSets(store, signal)
-  const plan = await planBackup(options)
-  const kind = range === undefined ? 'full' : 'range'
+  const plan = await planShards(options)
+  const shards = plan.shards.map(shardName)
+  const keepKey = keepSeries(series)
+  const kind = range === undefined && keepKey === undefined ? 'full' : 'range'
   await checkTarget(listing, { clusterId: plan.data.clusterId, kind }, signal)
-  progress({ type: 'plan', task: 'backup', shards: plan.shards.length })
-  if (options.dryRun) return dryRunResult(plan)
+  progress({ type: 'plan', task, shards: shards.length })
+  if (options.dryRun) return dryRunResult(shards, plan)
   await removeLeftovers(store, listing)
   const set = await SetWriter.begin(store, listing)
   try {
-    const fetched = await fetchShards(set, plan.shards, {
-      ...options,
-      client: server.client,
-      from: server.name,
-      exactExport: plan.exactExport,
-    })
+    const fetched = await fetchShards(set, shards, { ...options, keepKey })
     if (fetched.shards.length === 0) throw nothingStored(fetched)
-    await set.commit(plan.metaBytes, {
-      ...catalogFacts(options, plan.data, kind),
-      skipped: [
-        ...fetched.dropped.map((shard) => ({ ...shard, lost: false })),
-        ...fetched.skipped.map((shard) => ({ ...shard, lost: true })),
-      ],
-    })
-    return { ...fetched, set: set.name, absent: plan.absent, lost: server.losses() }
+    await set.commit(plan.metaBytes, catalogFacts(options, plan, { kind, fetched }))
+    return { ...fetched, set: set.name, absent: plan.missing, lost: source.losses() }
   } catch (error) {
     await set.discard()
     throw error
   }
 }
 
-function catalogFacts(options: BackupOptions, { clusterId }: Data, kind: 'full' | 'range') {
-  const { selection, server, range, since, version } = options
+function catalogFacts(
+  { selection, series, range, since, version }: BackupOptions,
+  { data, host }: { readonly data: Data; readonly host: string | undefined },
+  { kind, fetched }: { readonly kind: 'full' | 'range'; readonly fetched: FetchedShards },
+): CatalogFacts {
+  const { dropped, empty, skipped } = fetched
+  const none = empty.map((shard) => ({ ...shard, reason: NO_POINTS }))
   return {
     tool: { name: 'snap', version },
     kind,
     ...(range && { range: { ...range, exact: true } }),
-    server: { clusterId, host: server.name },
+    server: { clusterId: data.clusterId, host },
     selection: {
       databases: selection.databases,
       retentionPolicy: selection.retentionPolicy,
       shardIds: selection.shards,
       excludeDatabases: selection.excludeDatabases,
       since,
+      measurements: series?.measurements,
+      tags: series?.tags,
     },
     completeness: 'unconfirmed',
-  } as const
+    skipped: [
+      ...[...dropped, ...none].map((shard) => ({ ...shard, lost: false })),
+      ...skipped.map((shard) => ({ ...shard, lost: true })),
+    ],
+  }
 }
 
-function dryRunResult(plan: Plan): BackupResult {
-  const shards = plan.shards.map((shard) => ({ ...shard, bytes: 0, stored: 0 }))
-  const none = { dropped: [], skipped: [], unchanged: [], lost: [] }
-  return { set: undefined, shards, absent: plan.absent, ...none }
+function dryRunResult(shards: readonly ShardName[], { missing }: ShardPlan): BackupResult {
+  const none = { dropped: [], skipped: [], unchanged: [], empty: [], lost: [] }
+  const planned = shards.map((shard) => ({ ...shard, bytes: 0, stored: 0 }))
+  return { set: undefined, shards: planned, absent: missing, ...none }
 }
 
-/** Fetches the metastore, the list of shards and, if a shard was born between the two, the metastore again. */
-async function planBackup({ server, selection, range, signal }: BackupOptions): Promise<Plan> {
-  const { client, name } = server
-  const { meta: first, node } = await client.metastoreBytes(signal)
-  checkSelection(decodeData(first, `metastore of ${name}`), selection, name)
-  const { databases = [] } = selection
-  const [only] = databases
-  const { Paths } = await client.databaseInfo(databases.length === 1 ? only : '', signal)
-  const onServer = new Set(Paths.map((path) => parseShardPath(path).shardId))
-  const known = new Set(listShards(decodeData(first)).map(({ shard }) => shard.id))
-  const again = [...onServer].some((id) => !known.has(id))
-  const metaBytes = again ? (await client.metastoreBytes(signal)).meta : first
-  const data = decodeData(metaBytes, `metastore of ${name}`)
-  const selected = selectShards(data, selection).filter((shard) => overlaps(shard, range))
-  const shards = selected.filter(({ shard }) => onServer.has(shard.id)).map(shardName)
-  const absent = selected.filter(({ shard }) => !onServer.has(shard.id)).map(shardName)
-  const exactExport = isExactServer(node)
-  if (shards.length > 0) return { exactExport, metaBytes, data, shards, absent }
-  throw new SnapError('E_NOTHING_MATCHED', `${name} has no shards in this selection`, {
-    hint: 'a database has shards once points are written to it; there is nothing to back up yet',
-  })
-}
-
-function overlaps({ group }: ListedShard, range: ExactRange | undefined): boolean {
-  return range === undefined || (group.startTime <= range.end && group.endTime > range.start)
-}
-
-function shardName({ database, retentionPolicy, shard }: ListedShard): ShardName {
-  return { database, retentionPolicy, shardId: shard.id }
-}
-
-function nothingStored({ unchanged, dropped }: FetchedShards): SnapError {
+function nothingStored({ unchanged, dropped, empty }: FetchedShards): SnapError {
+  if (empty.length > 0) {
+    const message = `none of ${empty.length} shards has points in this selection`
+    return new SnapError('E_NOTHING_MATCHED', message, { hint: 'no set was written' })
+  }
   if (unchanged.length > 0) {
     const message = `none of ${unchanged.length} shards has changed since then`
     const hint = 'no set was written: the older sets hold all of it'

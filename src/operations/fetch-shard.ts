@@ -1,73 +1,92 @@
-import type { Client } from '../client/index.ts'
-import { asSnapError, SnapError } from '../errors.ts'
-import { packShardTar, readShardTar, tapShardTar } from '../tar/index.ts'
+import { packShardTar, readShardTar, type TarEntryInput, tapShardTar } from '../tar/index.ts'
 import { describeShard, type InspectedFile, inspectEntry, type ShardName } from './inspect.ts'
 import { rewriteEntries } from './rewrite-entries.ts'
+import type { KeepKey } from './series-selection.ts'
 import type { Compression, SetWriter, StagedArchive } from './set-writer.ts'
+import type { ExactRange, ShardSource } from './shard-source.ts'
+import { counted, sourceErrors, sourceFailure } from './source-errors.ts'
 import type { Throttle } from './throttle.ts'
-
-/** Times from `start` to `end`, both inclusive, nanoseconds since the epoch. */
-export interface ExactRange {
-  readonly start: bigint
-  readonly end: bigint
-}
 
 /** How shards are fetched. */
 export interface FetchOptions {
-  readonly client: Client
-  /** The server or directory, for messages. */
-  readonly from: string
-  /** True if the server cuts a time range exactly by itself; else the whole shard is fetched and cut here. */
-  readonly exactExport: boolean
+  readonly source: ShardSource
+  /** Only the points of these times, exactly. */
   readonly range?: ExactRange | undefined
+  /** Only the points of keys that this wants. */
+  readonly keepKey?: KeepKey | undefined
   readonly compression: Compression
   readonly tempDir: string
   readonly throttle: Throttle
   readonly onBytes?: ((bytes: number) => void) | undefined
 }
 
+type Fetch = FetchOptions & { readonly signal: AbortSignal }
+
 /**
  * Fetches a shard and stores it in one pass, every entry checked while it goes by.
+ * @returns undefined, and stores nothing, if points were to be chosen and none is left
  * @throws SnapError `E_SOURCE_DAMAGED`, retryable, if what arrives is not a whole and sound shard
  */
 export async function fetchShard(
   set: SetWriter,
   shard: ShardName,
-  options: FetchOptions & { readonly signal: AbortSignal },
-): Promise<StagedArchive> {
-  const { client, range, tempDir, compression, throttle, signal } = options
-  const body = requestShard(client, shard, options)
-  const received = counted(sourceErrors(throttle(body, signal), options.from), options.onBytes)
+  options: Fetch,
+): Promise<StagedArchive | undefined> {
+  const { source, tempDir, compression, signal } = options
+  const wanted = await requestShard(shard, options)
+  if (wanted === undefined) return undefined
   const files: InspectedFile[] = []
-  const wanted =
-    range && !options.exactExport ? cut(received, shard, { ...options, range }) : received
   const tar = tapShardTar(
     wanted,
     async (entry) => {
       files.push(await inspectEntry(entry, { shard, tempDir }))
     },
-    { name: `shard ${describeShard(shard)}`, signal },
+    { name: nameOf(shard), signal },
   )
-  const checked = sourceErrors(tar, options.from)
+  const checked = sourceErrors(tar, source)
   return await set.stageShard({ shard, tar: checked, compression }, () => files, signal)
 }
 
-function requestShard(
-  client: Client,
-  shard: ShardName,
-  { range, exactExport, signal }: FetchOptions & { readonly signal: AbortSignal },
-): AsyncIterable<Uint8Array> {
-  if (range === undefined || !exactExport) return client.shardBackup(shard, signal)
-  return client.shardExport({ ...shard, ...range }, signal)
+function nameOf(shard: ShardName): string {
+  return `shard ${describeShard(shard)}`
 }
 
-function cut(
-  received: AsyncIterable<Uint8Array>,
+/** Returns the tar as the source gives it, or one of the wanted points alone; undefined if there are none. */
+async function requestShard(
   shard: ShardName,
-  { range, tempDir, signal }: FetchOptions & { readonly signal: AbortSignal },
-): AsyncIterable<Uint8Array> {
-  const entries = readShardTar(received, { name: `shard ${describeShard(shard)}`, signal })
-  return packShardTar(rewriteEntries(entries, { filter: range, tempDir }))
+  options: Fetch,
+): Promise<AsyncIterable<Uint8Array> | undefined> {
+  const { source, range, keepKey, throttle, signal, onBytes } = options
+  const { body, isCut } = source.readShard({ shard, range }, signal)
+  const received = counted(sourceErrors(throttle(body, signal), source), onBytes)
+  if (range === undefined && keepKey === undefined) return received
+  const entries = readShardTar(received, { name: nameOf(shard), signal })
+  const wanted = isCut && keepKey === undefined ? entries : choose(entries, options)
+  try {
+    const { value: first, done } = await wanted.next()
+    return done ? undefined : packShardTar(beginningWith(first, wanted))
+  } catch (error) {
+    throw sourceFailure(error, source)
+  }
+}
+
+function choose(
+  entries: ReturnType<typeof readShardTar>,
+  { range, keepKey, tempDir }: Fetch,
+): ReturnType<typeof rewriteEntries> {
+  return rewriteEntries(entries, { filter: { ...range, keepKey }, tempDir })
+}
+
+async function* beginningWith(
+  first: TarEntryInput,
+  rest: AsyncGenerator<TarEntryInput, void, undefined>,
+): AsyncGenerator<TarEntryInput, void, undefined> {
+  try {
+    yield first
+    yield* rest
+  } finally {
+    await rest.return()
+  }
 }
 
 /**
@@ -75,51 +94,11 @@ function cut(
  * @param since nanoseconds since the epoch
  */
 export async function hasChanged(
-  { client, from }: Pick<FetchOptions, 'client' | 'from'>,
+  source: ShardSource,
   { shard, since }: { readonly shard: ShardName; readonly since: bigint },
   signal: AbortSignal,
 ): Promise<boolean> {
-  const body = sourceErrors(client.shardBackup({ ...shard, since }, signal), from)
-  const name = `shard ${describeShard(shard)}`
-  for await (const _ of readShardTar(body, { name, signal })) return true
+  const body = sourceErrors(source.readShard({ shard, since }, signal).body, source)
+  for await (const _ of readShardTar(body, { name: nameOf(shard), signal })) return true
   return false
-}
-
-async function* counted(
-  body: AsyncIterable<Uint8Array>,
-  onBytes: ((bytes: number) => void) | undefined,
-): AsyncGenerator<Uint8Array> {
-  let bytes = 0
-  for await (const chunk of body) {
-    bytes += chunk.length
-    onBytes?.(bytes)
-    yield chunk
-  }
-}
-
-const DAMAGE: ReadonlySet<string> = new Set(['E_CUT', 'E_FORMAT', 'E_INTEGRITY'])
-
-/** Gives every failure of what a source sends the source's code: a cut or damaged answer may be right the next time. */
-async function* sourceErrors(
-  body: AsyncIterable<Uint8Array>,
-  from: string,
-): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body
-  } catch (error) {
-    const failure = asSnapError(error, 'E_SOURCE', 'the source failed')
-    if (!DAMAGE.has(failure.code)) throw failure
-    throw damaged(failure, from)
-  }
-}
-
-function damaged(failure: SnapError, from: string): SnapError {
-  const message = failure.message.startsWith(from) ? failure.message : `${from}: ${failure.message}`
-  return new SnapError('E_SOURCE_DAMAGED', message, {
-    cause: failure,
-    hint:
-      failure.hint ??
-      "the server's own file may be damaged, or the connection was cut: see its log",
-    retryable: true,
-  })
 }

@@ -1,12 +1,16 @@
 import { EXIT_CODES, SnapError } from '../errors.ts'
-import { listShards } from '../meta/index.ts'
 import { type FetchOptions, fetchShard, hasChanged } from './fetch-shard.ts'
-import { describeShard, type ShardName } from './inspect.ts'
+import type { ShardName } from './inspect.ts'
 import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
-import { withRetries } from './retry.ts'
+import { retryShard } from './retry-shard.ts'
 import type { SetWriter } from './set-writer.ts'
 import { createThrottle } from './throttle.ts'
+
+/** Why a shard is not in an answer that holds all there is. */
+export const DROPPED = 'dropped by the server meanwhile'
+/** Why a shard is not in a set of chosen points. */
+export const NO_POINTS = 'no points in this selection'
 
 /** A shard in the set. Bytes of its tar, and of its archive. */
 export interface StoredShard extends ShardName {
@@ -28,6 +32,8 @@ export interface FetchedShards {
   readonly skipped: readonly LeftOutShard[]
   /** Shards without a change since the time that was given. */
   readonly unchanged: readonly ShardName[]
+  /** Shards without a point of those that are wanted. */
+  readonly empty: readonly ShardName[]
 }
 
 /** {@link FetchedShards} while it fills. */
@@ -36,6 +42,7 @@ interface Found {
   readonly dropped: LeftOutShard[]
   readonly skipped: LeftOutShard[]
   readonly unchanged: ShardName[]
+  readonly empty: ShardName[]
 }
 
 /** How the shards of a backup are fetched. */
@@ -64,7 +71,7 @@ export async function fetchShards(
 ): Promise<FetchedShards> {
   const { limitRate, jobs, signal } = options
   const fetch = { ...options, throttle: createThrottle(limitRate) }
-  const found: Found = { shards: [], dropped: [], skipped: [], unchanged: [] }
+  const found: Found = { shards: [], dropped: [], skipped: [], unchanged: [], empty: [] }
   await mapParallel(shards, { jobs, signal }, (shard, stop) =>
     fetchOrLeaveOut({ set, found }, shard, { ...fetch, signal: stop }),
   )
@@ -76,6 +83,7 @@ export async function fetchShards(
     dropped: inOrder(found.dropped),
     skipped: inOrder(found.skipped),
     unchanged: inOrder(found.unchanged),
+    empty: inOrder(found.empty),
   }
 }
 
@@ -91,44 +99,35 @@ async function fetchOrLeaveOut(output: Output, shard: ShardName, fetch: Fetch): 
     list.push({ ...shard, reason })
   }
   try {
-    await fetchWithRetries(output, shard, fetch)
+    fetch.progress?.({ type: 'shardStart', shard })
+    await retryShard(shard, () => fetchOnce(output, shard, fetch), fetch)
   } catch (error) {
     if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_SOURCE) throw error
-    if (error.code === 'E_SOURCE' && (await wasDropped(shard, fetch))) {
-      leaveOut(found.dropped, 'dropped by the server meanwhile')
+    if (error.code === 'E_SOURCE' && (await fetch.source.wasDropped(shard, fetch.signal))) {
+      leaveOut(found.dropped, DROPPED)
     } else if (fetch.skipErrors) {
       leaveOut(found.skipped, error.message)
     } else throw error
   }
 }
 
-async function fetchWithRetries(output: Output, shard: ShardName, fetch: Fetch): Promise<void> {
-  const { attempts, signal, progress = noProgress } = fetch
-  const onRetry = (error: SnapError, attempt: number, waitMs: number) => {
-    const what = `shard ${describeShard(shard)}: try ${attempt} failed, next in ${waitMs} ms`
-    progress({ type: 'note', level: 'warning', message: `${what}: ${error.message}` })
-  }
-  progress({ type: 'shardStart', shard })
-  await withRetries(() => fetchOnce(output, shard, fetch), { attempts, signal, onRetry })
-}
-
 async function fetchOnce({ set, found }: Output, shard: ShardName, fetch: Fetch): Promise<void> {
-  const { since, signal, progress = noProgress } = fetch
-  if (since !== undefined && !(await hasChanged(fetch, { shard, since }, signal))) {
+  const { source, since, signal, progress = noProgress } = fetch
+  if (since !== undefined && !(await hasChanged(source, { shard, since }, signal))) {
     progress({ type: 'shardSkipped', shard, reason: 'unchanged' })
     found.unchanged.push(shard)
     return
   }
   const started = performance.now()
   const onBytes = (bytes: number) => progress({ type: 'shardProgress', shard, bytes })
-  const { archive } = await fetchShard(set, shard, { ...fetch, onBytes })
-  const { tarSize: bytes, gzSize: stored } = archive
+  const staged = await fetchShard(set, shard, { ...fetch, onBytes })
+  if (staged === undefined) {
+    progress({ type: 'shardSkipped', shard, reason: NO_POINTS })
+    found.empty.push(shard)
+    return
+  }
+  const { tarSize: bytes, gzSize: stored } = staged.archive
   const durationMs = performance.now() - started
   progress({ type: 'shardDone', shard, bytes, stored, durationMs })
   found.shards.push({ ...shard, bytes, stored })
-}
-
-async function wasDropped({ shardId }: ShardName, { client, signal }: Fetch): Promise<boolean> {
-  const data = await client.metastoreBackup(signal)
-  return !listShards(data).some(({ shard }) => shard.id === shardId)
 }

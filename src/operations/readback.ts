@@ -1,13 +1,11 @@
 import type { Client } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
-import type { RandomAccess } from '../io/random-access.ts'
-import { spool } from '../io/spool.ts'
 import { readShardTar, type TarEntryInput } from '../tar/index.ts'
-import { parseEntryName } from '../tar/names.ts'
 import { digestShard, type ShardDigest } from './digest.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import type { RestorableShard } from './restorable.ts'
 import { rewriteEntries } from './rewrite-entries.ts'
+import { spoolShard } from './spool-shard.ts'
 import { describeEntry, entriesOf, type SentFile } from './upload-shard.ts'
 
 /** How a shard is read back. */
@@ -52,13 +50,10 @@ async function digestOf(
   entries: AsyncIterable<Pick<TarEntryInput, 'name' | 'body'>>,
   { tempDir }: ReadBackOptions,
 ): Promise<ShardDigest> {
-  const files = new Map<string, RandomAccess>()
+  const { files, close } = await spoolShard(entries, tempDir)
   try {
-    for await (const { name, body } of entries) {
-      files.set(parseEntryName(name).file, await spool(body, { name, tempDir }))
-    }
     return await digestShard(files)
   } finally {
-    for (const access of files.values()) await access.close()
+    await close()
   }
 }

@@ -103,6 +103,11 @@ function legacyShard(
   return { database, retentionPolicy, shardId, parts }
 }
 
+/** Names a backup for messages. */
+export function placeOf({ url, set }: Pick<Restorable, 'url' | 'set'>): string {
+  return set === undefined ? url : `set ${set} in ${url}`
+}
+
 /**
  * Throws unless every archive that the backup lists is there.
  * @throws SnapError `E_INTEGRITY`

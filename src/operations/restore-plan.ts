@@ -8,7 +8,7 @@ import {
   minimalData,
 } from '../meta/index.ts'
 import type { ShardName } from './inspect.ts'
-import type { Restorable, RestorableShard } from './restorable.ts'
+import { placeOf, type Restorable, type RestorableShard } from './restorable.ts'
 import { checkSelection, type Selection, selectDatabases, selectShards } from './selection.ts'
 
 /** New names for what is restored. */
@@ -63,10 +63,6 @@ export function planRestore(
     throw new SnapError('E_NOTHING_MATCHED', `${placeOf(backup)} holds nothing of this selection`)
   }
   return { databases, expiring: expiringShards(data, selected, archives) }
-}
-
-function placeOf({ url, set }: Restorable): string {
-  return set === undefined ? url : `set ${set} in ${url}`
 }
 
 /** Databases with archives, and empty ones if the backup was of everything: then their definition is all there is of them. */

@@ -1,6 +1,11 @@
 import * as v from 'valibot'
 import { Client, type ClientOptions } from '../client/index.ts'
-import { openDataDirectory, type PathOptions, resolveDataDirectory } from '../datadir/index.ts'
+import {
+  type OpenShard,
+  openDataDirectory,
+  type PathOptions,
+  resolveDataDirectory,
+} from '../datadir/index.ts'
 import { duplexPair } from '../io/duplex-pair.ts'
 import type { GoJson } from '../protocol/index.ts'
 import { type Logger, Service } from '../service/index.ts'
@@ -25,6 +30,8 @@ export interface OpenServer {
   readonly client: Client
   /** `host:port`, or the path of the data directory. */
   readonly name: string
+  /** Opens the files of a shard where they are; left out for a server on the network. */
+  readonly openShard?: (shardId: bigint, signal: AbortSignal) => Promise<OpenShard>
   /** Acknowledged points that the source itself has lost so far, one line each; known of a data directory alone. */
   losses(): readonly string[]
   /** Ends the service of a data directory and lets go of it. May be called twice. */
@@ -71,6 +78,7 @@ async function openDirectory(place: DirectoryPlace): Promise<OpenServer> {
   return {
     client,
     name: paths.dataDir,
+    openShard: (shardId, signal) => tsdbStore.openShard(shardId, signal),
     losses: () => [...new Set(losses)],
     close: async () => {
       await service.close()

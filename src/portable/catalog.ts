@@ -31,6 +31,9 @@ export interface SetSelection {
   readonly excludeDatabases?: readonly string[] | undefined
   /** Nanoseconds since the epoch: only shards that changed after it. */
   readonly since?: bigint | undefined
+  readonly measurements?: readonly string[] | undefined
+  /** Series with one of the values for each of the keys. */
+  readonly tags?: readonly { readonly key: string; readonly value: string }[] | undefined
 }
 
 /** What snap knows of a set beyond influxd's manifest. Keys of later versions are passed over. */
@@ -90,6 +93,8 @@ const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
     shardIds: v.optional(v.array(uint64Text)),
     excludeDatabases: v.optional(v.array(v.string())),
     since: v.optional(timeText),
+    measurements: v.optional(v.array(v.string())),
+    tags: v.optional(v.array(v.object({ key: v.string(), value: v.string() }))),
   }),
   parent: v.optional(v.string()),
   completeness: v.picklist(['confirmed', 'unconfirmed']),

@@ -74,12 +74,13 @@ export function defineBackup(program: Command, context: CliContext): void {
       const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
       const { backup } = await import('../../operations/backup.ts')
       const { openServer } = await import('../../operations/server.ts')
+      const { ServerSource } = await import('../../operations/server-source.ts')
       const { openStore } = await import('../../operations/open-store.ts')
       const store = openStore(target)
       const server = await openServer(readServerPlace(command, context))
       try {
         const result = await backup({
-          ...{ server, store, since, range, jobs, limitRate, tempDir },
+          ...{ source: new ServerSource(server), store, since, range, jobs, limitRate, tempDir },
           selection: readSelectionOptions(command),
           compression: OPTIONS.compression.read(command),
           attempts: readConnectionOptions(command).retries + 1,
@@ -99,12 +100,12 @@ export function defineBackup(program: Command, context: CliContext): void {
 
 /** Renders what a backup or an export into a set did. */
 export function backupReport(result: BackupResult, target: string): CommandResult {
-  const { set, shards, dropped, skipped, absent, unchanged, lost } = result
+  const { set, shards, dropped, skipped, absent, unchanged, empty, lost } = result
   const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
   const stored = shards.reduce((sum, shard) => sum + shard.stored, 0)
   const document = {
     ...{ target, set: set ?? null, dryRun: set === undefined, bytes, stored },
-    ...{ shards, dropped, skipped, absent, unchanged, lost },
+    ...{ shards, dropped, skipped, absent, unchanged, empty, lost },
   }
   const count = formatNumberOf(shards.length, 'shard')
   const done =
@@ -113,6 +114,9 @@ export function backupReport(result: BackupResult, target: string): CommandResul
       : `backed up ${count}, ${formatBytes(bytes)} (${formatBytes(stored)} stored), as set ${set} in ${target}`
   const remarks = [
     ...(unchanged.length > 0 ? [`${formatNumberOf(unchanged.length, 'shard')} unchanged`] : []),
+    ...(empty.length > 0
+      ? [`${formatNumberOf(empty.length, 'shard')} without a point of these`]
+      : []),
     ...dropped.map(({ shardId, reason }) => `shard ${shardId} left out: ${reason}`),
     ...skipped.map(({ shardId, reason }) => `shard ${shardId} skipped: ${reason}`),
     ...(absent.length > 0

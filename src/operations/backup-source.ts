@@ -1,0 +1,83 @@
+import { recode, SnapError } from '../errors.ts'
+import type { Store } from '../storage/index.ts'
+import { packShardTar } from '../tar/index.ts'
+import { checkStoredHash } from './check-archive.ts'
+import { describeShard, type ShardName } from './inspect.ts'
+import { openArchive } from './open-archive.ts'
+import { placeOf, type Restorable, type RestorableShard, refuseMissing } from './restorable.ts'
+import { checkSelection, type Selection, selectShards } from './selection.ts'
+import type {
+  OpenShardOptions,
+  ShardFiles,
+  ShardRequest,
+  ShardSource,
+  ShardTar,
+  SourceMetastore,
+} from './shard-source.ts'
+import { spoolShard } from './spool-shard.ts'
+import { entriesOf } from './upload-shard.ts'
+
+/** The shards of a backup, without any server. */
+export class BackupSource implements ShardSource {
+  readonly name: string
+  readonly #store: Store
+  readonly #backup: Restorable
+  readonly #shards: ReadonlyMap<bigint, RestorableShard>
+  /** Archives whose hash was right. */
+  readonly #checked = new Set<string>()
+
+  constructor(store: Store, backup: Restorable) {
+    this.name = placeOf(backup)
+    this.#store = store
+    this.#backup = backup
+    this.#shards = new Map(backup.shards.map((shard) => [shard.shardId, shard]))
+  }
+
+  async readMetastore(selection: Selection): Promise<SourceMetastore> {
+    const { data, backup } = this.#backup
+    checkSelection(data, selection, this.name)
+    const selected = new Set(selectShards(data, selection).map(({ shard }) => shard.id))
+    const missing = this.#backup.missing.filter(({ shardId }) => selected.has(shardId))
+    refuseMissing({ ...this.#backup, missing })
+    const host = 'catalog' in backup ? backup.catalog?.server.host : undefined
+    const present = new Set(this.#shards.keys())
+    return { data, metaBytes: backup.metaBytes, host, present, absent: new Set() }
+  }
+
+  readShard({ shard }: ShardRequest, signal: AbortSignal): ShardTar {
+    return { body: packShardTar(entriesOf(this.#stored(shard), signal)), isCut: false }
+  }
+
+  /** Archives with seek points are read where they are, others spooled. */
+  async openShard({ shard }: ShardRequest, options: OpenShardOptions): Promise<ShardFiles> {
+    const { tempDir, signal } = options
+    const stored = this.#stored(shard)
+    const opened = await openArchive(this.#store, this.#backup, stored, signal)
+    if (opened === undefined) return await spoolShard(entriesOf(stored, signal), tempDir)
+    for (const part of stored.parts) {
+      if (this.#checked.has(part.name)) continue
+      await checkStoredHash(this.#store, part, signal)
+      this.#checked.add(part.name)
+    }
+    return opened
+  }
+
+  async wasDropped(): Promise<boolean> {
+    return false
+  }
+
+  damage(found: SnapError): SnapError {
+    const { url } = this.#store
+    return recode(found, 'E_INTEGRITY', found.message.startsWith(url) ? '' : `${url}: `)
+  }
+
+  losses(): readonly string[] {
+    return []
+  }
+
+  #stored(shard: ShardName): RestorableShard {
+    const stored = this.#shards.get(shard.shardId)
+    if (stored !== undefined) return stored
+    throw new SnapError('E_FAILED', `${this.name} has no shard ${describeShard(shard)}`)
+  }
+}

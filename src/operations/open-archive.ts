@@ -1,0 +1,59 @@
+import { type RandomAccess, sliceAccess } from '../io/random-access.ts'
+import { archiveAccess } from '../portable/archive-range.ts'
+import { parseFileName, sidecarName } from '../portable/names.ts'
+import { readSidecar } from '../portable/sets.ts'
+import type { Sidecar } from '../portable/sidecar.ts'
+import type { Store } from '../storage/index.ts'
+import type { Restorable, RestorableShard } from './restorable.ts'
+import type { ShardFiles } from './shard-source.ts'
+
+/** Blocks of 1 MiB kept for one archive at the least and at the most; each file is read at two places at a time. */
+const MIN_KEPT = 4
+const MAX_KEPT = 64
+const KEPT_EACH = 3
+
+/**
+ * Opens the files of a shard inside its archive, by the seek points of its sidecar: nothing is copied, and only what is
+ * read is inflated. The CRC of the archive is not checked, so its hash must have been.
+ * @returns undefined if the backup has no such sidecar: the archive can only be read from its beginning
+ * @throws SnapError `E_INTEGRITY` if the sidecar is not what the catalog says
+ */
+export async function openArchive(
+  store: Store,
+  { backup }: Restorable,
+  shard: RestorableShard,
+  signal: AbortSignal,
+): Promise<ShardFiles | undefined> {
+  const [part, ...older] = shard.parts
+  const catalog = 'catalog' in backup ? backup.catalog : undefined
+  const parsed = part && parseFileName(part.name)
+  if (catalog === undefined || parsed?.kind !== 'archive' || older.length > 0) return undefined
+  const name = sidecarName(parsed.set, parsed.shardId)
+  if (!catalog.files.some((file) => file.name === name)) return undefined
+  const sidecar = await readSidecar(store, catalog, name, signal)
+  const files = filesIn(sidecar, store, signal)
+  return files && { files, close: async () => {} }
+}
+
+function filesIn(
+  { archive, files, seekPoints }: Sidecar,
+  store: Store,
+  signal: AbortSignal,
+): Map<string, RandomAccess> | undefined {
+  const opened = new Map<string, RandomAccess>()
+  const whole = archiveAccess(
+    {
+      name: archive.name,
+      index: { tarSize: archive.tarSize, gzSize: archive.size, seekPoints },
+      read: (range) => store.read(archive.name, range, signal),
+      keptBlocks: Math.min(MAX_KEPT, Math.max(MIN_KEPT, KEPT_EACH * files.length)),
+    },
+    { start: 0, end: archive.tarSize },
+    archive.name,
+  )
+  for (const { name, offset, size } of files) {
+    if (offset === undefined) return undefined
+    opened.set(name, sliceAccess(whole, { offset, size }, `${archive.name}: ${name}`))
+  }
+  return opened
+}

@@ -1,0 +1,47 @@
+import { SnapError } from '../errors.ts'
+import type { ListedShard } from '../meta/index.ts'
+import type { ShardName } from './inspect.ts'
+import { type Selection, selectShards } from './selection.ts'
+import type { ExactRange, ShardSource, SourceMetastore } from './shard-source.ts'
+
+/** What of a source is wanted. */
+export interface ShardWish {
+  readonly source: ShardSource
+  readonly selection: Selection
+  readonly range?: ExactRange | undefined
+  readonly signal: AbortSignal
+}
+
+/** What a backup or an export will work on. */
+export interface ShardPlan extends SourceMetastore {
+  /** Selected, able to hold points of the range, and there; in the metastore's order. */
+  readonly shards: readonly ListedShard[]
+  /** Selected, and not there: nothing was written to them yet, or they did not open. */
+  readonly missing: readonly ShardName[]
+}
+
+/**
+ * Reads the metastore of a source and selects shards. Those whose group is outside the range are not looked at.
+ * @throws SnapError `E_NOTHING_MATCHED` if none is left
+ */
+export async function planShards(wish: ShardWish): Promise<ShardPlan> {
+  const { source, selection, range, signal } = wish
+  const metastore = await source.readMetastore(selection, signal)
+  const { data, present, absent } = metastore
+  const selected = selectShards(data, selection).filter((shard) => overlaps(shard, range))
+  const shards = selected.filter(({ shard }) => present.has(shard.id))
+  const missing = selected.filter(({ shard }) => absent.has(shard.id)).map(shardName)
+  if (shards.length > 0) return { ...metastore, shards, missing }
+  throw new SnapError('E_NOTHING_MATCHED', `${source.name} has no shards in this selection`, {
+    hint: 'a database has shards once points are written to it; there is nothing to take yet',
+  })
+}
+
+function overlaps({ group }: ListedShard, range: ExactRange | undefined): boolean {
+  return range === undefined || (group.startTime <= range.end && group.endTime > range.start)
+}
+
+/** Returns names and id of a shard of the metastore. */
+export function shardName({ database, retentionPolicy, shard }: ListedShard): ShardName {
+  return { database, retentionPolicy, shardId: shard.id }
+}

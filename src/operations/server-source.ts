@@ -1,0 +1,95 @@
+import type { Client } from '../client/index.ts'
+import { SnapError } from '../errors.ts'
+import { type Data, decodeData, listShards } from '../meta/index.ts'
+import { parseShardPath } from '../protocol/index.ts'
+import { readShardTar } from '../tar/index.ts'
+import { describeShard, type ShardName } from './inspect.ts'
+import { checkSelection, type Selection } from './selection.ts'
+import { isExactServer, type OpenServer } from './server.ts'
+import type {
+  OpenShardOptions,
+  ShardFiles,
+  ShardRequest,
+  ShardSource,
+  ShardTar,
+  SourceMetastore,
+} from './shard-source.ts'
+import { counted, sourceErrors } from './source-errors.ts'
+import { spoolShard } from './spool-shard.ts'
+
+/** The shards of a server, or of a data directory that is served in this process. */
+export class ServerSource implements ShardSource {
+  readonly name: string
+  readonly #server: OpenServer
+  readonly #client: Client
+  #cutsExactly = false
+
+  constructor(server: OpenServer) {
+    this.name = server.name
+    this.#server = server
+    this.#client = server.client
+  }
+
+  /** Reads the metastore and the list of shards and, if a shard was born between the two, the metastore again. */
+  async readMetastore(selection: Selection, signal: AbortSignal): Promise<SourceMetastore> {
+    const { name } = this
+    const what = `metastore of ${name}`
+    const first = await this.#client.metastoreBytes(signal)
+    const firstData = decodeData(first.meta, what)
+    checkSelection(firstData, selection, name)
+    this.#cutsExactly = isExactServer(first.node)
+    const { databases = [] } = selection
+    const [only] = databases
+    const { Paths } = await this.#client.databaseInfo(databases.length === 1 ? only : '', signal)
+    const present = new Set(Paths.map((path) => parseShardPath(path).shardId))
+    const known = new Set(shardIds(firstData))
+    const isBehind = [...present].some((id) => !known.has(id))
+    const metaBytes = isBehind ? (await this.#client.metastoreBytes(signal)).meta : first.meta
+    const data = isBehind ? decodeData(metaBytes, what) : firstData
+    const absent = new Set(shardIds(data).filter((id) => !present.has(id)))
+    return { data, metaBytes, host: name, present, absent }
+  }
+
+  readShard({ shard, range, since }: ShardRequest, signal: AbortSignal): ShardTar {
+    if (range === undefined || !this.#cutsExactly) {
+      return { body: this.#client.shardBackup({ ...shard, since }, signal), isCut: false }
+    }
+    return { body: this.#client.shardExport({ ...shard, ...range }, signal), isCut: true }
+  }
+
+  /** Files of a data directory are read where they are; those of a server are spooled. */
+  async openShard(request: ShardRequest, options: OpenShardOptions): Promise<ShardFiles> {
+    const { throttle, onBytes, tempDir, signal } = options
+    const { shard } = request
+    if (this.#server.openShard) return await this.#server.openShard(shard.shardId, signal)
+    const { body } = this.readShard(request, signal)
+    const received = counted(sourceErrors(throttle(body, signal), this), onBytes)
+    const name = `shard ${describeShard(shard)}`
+    return await spoolShard(sourceErrors(readShardTar(received, { name, signal }), this), tempDir)
+  }
+
+  async wasDropped({ shardId }: ShardName, signal: AbortSignal): Promise<boolean> {
+    const data = await this.#client.metastoreBackup(signal)
+    return !listShards(data).some(({ shard }) => shard.id === shardId)
+  }
+
+  /** A cut or damaged answer may be right the next time. */
+  damage(found: SnapError): SnapError {
+    const { name } = this
+    const message = found.message.startsWith(name) ? found.message : `${name}: ${found.message}`
+    const hint = "the server's own file may be damaged, or the connection was cut: see its log"
+    return new SnapError('E_SOURCE_DAMAGED', message, {
+      cause: found,
+      hint: found.hint ?? hint,
+      retryable: true,
+    })
+  }
+
+  losses(): readonly string[] {
+    return this.#server.losses()
+  }
+}
+
+function shardIds(data: Data): bigint[] {
+  return listShards(data).map(({ shard }) => shard.id)
+}
