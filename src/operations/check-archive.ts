@@ -31,8 +31,15 @@ export async function checkStoredHash(
   if (sha256 === stored.sha256 && size === stored.size) return
   throw new SnapError(
     'E_INTEGRITY',
-    `${store.url}: ${name}: ${size} bytes with sha256 ${sha256}, expected ${stored.size} bytes with ${stored.sha256}`,
+    size === stored.size
+      ? `${store.url}: ${name}: sha256 ${brief(sha256)}, expected ${brief(stored.sha256)}`
+      : `${store.url}: ${name}: ${size} bytes, expected ${stored.size}`,
   )
+}
+
+/** Enough of a hash to tell two apart; a message with two whole ones is not read by anybody. */
+function brief(sha256: string): string {
+  return `${sha256.slice(0, 16)}...`
 }
 
 /**

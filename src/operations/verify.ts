@@ -117,10 +117,10 @@ async function verifyShard(
   progress({ type: 'shardStart', shard: name })
   for (const part of shard.parts) {
     const where = { file: part.name, shard: name }
-    const seen = problems.length
-    await collect(problems, where, () => checkStoredHash(store, part, signal))
-    if (problems.length > seen) continue
-    const checked = await collect(problems, where, () => checkArchive(shard, part, options))
+    const checked = await collect(problems, where, async () => {
+      await checkStoredHash(store, part, signal)
+      return await checkArchive(shard, part, options)
+    })
     for (const { size } of checked?.files ?? []) {
       files++
       bytes += size
