@@ -16,6 +16,10 @@ interface Kernels {
   isAscending(src: number, count: number): number
   mergeTimes(src: number, older: number, newer: number, dst: number): number
   sortTimes(src: number, count: number, dst: number, spare: number): number
+  seedKey(src: number, length: number, type: number, state: number): void
+  addWords(times: number, values: number, count: number, state: number): void
+  addBytes(times: number, values: number, count: number, state: number): void
+  addStrings(times: number, offsets: number, bytes: number, count: number, state: number): void
 }
 
 // of the JavaScript API only what is used here: the node types do not have it
@@ -112,7 +116,11 @@ export function encodeWords(
   return new Uint8Array(buffer.slice(dst, dst + result))
 }
 
-function copyIn(column: WordColumn, buffer: ArrayBuffer, offset: number): void {
+function copyIn(
+  column: WordColumn | Uint32Array | Uint8Array,
+  buffer: ArrayBuffer,
+  offset: number,
+): void {
   const bytes = new Uint8Array(column.buffer, column.byteOffset, column.byteLength)
   new Uint8Array(buffer, offset, bytes.length).set(bytes)
 }
@@ -148,4 +156,63 @@ export function sortTimes(times: BigInt64Array): Uint32Array {
   const dst = BASE + count * 8
   const kept = kernels.sortTimes(BASE, count, dst, dst + count * 4)
   return new Uint32Array(buffer.slice(dst, dst + kept * 4))
+}
+
+/** Two seeds of a key, then two sums over points: four words. */
+export type FingerprintState = BigUint64Array
+
+// where a state lies while a kernel works on it, and what comes after it
+const COLUMNS = BASE + 32
+
+function withState(
+  state: FingerprintState,
+  size: number,
+  run: (kernels: Kernels, buffer: ArrayBuffer) => void,
+): void {
+  const kernels = kernelsFor(COLUMNS + size)
+  const { buffer } = kernels.memory
+  copyIn(state, buffer, BASE)
+  run(kernels, buffer)
+  state.set(new BigUint64Array(buffer, BASE, 4))
+}
+
+/** Puts the seeds of a key into `state`; its sums stay. */
+export function seedKey(state: FingerprintState, key: Uint8Array, typeCode: number): void {
+  withState(state, key.length, (kernels, buffer) => {
+    copyIn(key, buffer, COLUMNS)
+    kernels.seedKey(COLUMNS, key.length, typeCode, BASE)
+  })
+}
+
+/** Adds points of the key whose seeds are in `state` to its sums. Values of one byte are booleans. */
+export function addPoints(
+  state: FingerprintState,
+  times: BigInt64Array,
+  values: WordColumn | Uint8Array,
+): void {
+  const size = times.byteLength
+  withState(state, size + values.byteLength, (kernels, buffer) => {
+    copyIn(times, buffer, COLUMNS)
+    copyIn(values, buffer, COLUMNS + size)
+    const kernel = values instanceof Uint8Array ? kernels.addBytes : kernels.addWords
+    kernel(COLUMNS, COLUMNS + size, times.length, BASE)
+  })
+}
+
+/** Adds points with strings as {@link addPoints} does; string `i` is `bytes.subarray(offsets[i], offsets[i + 1])`. */
+export function addStrings(
+  state: FingerprintState,
+  times: BigInt64Array,
+  { offsets, bytes }: { readonly offsets: Uint32Array; readonly bytes: Uint8Array },
+): void {
+  const first = offsets[0] ?? 0
+  const used = bytes.subarray(first, offsets.at(-1))
+  const size = times.byteLength + offsets.byteLength
+  withState(state, size + used.length, (kernels, buffer) => {
+    copyIn(times, buffer, COLUMNS)
+    copyIn(offsets, buffer, COLUMNS + times.byteLength)
+    copyIn(used, buffer, COLUMNS + size)
+    const origin = COLUMNS + size - first
+    kernels.addStrings(COLUMNS, COLUMNS + times.byteLength, origin, times.length, BASE)
+  })
 }

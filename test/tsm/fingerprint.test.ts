@@ -1,0 +1,172 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fc, test } from '@fast-check/vitest'
+import { describe, expect, it } from 'vitest'
+import {
+  addFingerprints,
+  formatFingerprint,
+  NO_POINTS,
+  PointSum,
+  subtractFingerprints,
+} from '../../src/tsm/fingerprint.ts'
+import { fieldTypeCode } from '../../src/tsm/format.ts'
+import { type Block, sliceBlock, stringAt, stringColumn } from '../../src/tsm/values.ts'
+import { ROOT } from '../helpers/sources.ts'
+import { blockOf, runs, someBlock, TYPES } from './arbitraries.ts'
+import { fingerprintOf, type Point, xxh64 } from './reference/fingerprint.ts'
+
+const KEY = Buffer.from('cpu,host=a#!~#usage')
+
+function sumOf(...parts: readonly (readonly [key: Uint8Array, block: Block])[]): string {
+  const sum = new PointSum()
+  for (const [key, block] of parts) {
+    sum.begin(key, block.type)
+    sum.add(block)
+  }
+  return formatFingerprint(sum.fingerprint)
+}
+
+function pointsOf(key: Uint8Array, block: Block): Point[] {
+  const type = fieldTypeCode(block.type)
+  return Array.from(block.times, (time, i) => ({ key, type, time, value: wordOf(block, i) }))
+}
+
+function wordOf(block: Block, i: number): bigint | Uint8Array {
+  if (block.type === 'string') return stringAt(block.values, i)
+  if (block.type !== 'float') return BigInt(block.values[i] ?? 0)
+  return new DataView(block.values.buffer, block.values.byteOffset).getBigUint64(i * 8, true)
+}
+
+const strings = fc.array(fc.uint8Array({ maxLength: 100 }), { minLength: 1, maxLength: 20 })
+
+describe('the kernel agrees with the reference', () => {
+  test.prop(
+    { key: fc.uint8Array({ minLength: 1, maxLength: 80 }), block: someBlock(40) },
+    runs(200),
+  )('on any key and any block', ({ key, block }) => {
+    expect(sumOf([key, block])).toBe(fingerprintOf(pointsOf(key, block)))
+  })
+
+  test.prop({ values: strings, seed: fc.nat({ max: 9 }) }, runs(100))(
+    'on strings of any length, in a column that is a part of another',
+    ({ values, seed }) => {
+      const times = BigInt64Array.from(values, (_, i) => BigInt(seed + i))
+      const whole: Block = { type: 'string', times, values: stringColumn(values) }
+      const part = sliceBlock(whole, 1, values.length)
+      expect(sumOf([KEY, part])).toBe(fingerprintOf(pointsOf(KEY, whole).slice(1)))
+    },
+  )
+
+  it('on more points than go into its memory at once', () => {
+    for (const type of TYPES) {
+      const times = Array.from({ length: 40_000 }, (_, i) => BigInt(i) * 7n)
+      const block = blockOf(type, times, 3)
+      expect(sumOf([KEY, block])).toBe(fingerprintOf(pointsOf(KEY, block)))
+    }
+  })
+
+  it('on a string longer than its memory', () => {
+    const long = new Uint8Array(20_000_000).fill(7)
+    long[19_999_999] = 8
+    const block: Block = {
+      type: 'string',
+      times: BigInt64Array.of(1n),
+      values: stringColumn([long]),
+    }
+    const other = { ...block, values: stringColumn([long.fill(7)]) }
+    expect(sumOf([KEY, block])).not.toBe(sumOf([KEY, other]))
+  })
+})
+
+describe('the reference', () => {
+  it('has the published values of XXH64', () => {
+    const hash = (text: string) => xxh64(Buffer.from(text), 0n).toString(16)
+    expect(hash('')).toBe('ef46db3751d8e999')
+    expect(hash('a')).toBe('d24ec4f1a98c6e5b')
+    expect(hash('abc')).toBe('44bc2cf5ad770999')
+    expect(hash('Nobody inspects the spammish repetition')).toBe('fbcea83c8a378bf1')
+  })
+
+  it('has the values that docs/formats/fingerprint.md gives', async () => {
+    const page = await readFile(join(ROOT, 'docs/formats/fingerprint.md'), 'utf8')
+    const time = 1_700_000_000_000_000_000n
+    const key = (field: string) => Buffer.from(`cpu,host=a#!~#${field}`)
+    const points = [
+      { key: key('usage'), type: 0, time, value: 0x3ff8000000000000n },
+      { key: key('up'), type: 2, time, value: 1n },
+      { key: key('text'), type: 3, time: -1n, value: Buffer.from('ünï') },
+    ]
+    const given = [...page.matchAll(/^\| .* `(\w+)` \|$/gm)].map(([, digits]) => digits)
+    const expected = [...points.map((point) => fingerprintOf([point])), fingerprintOf(points)]
+    expect(given).toEqual(expected)
+  })
+})
+
+describe('a fingerprint', () => {
+  test.prop({ block: someBlock(60), at: fc.nat({ max: 60 }) }, runs(100))(
+    'does not depend on order or pieces',
+    ({ block, at }) => {
+      const other = Buffer.from('mem#!~#free')
+      const cut = Math.min(at, block.times.length)
+      const pieces = [
+        sliceBlock(block, cut, block.times.length),
+        sliceBlock(block, 0, cut),
+      ] as const
+      const whole = sumOf([KEY, block], [other, block])
+      expect(
+        sumOf([other, pieces[0]], [KEY, pieces[0]], [KEY, pieces[1]], [other, pieces[1]]),
+      ).toBe(whole)
+    },
+  )
+
+  it('changes with every part of a point', () => {
+    const block = blockOf('integer', [1n, 2n, 3n], 5)
+    const shifted = { ...block, times: BigInt64Array.of(1n, 2n, 4n) }
+    const swapped: Block = { ...block, type: 'integer', values: BigInt64Array.of(12n, 5n, 19n) }
+    const unsigned: Block = {
+      type: 'unsigned',
+      times: block.times,
+      values: new BigUint64Array(BigInt64Array.of(5n, 12n, 19n).buffer),
+    }
+    const seen = [
+      sumOf([KEY, block]),
+      sumOf([Buffer.from('cpu,host=b#!~#usage'), block]),
+      sumOf([KEY, shifted]),
+      sumOf([KEY, { ...swapped, values: BigInt64Array.of(5n, 12n, 19n) }]),
+      sumOf([KEY, swapped]),
+      sumOf([KEY, unsigned]),
+      sumOf([KEY, sliceBlock(block, 0, 2)]),
+      sumOf(),
+    ]
+    expect(new Set(seen).size).toBe(seen.length)
+  })
+
+  it('keeps all 64 bits of a float: 0 and -0 differ', () => {
+    const zero = (value: number): Block => ({
+      type: 'float',
+      times: BigInt64Array.of(1n),
+      values: Float64Array.of(value),
+    })
+    expect(sumOf([KEY, zero(0)])).not.toBe(sumOf([KEY, zero(-0)]))
+  })
+
+  test.prop({ a: someBlock(20), b: someBlock(20) }, runs(50))('adds and subtracts', ({ a, b }) => {
+    const [left, right, both] = [new PointSum(), new PointSum(), new PointSum()]
+    for (const [sum, block] of [
+      [left, a],
+      [right, b],
+      [both, a],
+      [both, b],
+    ] as const) {
+      sum.begin(KEY, block.type)
+      sum.add(block)
+    }
+    expect(both.points).toBe(a.times.length + b.times.length)
+    const total = addFingerprints(left.fingerprint, right.fingerprint)
+    expect(total).toEqual(both.fingerprint)
+    expect(subtractFingerprints(total, right.fingerprint)).toEqual(left.fingerprint)
+    expect(subtractFingerprints(NO_POINTS, left.fingerprint)).toEqual(
+      subtractFingerprints(right.fingerprint, total),
+    )
+  })
+})
