@@ -252,6 +252,11 @@ interface Answer<T> {
   readonly decode: (bytes: Uint8Array) => T
 }
 
-function shardFields({ database, retentionPolicy, shardId }: ShardSelection) {
-  return { BackupDatabase: database, BackupRetentionPolicy: retentionPolicy, ShardID: shardId }
+function shardFields({ database, retentionPolicy, shardId, statement }: ShardSelection) {
+  return {
+    BackupDatabase: database,
+    BackupRetentionPolicy: retentionPolicy,
+    ShardID: shardId,
+    ...(statement && ({ SnapTrailer: 1 } as const)),
+  }
 }

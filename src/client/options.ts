@@ -15,6 +15,8 @@ export interface ShardSelection {
   readonly database: string
   readonly retentionPolicy: string
   readonly shardId: bigint | number
+  /** Asks `snap serve` to end with the statement that takeStatement reads; influxd does not know it. Default false. */
+  readonly statement?: boolean | undefined
 }
 
 /** A shard backup. */

@@ -1,7 +1,7 @@
 import { mkdir, realpath, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname } from 'node:path'
-import { asSnapError, SnapError } from '../errors.ts'
+import { asSnapError, errnoOf, SnapError } from '../errors.ts'
 import { fsyncDirectory } from '../io/durable.ts'
 import type { DataDirectoryPaths } from './config.ts'
 import { permitWhileUnused, refuseChanges } from './guard.ts'
@@ -49,13 +49,16 @@ async function makeRoot(path: string): Promise<void> {
   await fsyncDirectory(parent)
 }
 
+const NAME_IT = 'check the path; influxdb.conf says which it is'
+
 async function checkThere(path: string): Promise<void> {
   try {
     if ((await stat(path)).isDirectory()) return
   } catch (error) {
-    throw asSnapError(error, 'E_SOURCE', path)
+    if (errnoOf(error) !== 'ENOENT') throw asSnapError(error, 'E_SOURCE', path)
+    throw new SnapError('E_SOURCE', `${path}: no such directory`, { cause: error, hint: NAME_IT })
   }
-  throw new SnapError('E_SOURCE', `${path}: expected a directory`)
+  throw new SnapError('E_SOURCE', `${path}: expected a directory`, { hint: NAME_IT })
 }
 
 /** A temporary file inside the data directory would be a change, and under a load the last thing it needs. */

@@ -1,12 +1,12 @@
 import type { RandomAccess } from '../io/random-access.ts'
 import { readAll, Spool } from '../io/spool.ts'
-import { packShardTar, type TarEntryInput } from '../tar/writer.ts'
+import type { TarEntryInput } from '../tar/writer.ts'
 import { openTsm, type TsmFile } from '../tsm/reader.ts'
 import { rewriteTsm } from '../tsm/rewrite.ts'
 import { overlap } from '../tsm/time-ranges.ts'
 import { readTombstones } from '../tsm/tombstone-set.ts'
 import type { TimeRange } from '../tsm/values.ts'
-import { type ShardTarOptions, tarEntry, walFiles } from './shard-tar.ts'
+import { packEntries, type ShardTarOptions, tarEntry, walFiles } from './shard-tar.ts'
 import type { ShardSnapshot, SnapshotFile } from './snapshot.ts'
 
 /** A TSM file, from the shard or from its WAL. */
@@ -84,5 +84,5 @@ export function packExport(
   range: TimeRange,
   options: ShardTarOptions,
 ): AsyncIterable<Uint8Array> {
-  return packShardTar(entriesOf(sourcesOf(snapshot, options), range, options))
+  return packEntries(entriesOf(sourcesOf(snapshot, options), range, options), options)
 }

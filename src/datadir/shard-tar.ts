@@ -1,5 +1,6 @@
 import { readAll } from '../io/spool.ts'
 import { formatEntryName } from '../tar/names.ts'
+import { addStatement } from '../tar/statement.ts'
 import { packShardTar, type TarEntryInput } from '../tar/writer.ts'
 import { parseTsmFileName } from '../tsm/file-name.ts'
 import { type WalReport, type WalTsmFile, walToTsm } from '../wal/to-tsm.ts'
@@ -13,7 +14,18 @@ export interface ShardTarOptions {
   readonly tempDir: string
   /** Told once, if the shard has a WAL, before its points are sent. */
   readonly onWal: (report: WalReport) => void
+  /** Ends the tar with the statement that it is complete; asked then what the shard itself has lost, one line each. */
+  readonly statement?: (() => readonly string[]) | undefined
   readonly signal: AbortSignal
+}
+
+/** Packs entries, with the statement at their end if one is asked for. */
+export function packEntries(
+  entries: AsyncIterable<TarEntryInput>,
+  { location, statement }: Pick<ShardTarOptions, 'location' | 'statement'>,
+): AsyncIterable<Uint8Array> {
+  if (statement === undefined) return packShardTar(entries)
+  return packShardTar(addStatement(entries, location, statement))
 }
 
 /** A TSM file that the WAL became. */
@@ -101,5 +113,5 @@ export function packSnapshot(
   since: bigint,
   options: ShardTarOptions,
 ): AsyncIterable<Uint8Array> {
-  return packShardTar(entriesSince(snapshot, since, options))
+  return packEntries(entriesSince(snapshot, since, options), options)
 }

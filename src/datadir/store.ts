@@ -45,9 +45,15 @@ export class ShardStore {
   }
 
   /** Writes the files of a shard that changed after `since`, see {@link packSnapshot}, and leaves `w` open. */
-  async backupShard(id: bigint, since: bigint, w: Writable, signal: AbortSignal): Promise<void> {
+  async backupShard(
+    id: bigint,
+    since: bigint,
+    w: Writable,
+    signal: AbortSignal,
+    statement = false,
+  ): Promise<void> {
     const pack: Pack = (snapshot, options) => packSnapshot(snapshot, since, options)
-    await this.#send(id, pack, { w, signal })
+    await this.#send(id, pack, { w, signal, statement })
   }
 
   /** Writes the points of a shard from `start` to `end`, see {@link packExport}, and leaves `w` open. */
@@ -57,9 +63,11 @@ export class ShardStore {
     end: bigint,
     w: Writable,
     signal: AbortSignal,
+    statement = false,
   ): Promise<void> {
     const range = { minTime: start, maxTime: end }
-    await this.#send(id, (snapshot, options) => packExport(snapshot, range, options), { w, signal })
+    const pack: Pack = (snapshot, options) => packExport(snapshot, range, options)
+    await this.#send(id, pack, { w, signal, statement })
   }
 
   /** Opens the files of a shard as they are now, see {@link openShardFiles}. */
@@ -123,30 +131,39 @@ export class ShardStore {
   async #send(
     id: bigint,
     pack: Pack,
-    { w, signal }: { w: Writable; signal: AbortSignal },
+    { w, signal, statement }: { w: Writable; signal: AbortSignal; statement: boolean },
   ): Promise<void> {
     const { tempDir } = this.#options
     const location = await this.#locate(id)
     const snapshot = await this.#snapshot(location, signal)
+    const lost: string[] = []
     try {
-      const onWal = (report: WalReport) => this.#reportWal(id, report)
-      const tar = pack(snapshot, { location, tempDir, onWal, signal })
+      const onWal = (report: WalReport) => void lost.push(...this.#reportWal(id, report))
+      const tar = pack(snapshot, {
+        ...{ location, tempDir, onWal, signal },
+        ...(statement && { statement: () => lost }),
+      })
       await pipeline(Readable.from(tar, { objectMode: false }), w, { signal, end: false })
     } finally {
       await snapshot.close()
     }
   }
 
-  #reportWal(id: bigint, { lost, conflicts }: WalReport): void {
+  /** Says what of the WAL is lost, and returns it, one line each. */
+  #reportWal(id: bigint, { lost, conflicts }: WalReport): string[] {
     const { logger, onLoss } = this.#options
-    for (const { segment, offset, bytes, detail } of lost) {
-      const message = `${segment}: ${bytes} bytes at offset ${offset} cannot be read: ${detail}`
+    const messages = lost.map(
+      ({ segment, offset, bytes, detail }) =>
+        `${segment}: ${bytes} bytes at offset ${offset} cannot be read: ${detail}`,
+    )
+    if (conflicts.points > 0) {
+      const { points, key } = conflicts
+      messages.push(`WAL: left out ${points} points of another type than newer ones, of ${key}`)
+    }
+    for (const message of messages) {
       logger.warn(`shard ${id}: ${message}`)
       onLoss(id, message)
     }
-    if (conflicts.points === 0) return
-    const message = `${conflicts.points} points of another type than newer ones, of ${conflicts.key}`
-    logger.warn(`shard ${id}: WAL: left out ${message}`)
-    onLoss(id, message)
+    return messages
   }
 }

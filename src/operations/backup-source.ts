@@ -45,7 +45,11 @@ export class BackupSource implements ShardSource {
   }
 
   readShard({ shard }: ShardRequest, signal: AbortSignal): ShardTar {
-    return { body: packShardTar(entriesOf(this.#stored(shard), signal)), isCut: false }
+    return {
+      body: packShardTar(entriesOf(this.#stored(shard), signal)),
+      isCut: false,
+      isComplete: true,
+    }
   }
 
   /** Archives with seek points are read where they are, others spooled. */

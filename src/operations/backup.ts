@@ -1,5 +1,6 @@
 import { SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
+import type { Catalog } from '../portable/catalog.ts'
 import { listSets } from '../portable/sets.ts'
 import { checkTarget } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
@@ -31,8 +32,11 @@ export interface BackupOptions extends Omit<FetchShardsOptions, 'keepKey'> {
   readonly version: string
 }
 
+/** Whether a set is known to hold everything that was acknowledged before the run, and if not, why. */
+type Completeness = Pick<Catalog, 'completeness' | 'completenessReason'>
+
 /** What a backup did. */
-export interface BackupResult extends FetchedShards {
+export interface BackupResult extends FetchedShards, Completeness {
   /** The name of the set; undefined after a dry run. */
   readonly set: string | undefined
   /** Shards of the metastore that the server does not have: nothing was written to them yet, or they did not open. */
@@ -63,7 +67,13 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
     const fetched = await fetchShards(set, shards, { ...options, keepKey })
     if (fetched.shards.length === 0) throw nothingStored(fetched)
     await set.commit(plan.metaBytes, catalogFacts(options, plan, { kind, fetched }))
-    return { ...fetched, set: set.name, absent: plan.missing, lost: source.losses() }
+    return {
+      ...fetched,
+      ...completenessOf(fetched),
+      set: set.name,
+      absent: plan.missing,
+      lost: source.losses(),
+    }
   } catch (error) {
     await set.discard()
     throw error
@@ -91,7 +101,7 @@ function catalogFacts(
       measurements: series?.measurements,
       tags: series?.tags,
     },
-    completeness: 'unconfirmed',
+    ...completenessOf(fetched),
     skipped: [
       ...[...dropped, ...none].map((shard) => ({ ...shard, lost: false })),
       ...skipped.map((shard) => ({ ...shard, lost: true })),
@@ -99,10 +109,20 @@ function catalogFacts(
   }
 }
 
+function completenessOf({ shards, skipped }: FetchedShards): Completeness {
+  if (skipped.length > 0) {
+    return { completeness: 'unconfirmed', completenessReason: 'shards were skipped' }
+  }
+  if (shards.every(({ complete }) => complete)) return { completeness: 'confirmed' }
+  const completenessReason = 'the server does not say whether a shard is complete'
+  return { completeness: 'unconfirmed', completenessReason }
+}
+
 function dryRunResult(shards: readonly ShardName[], { missing }: ShardPlan): BackupResult {
   const none = { dropped: [], skipped: [], unchanged: [], empty: [], lost: [] }
-  const planned = shards.map((shard) => ({ ...shard, bytes: 0, stored: 0 }))
-  return { set: undefined, shards: planned, absent: missing, ...none }
+  const planned = shards.map((shard) => ({ ...shard, bytes: 0, stored: 0, complete: false }))
+  const completeness = { completeness: 'unconfirmed', completenessReason: 'dry run' } as const
+  return { set: undefined, shards: planned, absent: missing, ...none, ...completeness }
 }
 
 function nothingStored({ unchanged, dropped, empty }: FetchedShards): SnapError {

@@ -20,6 +20,17 @@ export interface FetchOptions {
   readonly onBytes?: ((bytes: number) => void) | undefined
 }
 
+/** A shard that is stored. */
+export interface FetchedArchive extends StagedArchive {
+  /** True if its source said that this is all there was. */
+  readonly isComplete: boolean
+}
+
+interface Wanted {
+  readonly tar: AsyncIterable<Uint8Array>
+  readonly isComplete: boolean
+}
+
 type Fetch = FetchOptions & { readonly signal: AbortSignal }
 
 /**
@@ -31,20 +42,21 @@ export async function fetchShard(
   set: SetWriter,
   shard: ShardName,
   options: Fetch,
-): Promise<StagedArchive | undefined> {
+): Promise<FetchedArchive | undefined> {
   const { source, tempDir, compression, signal } = options
   const wanted = await requestShard(shard, options)
   if (wanted === undefined) return undefined
   const files: InspectedFile[] = []
   const tar = tapShardTar(
-    wanted,
+    wanted.tar,
     async (entry) => {
       files.push(await inspectEntry(entry, { shard, tempDir }))
     },
     { name: nameOf(shard), signal },
   )
   const checked = sourceErrors(tar, source)
-  return await set.stageShard({ shard, tar: checked, compression }, () => files, signal)
+  const staged = await set.stageShard({ shard, tar: checked, compression }, () => files, signal)
+  return { ...staged, isComplete: wanted.isComplete }
 }
 
 function nameOf(shard: ShardName): string {
@@ -52,19 +64,16 @@ function nameOf(shard: ShardName): string {
 }
 
 /** Returns the tar as the source gives it, or one of the wanted points alone; undefined if there are none. */
-async function requestShard(
-  shard: ShardName,
-  options: Fetch,
-): Promise<AsyncIterable<Uint8Array> | undefined> {
+async function requestShard(shard: ShardName, options: Fetch): Promise<Wanted | undefined> {
   const { source, range, keepKey, throttle, signal, onBytes } = options
-  const { body, isCut } = source.readShard({ shard, range }, signal)
+  const { body, isCut, isComplete } = source.readShard({ shard, range }, signal)
   const received = counted(sourceErrors(throttle(body, signal), source), onBytes)
-  if (range === undefined && keepKey === undefined) return received
+  if (range === undefined && keepKey === undefined) return { tar: received, isComplete }
   const entries = readShardTar(received, { name: nameOf(shard), signal })
   const wanted = isCut && keepKey === undefined ? entries : choose(entries, options)
   try {
     const { value: first, done } = await wanted.next()
-    return done ? undefined : packShardTar(beginningWith(first, wanted))
+    return done ? undefined : { tar: packShardTar(beginningWith(first, wanted)), isComplete }
   } catch (error) {
     throw sourceFailure(error, source)
   }

@@ -16,6 +16,8 @@ export const NO_POINTS = 'no points in this selection'
 export interface StoredShard extends ShardName {
   readonly bytes: number
   readonly stored: number
+  /** True if its source said that this is all there was; influxd does not say. */
+  readonly complete: boolean
 }
 
 /** A shard that is not in the set, and why. */
@@ -129,5 +131,5 @@ async function fetchOnce({ set, found }: Output, shard: ShardName, fetch: Fetch)
   const { tarSize: bytes, gzSize: stored } = staged.archive
   const durationMs = performance.now() - started
   progress({ type: 'shardDone', shard, bytes, stored, durationMs })
-  found.shards.push({ ...shard, bytes, stored })
+  found.shards.push({ ...shard, bytes, stored, complete: staged.isComplete })
 }

@@ -2,10 +2,10 @@ import type { Client } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
 import { type Data, decodeData, listShards } from '../meta/index.ts'
 import { parseShardPath } from '../protocol/index.ts'
-import { readShardTar } from '../tar/index.ts'
+import { packShardTar, readShardTar, takeStatement } from '../tar/index.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { checkSelection, type Selection } from './selection.ts'
-import { isExactServer, type OpenServer } from './server.ts'
+import { abilitiesOf, type OpenServer, type ServerAbilities } from './server.ts'
 import type {
   OpenShardOptions,
   ShardFiles,
@@ -22,7 +22,8 @@ export class ServerSource implements ShardSource {
   readonly name: string
   readonly #server: OpenServer
   readonly #client: Client
-  #cutsExactly = false
+  #abilities: ServerAbilities = { exactExport: false, statement: false }
+  readonly #lost: string[] = []
 
   constructor(server: OpenServer) {
     this.name = server.name
@@ -37,7 +38,7 @@ export class ServerSource implements ShardSource {
     const first = await this.#client.metastoreBytes(signal)
     const firstData = decodeData(first.meta, what)
     checkSelection(firstData, selection, name)
-    this.#cutsExactly = isExactServer(first.node)
+    this.#abilities = abilitiesOf(first.node)
     const { databases = [] } = selection
     const [only] = databases
     const { Paths } = await this.#client.databaseInfo(databases.length === 1 ? only : '', signal)
@@ -51,10 +52,17 @@ export class ServerSource implements ShardSource {
   }
 
   readShard({ shard, range, since }: ShardRequest, signal: AbortSignal): ShardTar {
-    if (range === undefined || !this.#cutsExactly) {
-      return { body: this.#client.shardBackup({ ...shard, since }, signal), isCut: false }
-    }
-    return { body: this.#client.shardExport({ ...shard, ...range }, signal), isCut: true }
+    const { exactExport, statement } = this.#abilities
+    const isCut = range !== undefined && exactExport
+    const body = isCut
+      ? this.#client.shardExport({ ...shard, ...range, statement }, signal)
+      : this.#client.shardBackup({ ...shard, since, statement }, signal)
+    if (!statement) return { body, isCut, isComplete: false }
+    const name = `shard ${describeShard(shard)}`
+    const entries = takeStatement(readShardTar(body, { name, signal }), name, ({ lost }) => {
+      this.#lost.push(...lost.map((line) => `shard ${shard.shardId}: ${line}`))
+    })
+    return { body: packShardTar(entries), isCut, isComplete: true }
   }
 
   /** Files of a data directory are read where they are; those of a server are spooled. */
@@ -86,7 +94,7 @@ export class ServerSource implements ShardSource {
   }
 
   losses(): readonly string[] {
-    return this.#server.losses()
+    return [...new Set([...this.#server.losses(), ...this.#lost])]
   }
 }
 

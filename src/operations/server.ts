@@ -39,15 +39,29 @@ export interface OpenServer {
 }
 
 /** What our own service says of itself after the metastore; a stock server says `null`. */
-export const SNAP_NODE: GoJson = { snap: { exactExport: true } }
+export const SNAP_NODE: GoJson = { snap: { exactExport: true, statement: true } }
 
-/** Tells from a server's node whether a time range asked of it comes back exact to the point. */
-export function isExactServer(node: Uint8Array): boolean {
+const abilitiesSchema = v.object({
+  snap: v.object({
+    exactExport: v.optional(v.boolean(), false),
+    statement: v.optional(v.boolean(), false),
+  }),
+})
+
+/** What a server can do beyond influxd's protocol. */
+export interface ServerAbilities {
+  /** A time range asked of it comes back exact to the point. */
+  readonly exactExport: boolean
+  /** It ends a shard with the statement that it is complete. */
+  readonly statement: boolean
+}
+
+/** Tells from a server's node what it can do; a stock server can do nothing more. */
+export function abilitiesOf(node: Uint8Array): ServerAbilities {
   try {
-    const found: unknown = JSON.parse(Buffer.from(node).toString())
-    return v.is(v.object({ snap: v.object({ exactExport: v.literal(true) }) }), found)
+    return v.parse(abilitiesSchema, JSON.parse(Buffer.from(node).toString())).snap
   } catch {
-    return false
+    return { exactExport: false, statement: false }
   }
 }
 

@@ -37,6 +37,8 @@ export interface ShardTar {
   readonly body: AsyncIterable<Uint8Array>
   /** True if it holds exactly the points of the range that was asked for; false if it may hold all. */
   readonly isCut: boolean
+  /** True if the stream fails unless its source says that it was complete. */
+  readonly isComplete: boolean
 }
 
 /** How the files of a shard are opened. */

@@ -22,6 +22,8 @@ export interface Request {
   readonly ExportEnd?: bigint | undefined
   /** Bytes that follow the JSON and its newline, at most {@link MAX_UPLOAD_SIZE}. */
   readonly UploadSize?: number | undefined
+  /** 1 asks our own service to end a shard with the statement that it is complete; influxd passes over it. */
+  readonly SnapTrailer?: 1 | undefined
 }
 
 /** A request as it came in: every field is set, and what this version does not know is kept in `extra`. */
@@ -74,6 +76,7 @@ export function encodeRequest(request: Request): Uint8Array {
     ExportStart: formatGoTime(request.ExportStart ?? GO_ZERO_TIME),
     ExportEnd: formatGoTime(request.ExportEnd ?? GO_ZERO_TIME),
     UploadSize: checkedInteger(request.UploadSize ?? 0, BigInt(MAX_UPLOAD_SIZE), 'UploadSize'),
+    ...(request.SnapTrailer && { SnapTrailer: request.SnapTrailer }),
   })
   const bytes = Buffer.from(`${json}\n`)
   if (bytes.length <= MAX_REQUEST_SIZE) return bytes
@@ -126,7 +129,9 @@ const DECODERS = {
   ExportEnd: toTime,
   UploadSize: (value: ExactJson, field: string) =>
     Number(toInteger(value, field, BigInt(MAX_UPLOAD_SIZE))),
-} satisfies { [Field in keyof Request]-?: (value: ExactJson, field: string) => unknown }
+} satisfies {
+  [Field in Exclude<keyof Request, 'SnapTrailer'>]-?: (value: ExactJson, field: string) => unknown
+}
 
 /** Simple Unicode case folding, as Go's decoder compares names: the Kelvin sign is a k, the long s an s. */
 const FIELDS = Object.entries(DECODERS).map(([name, decode]) => ({

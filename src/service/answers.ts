@@ -7,6 +7,7 @@ import {
   encodeGoJson,
   encodeMetastoreFrame,
   encodeResponse,
+  JsonNumber,
   type ReceivedRequest,
   RequestType,
 } from '../protocol/index.ts'
@@ -16,18 +17,24 @@ import { answerMetaUpdate } from './meta-update.ts'
 type Answerer = (context: Context, request: ReceivedRequest) => Promise<Answer>
 
 const ANSWERERS: { readonly [type: number]: Answerer } = {
-  [RequestType.ShardBackup]: async ({ connection, tsdbStore }, { ShardID, Since }) =>
+  [RequestType.ShardBackup]: async ({ connection, tsdbStore }, { ShardID, Since, extra }) =>
     await stream(connection, (sink, signal) =>
-      tsdbStore.backupShard(ShardID, toInt64(Since ?? MIN_INT64), sink, signal),
+      tsdbStore.backupShard(
+        ShardID,
+        toInt64(Since ?? MIN_INT64),
+        sink,
+        signal,
+        asksForStatement(extra),
+      ),
     ),
   [RequestType.ShardExport]: async (
     { connection, tsdbStore },
-    { ShardID, ExportStart, ExportEnd },
+    { ShardID, ExportStart, ExportEnd, extra },
   ) => {
     const start = toInt64(ExportStart ?? MIN_INT64)
     const end = toInt64(ExportEnd ?? MAX_INT64)
     return await stream(connection, (sink, signal) =>
-      tsdbStore.exportShard(ShardID, start, end, sink, signal),
+      tsdbStore.exportShard(ShardID, start, end, sink, signal, asksForStatement(extra)),
     )
   },
   [RequestType.MetastoreBackup]: answerMetastore,
@@ -49,6 +56,11 @@ export async function answer(
   const answerer = ANSWERERS[type]
   if (answerer === undefined) throw new SnapError('E_PROTOCOL', `unknown request type ${type}`)
   return await answerer(context, request)
+}
+
+function asksForStatement(extra: ReceivedRequest['extra']): boolean {
+  const asked = extra.get('SnapTrailer')
+  return asked instanceof JsonNumber && asked.text === '1'
 }
 
 const MIN_INT64 = -(2n ** 63n)

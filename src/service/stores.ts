@@ -34,8 +34,15 @@ export interface TSDBStore {
   /**
    * Writes the shard's files that changed after `since` as a tar of `database/policy/id/file`, ending in 1,024 zero bytes;
    * no files are those alone. Wait for `drain` as with any Writable; ending `w` is allowed and not needed.
+   * @param statement the peer asks for the statement of `addStatement` as the last file; a store need not know it
    */
-  backupShard(id: bigint, since: bigint, w: Writable, signal: AbortSignal): Awaitable<void>
+  backupShard(
+    id: bigint,
+    since: bigint,
+    w: Writable,
+    signal: AbortSignal,
+    statement: boolean,
+  ): Awaitable<void>
   /** Writes what the shard holds from `start` to `end`, both inclusive, in the same form. */
   exportShard(
     id: bigint,
@@ -43,6 +50,7 @@ export interface TSDBStore {
     end: bigint,
     w: Writable,
     signal: AbortSignal,
+    statement: boolean,
   ): Awaitable<void>
   /** Returns anything but undefined if the shard is here; the others are left out of answers. */
   shard(id: bigint): Awaitable<object | undefined>

@@ -119,7 +119,9 @@ describe('backupShard', () => {
     await makeShardFiles(dir, { wal: { '_00001.wal': walOf(1), '_00002.wal': other } })
     const losses: string[] = []
     await backup(EVER, 1n, { onLoss: (_: bigint, message: string) => losses.push(message) })
-    expect(losses).toEqual(['1 points of another type than newer ones, of w#!~#value'])
+    expect(losses).toEqual([
+      'WAL: left out 1 points of another type than newer ones, of w#!~#value',
+    ])
   })
 
   it('finds a shard that the metastore does not know, if there is one of it', async () => {

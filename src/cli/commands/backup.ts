@@ -100,11 +100,13 @@ export function defineBackup(program: Command, context: CliContext): void {
 
 /** Renders what a backup or an export into a set did. */
 export function backupReport(result: BackupResult, target: string): CommandResult {
+  const { completeness, completenessReason } = result
   const { set, shards, dropped, skipped, absent, unchanged, empty, lost } = result
   const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
   const stored = shards.reduce((sum, shard) => sum + shard.stored, 0)
   const document = {
     ...{ target, set: set ?? null, dryRun: set === undefined, bytes, stored },
+    ...{ completeness, completenessReason },
     ...{ shards, dropped, skipped, absent, unchanged, empty, lost },
   }
   const count = formatNumberOf(shards.length, 'shard')

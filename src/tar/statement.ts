@@ -1,0 +1,114 @@
+import { createHash, type Hash } from 'node:crypto'
+import * as v from 'valibot'
+import { SnapError } from '../errors.ts'
+import { formatEntryName, parseEntryName } from './names.ts'
+import type { TarEntry } from './reader.ts'
+import type { TarEntryInput } from './writer.ts'
+
+/**
+ * The last entry of a snapshot whose server was asked to say that it is complete: JSON of how many files went before it,
+ * their bytes, the SHA-256 over `name NUL size NUL contents` of each, and what the shard itself had lost. See
+ * docs/protocol.md.
+ */
+export const STATEMENT_FILE = 'complete.snap'
+
+/** A statement is a line of JSON. */
+const MAX_STATEMENT_SIZE = 1024 * 1024
+
+const statementSchema = v.object({
+  files: v.number(),
+  bytes: v.number(),
+  sha256: v.string(),
+  lost: v.array(v.string()),
+})
+
+type Statement = v.InferOutput<typeof statementSchema>
+
+/** Counts and hashes the files of a shard while they pass. */
+class Tally {
+  readonly #hash: Hash = createHash('sha256')
+  #files = 0
+  #bytes = 0
+
+  async *pass(entry: TarEntryInput): AsyncGenerator<Uint8Array, void, undefined> {
+    this.#files++
+    this.#bytes += entry.size
+    this.#hash.update(`${parseEntryName(entry.name).file}\0${entry.size}\0`)
+    for await (const chunk of entry.body) {
+      this.#hash.update(chunk)
+      yield chunk
+    }
+  }
+
+  statement(): Omit<Statement, 'lost'> {
+    return { files: this.#files, bytes: this.#bytes, sha256: this.#hash.digest('hex') }
+  }
+}
+
+/**
+ * Passes the files of a shard on and ends with the statement that they are all there is.
+ * @param lost asked at the end for what the shard itself has lost, one line each
+ */
+export async function* addStatement(
+  entries: AsyncIterable<TarEntryInput>,
+  shard: { readonly database: string; readonly retentionPolicy: string; readonly shardId: bigint },
+  lost: () => readonly string[],
+): AsyncGenerator<TarEntryInput, void, undefined> {
+  const tally = new Tally()
+  for await (const entry of entries) yield { ...entry, body: tally.pass(entry) }
+  const body = Buffer.from(`${JSON.stringify({ ...tally.statement(), lost: lost() })}\n`)
+  const { database, retentionPolicy, shardId } = shard
+  const name = formatEntryName({ database, retentionPolicy, shardId, file: STATEMENT_FILE })
+  yield { name, size: body.length, mtime: new Date(0), body: [body] }
+}
+
+/**
+ * Passes the files of a shard on and takes the statement at their end away.
+ * @param onStated told what it says once it was found right
+ * @throws SnapError `E_CUT` if there is none, `E_FORMAT` if it is not about these files
+ */
+export async function* takeStatement(
+  entries: AsyncIterable<TarEntry>,
+  what: string,
+  onStated: (statement: { readonly lost: readonly string[] }) => void,
+): AsyncGenerator<TarEntryInput, void, undefined> {
+  const tally = new Tally()
+  let stated: Statement | undefined
+  for await (const entry of entries) {
+    if (stated !== undefined) throw wrong(what, `${entry.name} comes after it`)
+    if (parseEntryName(entry.name).file === STATEMENT_FILE)
+      stated = await readStatement(entry, what)
+    else yield { ...entry, body: tally.pass(entry) }
+  }
+  if (stated === undefined) {
+    throw new SnapError('E_CUT', `${what}: the server does not say that it is complete`)
+  }
+  const seen = tally.statement()
+  const same =
+    stated.files === seen.files && stated.bytes === seen.bytes && stated.sha256 === seen.sha256
+  if (same) {
+    onStated(stated)
+    return
+  }
+  const [expected, got] = [stated, seen].map(
+    ({ files, bytes, sha256 }) => `${files} files of ${bytes} bytes with sha256 ${sha256}`,
+  )
+  throw wrong(what, `expected ${expected}, got ${got}`)
+}
+
+async function readStatement({ body, size }: TarEntry, what: string): Promise<Statement> {
+  if (size > MAX_STATEMENT_SIZE) throw wrong(what, `it has ${size} bytes`)
+  const chunks: Uint8Array[] = []
+  for await (const chunk of body) chunks.push(chunk)
+  try {
+    return v.parse(statementSchema, JSON.parse(Buffer.concat(chunks).toString()))
+  } catch (error) {
+    throw new SnapError('E_FORMAT', `${what}: ${STATEMENT_FILE} is not what it should be`, {
+      cause: error,
+    })
+  }
+}
+
+function wrong(what: string, why: string): SnapError {
+  return new SnapError('E_FORMAT', `${what}: ${STATEMENT_FILE}: ${why}`)
+}
