@@ -49,21 +49,22 @@ async function makeRoot(path: string): Promise<void> {
   await fsyncDirectory(parent)
 }
 
-const NAME_IT = 'check the path; influxdb.conf says which it is'
-
-async function checkThere(path: string): Promise<void> {
+async function checkThere(path: string, hint: string): Promise<void> {
   try {
     if ((await stat(path)).isDirectory()) return
   } catch (error) {
     if (errnoOf(error) !== 'ENOENT') throw asSnapError(error, 'E_SOURCE', path)
-    throw new SnapError('E_SOURCE', `${path}: no such directory`, { cause: error, hint: NAME_IT })
+    throw new SnapError('E_SOURCE', `${path}: no such directory`, { cause: error, hint })
   }
-  throw new SnapError('E_SOURCE', `${path}: expected a directory`, { hint: NAME_IT })
+  throw new SnapError('E_SOURCE', `${path}: expected a directory`, { hint })
 }
+
+const CHECK_PATHS =
+  'check the path; [data] and [meta] of influxdb.conf say where the directories are'
 
 /** A temporary file inside the data directory would be a change, and under a load the last thing it needs. */
 async function checkTempDir(tempDir: string, directories: readonly string[]): Promise<void> {
-  await checkThere(tempDir)
+  await checkThere(tempDir, 'name another with --temp-dir')
   const temp = await realpath(tempDir)
   for (const directory of directories) {
     if (!isInside(await realpath(directory), temp)) continue
@@ -104,7 +105,7 @@ export async function openDataDirectory(
   const permit = isWritable ? permitWhileUnused(directories, influxdIsStopped) : refuseChanges
   if (isWritable) await permit()
   if (isWritable) for (const path of directories) await makeRoot(path)
-  for (const path of directories) await checkThere(path)
+  for (const path of directories) await checkThere(path, CHECK_PATHS)
   await checkTempDir(tempDir, directories)
   const lock = isWritable ? await lockDirectories(directories) : undefined
   const close = async () => await lock?.release()

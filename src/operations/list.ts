@@ -34,7 +34,9 @@ export async function list(store: Store, signal: AbortSignal): Promise<ListedSet
         databases: [...new Set(entries.map(({ database }) => database))],
         shards: entries.length,
         bytes: entries.reduce((sum, { size }) => sum + size, 0),
-        ...(missing.length > 0 && { problem: `${missing.length} archives are missing` }),
+        ...(missing.length > 0 && {
+          problem: missingText(missing.map(({ fileName }) => fileName)),
+        }),
       })
     } catch (error) {
       if (!(error instanceof SnapError)) throw error
@@ -42,4 +44,8 @@ export async function list(store: Store, signal: AbortSignal): Promise<ListedSet
     }
   }
   return summaries
+}
+
+function missingText([first, ...others]: readonly string[]): string {
+  return `${first} is missing${others.length > 0 ? `, and ${others.length} more` : ''}`
 }

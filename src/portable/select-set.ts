@@ -40,7 +40,9 @@ function candidates({ source, sets }: SetListing, { set: wanted }: SetWish): rea
   const message = isTime
     ? `no set begun at or before ${wanted.toISOString()}, the oldest is ${sets.at(-1)?.name}`
     : `no set ${wanted}, the newest is ${sets[0]?.name}`
-  throw new SnapError('E_NOTHING_MATCHED', `${source.url}: ${message}`)
+  throw new SnapError('E_NOTHING_MATCHED', `${source.url}: ${message}`, {
+    hint: '`snap list` shows the sets of a target',
+  })
 }
 
 /**

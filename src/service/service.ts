@@ -246,6 +246,8 @@ function listenError(address: string, error: unknown): SnapError {
   const failure = asSnapError(error, 'E_FAILED', `${address}: cannot listen`)
   return new SnapError('E_FAILED', failure.message, {
     cause: error,
-    hint: taken ? 'another program listens there, influxd perhaps: choose another port' : undefined,
+    hint: taken
+      ? 'another program listens there, influxd perhaps: choose another with --bind'
+      : undefined,
   })
 }

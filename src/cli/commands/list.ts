@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
-import { formatBytes, printable } from '../format.ts'
+import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { placeOf, runCommand } from '../run.ts'
 
@@ -19,7 +19,8 @@ export function defineList(program: Command, context: CliContext): void {
       const sets = await list(openStore(source), run.signal)
       const rows = sets.map(({ set, kind, shards, databases, bytes, problem }) => {
         if (problem !== undefined) return `${set}  ${kind}  damaged: ${problem}`
-        return `${set}  ${kind}  ${shards} shards  ${formatBytes(bytes)}  ${databases.join(', ')}`
+        const count = formatNumberOf(shards, 'shard')
+        return `${set}  ${kind}  ${count}  ${formatBytes(bytes)}  ${databases.join(', ')}`
       })
       return { document: { source, sets }, text: rows.map(printable).join('\n') }
     }),

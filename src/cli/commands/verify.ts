@@ -64,6 +64,9 @@ function report(result: VerifiedSet, source: string): CommandResult {
       new SnapError(
         'E_INTEGRITY',
         `${name}: ${formatNumberOf(problems.length, 'problem')}, the first: ${first.message}`,
+        {
+          hint: 'do not rely on this set; `snap list` shows the others, --set verifies one of them',
+        },
       ),
   }
 }
