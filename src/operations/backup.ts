@@ -14,6 +14,7 @@ import type { ShardName } from './inspect.ts'
 import { removeLeftovers } from './leftovers.ts'
 import { planShards, type ShardPlan, shardName } from './plan-shards.ts'
 import { noProgress } from './progress.ts'
+import { atDestination } from './restore-database.ts'
 import type { Selection } from './selection.ts'
 import { keepSeries, type SeriesSelection } from './series-selection.ts'
 import { type CatalogFacts, SetWriter } from './set-writer.ts'
@@ -53,7 +54,7 @@ export interface BackupResult extends FetchedShards, Completeness {
 export async function backup(options: BackupOptions): Promise<BackupResult> {
   const { source, store, signal, range, series = {}, task = 'backup' } = options
   const progress = options.progress ?? noProgress
-  const listing = await listSets(store, signal)
+  const listing = await atDestination(() => listSets(store, signal))
   const plan = await planShards(options)
   const shards = plan.shards.map(shardName)
   const keepKey = keepSeries(series)

@@ -16,11 +16,20 @@ import { checkName } from './store.ts'
 /** Bytes of one chunk that is read. */
 const CHUNK_SIZE = 1024 * 1024
 
+const HINTS: Readonly<Record<string, string>> = {
+  ENOTDIR: 'name the directory that the sets are in; --set chooses one of them',
+  EACCES: 'the files of a set can be read by their owner alone: run as that user',
+  EPERM: 'the files of a set can be read by their owner alone: run as that user',
+}
+
 const NOT_THERE = new Set(['ENOENT', 'ENOTDIR'])
 
 function sourceError(error: unknown, path: string): SnapError {
   if (error instanceof SnapError) return error
-  return new SnapError('E_SOURCE', `${path}: ${messageOf(error)}`, { cause: error })
+  return new SnapError('E_SOURCE', `${path}: ${messageOf(error)}`, {
+    cause: error,
+    hint: HINTS[errnoOf(error) ?? ''],
+  })
 }
 
 /** Describes the file at `path`; undefined if there is none or it is something else. */
