@@ -21,13 +21,16 @@ import {
 import { loadOddData } from '../helpers/odd-data.ts'
 import { tempDir } from '../helpers/temp.ts'
 
-/** Sends what `influxd restore` sends for shard 7 and ends, as it does, without waiting for the server. */
+/** Sends what `influxd restore` sends for shards 1 to 20 and ends, as it does, without waiting for the server. */
 const SENDER = `
+const { connect } = require('node:net')
 const [port] = process.argv.slice(1)
-const socket = require('node:net').connect(port, '127.0.0.1', () => {
-  const opening = Buffer.from([3, 7, 0, 0, 0, 0, 0, 0, 0, 7])
-  socket.end(Buffer.concat([opening, Buffer.alloc(1024)]), () => process.exit())
-})`
+let left = 20
+for (let id = 1; id <= 20; id++) {
+  const socket = connect(port, '127.0.0.1')
+  const opening = Buffer.from([3, 7, 0, 0, 0, 0, 0, 0, 0, id])
+  socket.end(Buffer.concat([opening, Buffer.alloc(1024)]), () => --left || process.exit())
+}`
 
 /** A metastore in memory. */
 class MemoryMeta implements MetaClient {
@@ -138,14 +141,15 @@ describeWithInfluxd('the service over a store of one’s own', () => {
   })
 })
 
-it('still takes what was sent to it before it was closed', async () => {
+it('still takes all that was sent to it before it was closed', async () => {
   const tsdbStore = new MemoryShards()
-  tsdbStore.createShard('d', 'autogen', 7n)
+  const ids = Array.from({ length: 20 }, (_, index) => BigInt(index + 1))
+  for (const id of ids) tsdbStore.createShard('d', 'autogen', id)
   const service = new Service({ metaClient: new MemoryMeta(), tsdbStore, port: 0 })
   await service.open()
   // Our event loop stands still meanwhile: the system accepts the connections and keeps them for us.
-  const args = ['-e', SENDER, String(service.address?.port)]
-  execFileSync(process.execPath, args)
+  execFileSync(process.execPath, ['-e', SENDER, String(service.address?.port)])
   await service.close()
-  expect(tsdbStore.calls).toEqual(['disable 7', 'restore 7', 'enable 7'])
+  const restored = ids.filter((id) => tsdbStore.calls.includes(`restore ${id}`))
+  expect(restored).toEqual(ids)
 })
