@@ -1,6 +1,7 @@
 export { type Address, formatAddress, parseAddress } from './address.ts'
 export { Client } from './client.ts'
 export type { Host } from './dial.ts'
+export { HttpClient, type HttpOptions, type QueryRow, quoteName } from './http.ts'
 export type { MetaUpdateRequest } from './meta-update.ts'
 export type {
   ClientOptions,
