@@ -81,9 +81,12 @@ export class SnapError extends Error {
   }
 }
 
-/** Returns the text of anything thrown. */
+/** What Node adds to a failed call on a file: its name and the path, which our messages begin with. */
+const CALL = /^(E[A-Z0-9]+: .*?), [a-z]+(?: '.*)?$/s
+
+/** Returns the text of anything thrown, of a failed call on a file without the path. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return error instanceof Error ? error.message.replace(CALL, '$1') : String(error)
 }
 
 /** Returns the errno name (`ENOENT`, `ECONNREFUSED`) of a thrown system error, if it is one. */
