@@ -29,7 +29,7 @@ export interface IndexSection {
   readonly end: number
 }
 
-const WINDOW_SIZE = 256 * 1024
+const MAX_WINDOW = 256 * 1024
 
 // what follows a key: block type and count of entries
 const TYPE_AND_COUNT = 3
@@ -42,11 +42,12 @@ const MIN_BLOCK_SIZE = CRC_SIZE + 2
  *     | key length u16 | key | type u8 | entry count u16 | entry 28 bytes ... |  for each key, ascending
  *     entry: | first time i64 | last time i64 | offset i64 | size u32 |
  *
+ * @param readAhead bytes that are read at once, if not more than 256 KiB
  * @throws SnapError `E_FORMAT` if keys or entries are out of order, or an entry points outside the blocks
  */
-export async function* readIndex(section: IndexSection): AsyncGenerator<TsmKey> {
+export async function* readIndex(section: IndexSection, readAhead: number): AsyncGenerator<TsmKey> {
   const { source, start, end } = section
-  const ahead = new ReadAhead(source, end, WINDOW_SIZE)
+  const ahead = new ReadAhead(source, end, Math.min(readAhead, MAX_WINDOW))
   // no promise where the window has the bytes: there may be millions of keys
   const take = (offset: number, length: number): Uint8Array | Promise<Uint8Array> => {
     if (offset + length > end) throw fault(section, offset, 'the index is cut')

@@ -1,15 +1,13 @@
 import { SnapError } from '../errors.ts'
+import { type AlignedKey, alignKeys, type KeyPart, type TsmSource } from './align.ts'
 import { mergeBlocks } from './arrange.ts'
 import type { FieldType } from './format.ts'
 import type { IndexEntry, TsmFile, TsmKey } from './reader.ts'
-import { isWhole, keptRanges, type RewriteFilter, type TsmFilter, timeRange } from './rewrite.ts'
+import { isWhole, keptRanges, type TsmFilter, timeRange } from './rewrite.ts'
 import { filterBlock } from './time-ranges.ts'
 import { type Block, searchTime, sliceBlock, type TimeRange } from './values.ts'
 
-/** One file of a shard with its own tombstones. */
-export interface TsmSource extends Pick<RewriteFilter, 'tombstones'> {
-  readonly file: TsmFile
-}
+export type { TsmSource } from './align.ts'
 
 /** A key of several files. */
 export interface MergedKey {
@@ -31,50 +29,26 @@ export async function* mergeTsm(
   filter: TsmFilter = {},
 ): AsyncGenerator<MergedKey> {
   const range = timeRange(filter)
-  const cursors = sources.map((source) => ({ source, keys: source.file.keys() }))
-  try {
-    const heads = await Promise.all(cursors.map(({ keys }) => next(keys)))
-    for (;;) {
-      const first = firstKey(heads)
-      if (first === undefined) return
-      let pieces: Piece[] = []
-      for (const [rank, { source, keys }] of cursors.entries()) {
-        const head = heads[rank]
-        if (head === undefined || Buffer.compare(head.key, first.key) !== 0) continue
-        if (head.type !== first.type) throw conflict(source, head, first)
-        pieces = pieces.concat(piecesOf({ source, rank, key: head, range }))
-        heads[rank] = await next(keys)
-      }
-      if (filter.keepKey?.(first.key) === false) continue
-      yield { key: first.key, type: first.type, blocks: mergePieces(pieces) }
-    }
-  } finally {
-    for (const { keys } of cursors) await keys.return(undefined)
+  for await (const aligned of alignKeys(sources)) {
+    const { key, type, parts } = aligned
+    const conflict = findConflict(aligned)
+    if (conflict !== undefined) throw new SnapError('E_FORMAT', conflict)
+    if (filter.keepKey?.(key) === false) continue
+    const pieces = parts.flatMap((part) => piecesOf(part, range))
+    yield { key, type, blocks: mergePieces(pieces.filter(({ kept }) => kept.length > 0)) }
   }
 }
 
-async function next(keys: AsyncGenerator<TsmKey>): Promise<TsmKey | undefined> {
-  const { done, value } = await keys.next()
-  return done ? undefined : value
+/** Says in words that a key has different types in its files, which influxd takes for damage. */
+export function findConflict({ key, type, parts }: AlignedKey): string | undefined {
+  const other = parts.find((part) => part.key.type !== type)
+  if (other === undefined) return undefined
+  const types = `${other.key.type} here, ${type} in a file before`
+  return `${other.source.file.source.name}: field ${Buffer.from(key).toString()} is ${types}`
 }
 
-function firstKey(heads: readonly (TsmKey | undefined)[]): TsmKey | undefined {
-  let first: TsmKey | undefined
-  for (const head of heads) {
-    if (head === undefined) continue
-    if (first === undefined || Buffer.compare(head.key, first.key) < 0) first = head
-  }
-  return first
-}
-
-function conflict({ file }: TsmSource, head: TsmKey, first: TsmKey): SnapError {
-  const name = Buffer.from(head.key).toString()
-  const types = `${head.type} here, ${first.type} in a file before`
-  return new SnapError('E_FORMAT', `${file.source.name}: field ${name} is ${types}`)
-}
-
-// One block that holds wanted times.
-interface Piece {
+/** One block of a key with the times that are wanted of it. */
+export interface Piece {
   readonly file: TsmFile
   readonly rank: number
   readonly key: TsmKey
@@ -82,24 +56,16 @@ interface Piece {
   readonly kept: readonly TimeRange[]
 }
 
-interface KeyOfSource {
-  readonly source: TsmSource
-  readonly rank: number
-  readonly key: TsmKey
-  readonly range: TimeRange
-}
-
-function piecesOf({ source, rank, key, range }: KeyOfSource): Piece[] {
+/** Returns the blocks of a key in one file, each with its times inside `range` that no tombstone deletes. */
+export function piecesOf({ source, rank, key }: KeyPart, range: TimeRange): Piece[] {
   const drops = source.tombstones?.rangesOf(key.key) ?? []
-  return key.entries
-    .map((entry) => ({
-      file: source.file,
-      rank,
-      key,
-      entry,
-      kept: keptRanges(entry, range, drops),
-    }))
-    .filter(({ kept }) => kept.length > 0)
+  return key.entries.map((entry) => ({
+    file: source.file,
+    rank,
+    key,
+    entry,
+    kept: keptRanges(entry, range, drops),
+  }))
 }
 
 interface Loaded {
@@ -107,9 +73,13 @@ interface Loaded {
   readonly block: Block
 }
 
-// Loads blocks in the order of their first times. What lies before the first time of the next block can be given out.
-async function* mergePieces(pieces: readonly Piece[]): AsyncGenerator<Block> {
-  const ordered = [...pieces].sort((a, b) => compareTimes(a.entry.minTime, b.entry.minTime))
+/**
+ * Reads the wanted points of blocks of one key, merged as {@link mergeTsm} does.
+ * @throws SnapError as {@link TsmFile.readPoints}
+ */
+export async function* mergePieces(pieces: readonly Piece[]): AsyncGenerator<Block> {
+  // blocks are loaded in the order of their first times; what lies before the next one's can be given out
+  const ordered = [...pieces].sort(byFirstTime)
   let loaded: Loaded[] = []
   for (const [i, piece] of ordered.entries()) {
     const block = await load(piece)
@@ -123,8 +93,9 @@ async function* mergePieces(pieces: readonly Piece[]): AsyncGenerator<Block> {
   }
 }
 
-function compareTimes(a: bigint, b: bigint): number {
-  return a < b ? -1 : a > b ? 1 : 0
+/** Orders pieces by the first times of their blocks. */
+export function byFirstTime({ entry: a }: Piece, { entry: b }: Piece): number {
+  return a.minTime < b.minTime ? -1 : a.minTime > b.minTime ? 1 : 0
 }
 
 async function load({ file, key, entry, kept }: Piece): Promise<Block | undefined> {

@@ -41,12 +41,14 @@ export interface TsmSummary extends TimeRange {
 export class TsmFile {
   readonly source: RandomAccess
   readonly #section: IndexSection
+  readonly #readAhead: number
   readonly #blocks: ReadAhead
 
   /** Use {@link openTsm}. */
   constructor(section: IndexSection, readAhead: number) {
     this.source = section.source
     this.#section = section
+    this.#readAhead = readAhead
     this.#blocks = new ReadAhead(section.source, section.start, readAhead)
   }
 
@@ -55,7 +57,7 @@ export class TsmFile {
    * @throws SnapError `E_FORMAT` if the index is damaged
    */
   keys(): AsyncGenerator<TsmKey> {
-    return readIndex(this.#section)
+    return readIndex(this.#section, this.#readAhead)
   }
 
   /**
@@ -84,7 +86,15 @@ export class TsmFile {
    * @throws SnapError as {@link readBlock}, and `E_FORMAT` if it does not decode or has other times than `entry` says
    */
   async readPoints(key: TsmKey, entry: IndexEntry): Promise<Block> {
-    const block = sortBlock(this.#decode(key, entry, await this.readBlock(key, entry)))
+    return this.decodePoints(key, entry, await this.readBlock(key, entry))
+  }
+
+  /**
+   * Decodes a block that was read; points that are not in order are put in order.
+   * @throws SnapError `E_FORMAT` if it does not decode or has other times than `entry` says
+   */
+  decodePoints(key: TsmKey, entry: IndexEntry, bytes: Uint8Array): Block {
+    const block = sortBlock(this.#decode(key, entry, bytes))
     const { minTime, maxTime } = rangeOf(block)
     if (minTime !== entry.minTime || maxTime !== entry.maxTime) {
       const expected = `expected ${entry.minTime} to ${entry.maxTime}`
@@ -166,7 +176,7 @@ export class TsmFile {
  *     | magic u32 | version u8 | blocks: CRC32 u32, block ... | index ... | offset of the index u64 |
  *
  * Closing the file closes `source`.
- * @param readAhead bytes of blocks that are read at once
+ * @param readAhead bytes of blocks that are read at once, and of the index at the most
  * @throws SnapError `E_FORMAT` if it is no TSM file of version 1, or its index is not inside it
  */
 export async function openTsm(source: RandomAccess, readAhead = READ_AHEAD): Promise<TsmFile> {
