@@ -53,6 +53,50 @@ it('resets a refused connection', async () => {
   await proxy.close()
 })
 
+it('tells what went over each connection', async () => {
+  const seen: string[] = []
+  const proxy = await startFaultProxy(
+    target,
+    [{ toClient: { flip: { at: 0, bit: 0 } } }],
+    (...at) => seen.push(`${at[0]} ${at[1]} ${Buffer.from(at[2])}`),
+  )
+  await talk(proxy, Buffer.from('2'))
+  expect(seen).toEqual(['0 toServer 2', '0 toClient 3'])
+  await proxy.close()
+})
+
+it('sends everything twice and gives the first answer', async () => {
+  let heard = ''
+  const server = createServer((socket) => socket.on('data', (data) => (heard += data)))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  const proxy = await startFaultProxy(`127.0.0.1:${port}`, [{ twice: true }])
+  await talk(proxy, Buffer.from('abc'), 100)
+  expect(heard).toBe('abcabc')
+  await proxy.close()
+  server.close()
+})
+
+it('holds a connection back until others have ended', async () => {
+  const proxy = await startFaultProxy(target, [{ afterOthers: 1 }])
+  const first = talk(proxy, Buffer.from('first'))
+  await expect.poll(() => proxy.connections.length).toBe(1)
+  expect((await talk(proxy, Buffer.from('second'))).data).toEqual(Buffer.from('second'))
+  expect((await first).data).toEqual(Buffer.from('first'))
+  await proxy.close()
+})
+
+it('swaps the answers to two connections', async () => {
+  const proxy = await startFaultProxy(target, [{ swap: true }, { swap: true }])
+  const first = talk(proxy, Buffer.from('first'))
+  await expect.poll(() => proxy.connections.length).toBe(1)
+  expect((await talk(proxy, Buffer.from('second'))).data).toEqual(Buffer.from('first'))
+  expect((await first).data).toEqual(Buffer.from('second'))
+  await proxy.close()
+})
+
 it('stalls without closing', async () => {
   const proxy = await startFaultProxy(target, [{ toClient: { stall: { after: 10 } } }])
   const answer = await talk(proxy, TEXT, 200)

@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -22,7 +22,16 @@ export interface Script {
   readonly toClient?: Fault
   /** The connection is reset as soon as it is there. */
   readonly refuse?: boolean
+  /** The server gets what the client sends over a second connection too, and nobody reads that one's answer. */
+  readonly twice?: boolean
+  /** Reaches the server only after so many of the other connections have ended. */
+  readonly afterOthers?: number
+  /** Gets the answer to the other connection that is marked so, which gets the answer to this one. */
+  readonly swap?: boolean
 }
+
+/** Sees what goes over connection `index`, as it is passed on. */
+export type OnData = (index: number, direction: 'toServer' | 'toClient', data: Uint8Array) => void
 
 /** Bytes passed on of one connection. */
 export interface Passed {
@@ -45,32 +54,74 @@ export interface FaultProxy {
 export async function startFaultProxy(
   target: string,
   scripts: readonly Script[],
+  onData: OnData = () => undefined,
 ): Promise<FaultProxy> {
   const connections: Passed[] = []
   const sockets = new Set<Socket>()
+  const keep = (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    return socket
+  }
+  const open = () => keep(dial(target))
+  const partners = new Partners()
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
-    const script = scripts[connections.length] ?? {}
+    const index = connections.length
+    const script = scripts[index] ?? {}
     const passed = { toServer: 0, toClient: 0 }
     connections.push(passed)
+    keep(client).on('error', () => undefined)
     if (script.refuse) {
       reset(client)
       return
     }
-    const pair = { client, upstream: dial(target) }
-    for (const socket of Object.values(pair)) {
-      sockets.add(socket)
-      socket.on('close', () => sockets.delete(socket))
+    const see: See = (direction, data) => {
+      passed[direction] += data.length
+      onData(index, direction, data)
     }
-    join(pair, script, passed)
+    partners
+      .ready(client, script)
+      .then(() => join({ client, upstream: open() }, { script, see, open, partners }))
+      .catch(() => reset(client))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return { host: `127.0.0.1:${portOf(server)}`, connections, close: () => close(server, sockets) }
 }
 
+type Direction = 'toServer' | 'toClient'
+type See = (direction: Direction, data: Uint8Array) => void
+
 interface Pair {
   readonly client: Socket
   readonly upstream: Socket
+}
+
+/** What connections have to do with each other. */
+class Partners {
+  readonly #events = new EventEmitter()
+  #ended = 0
+  readonly #swapping: Socket[] = []
+
+  /** Returns when the connection may go on to the server. */
+  async ready(client: Socket, { afterOthers = 0 }: Script): Promise<void> {
+    client.once('close', () => {
+      this.#ended += 1
+      this.#events.emit('ended')
+    })
+    while (this.#ended < afterOthers) await once(this.#events, 'ended')
+  }
+
+  /** Returns the client of the other connection that swaps answers, once it is there. */
+  async swap(client: Socket): Promise<Socket> {
+    const other = (this.#swapping.push(client) - 1) ^ 1
+    this.#events.emit('swap')
+    for (;;) {
+      const found = this.#swapping[other]
+      if (found !== undefined) return found
+      await once(this.#events, 'swap')
+    }
+  }
 }
 
 function dial(target: string): Socket {
@@ -79,7 +130,16 @@ function dial(target: string): Socket {
   return connect({ port, host: target.slice(0, colon), allowHalfOpen: true, noDelay: true })
 }
 
-function join({ client, upstream }: Pair, script: Script, passed: Passed): void {
+interface Line {
+  readonly script: Script
+  readonly see: See
+  readonly open: () => Socket
+  readonly partners: Partners
+}
+
+async function join({ client, upstream }: Pair, line: Line): Promise<void> {
+  const { script, see, open, partners } = line
+  const reader = script.swap ? partners.swap(client) : Promise.resolve(client)
   const both = [client, upstream]
   const resetBoth = () => both.forEach(reset)
   const cut = (how: 'fin' | 'rst') => {
@@ -88,10 +148,20 @@ function join({ client, upstream }: Pair, script: Script, passed: Passed): void 
     else for (const socket of both) socket.destroySoon()
   }
   for (const socket of both) socket.on('error', resetBoth)
-  const toServer = { from: client, to: upstream, fault: script.toServer ?? {}, cut }
-  const toClient = { from: upstream, to: client, fault: script.toClient ?? {}, cut }
-  pump(toServer, (count) => (passed.toServer += count)).catch(resetBoth)
-  pump(toClient, (count) => (passed.toClient += count)).catch(resetBoth)
+  const { toServer: faultOut = {}, toClient: faultBack = {} } = script
+  const copies = script.twice
+    ? [
+        open()
+          .on('error', () => undefined)
+          .resume(),
+      ]
+    : []
+  pump({ from: client, to: [upstream, ...copies], fault: faultOut, cut }, (data) =>
+    see('toServer', data),
+  ).catch(resetBoth)
+  pump({ from: upstream, to: [await reader], fault: faultBack, cut }, (data) =>
+    see('toClient', data),
+  ).catch(resetBoth)
 }
 
 /** Sends a RST at once. Node's own `resetAndDestroy` sends a FIN before it, which the peer takes for a clean end. */
@@ -102,12 +172,15 @@ function reset(socket: Socket): void {
 
 interface Pipe {
   readonly from: Socket
-  readonly to: Socket
+  readonly to: readonly Socket[]
   readonly fault: Fault
   readonly cut: (how: 'fin' | 'rst') => void
 }
 
-async function pump({ from, to, fault, cut }: Pipe, count: (bytes: number) => void): Promise<void> {
+async function pump(
+  { from, to, fault, cut }: Pipe,
+  see: (data: Uint8Array) => void,
+): Promise<void> {
   const { delay = 0, chunk: step = Number.POSITIVE_INFINITY } = fault
   const limit = Math.min(fault.cut?.after ?? Infinity, fault.stall?.after ?? Infinity)
   let offset = 0
@@ -116,14 +189,18 @@ async function pump({ from, to, fault, cut }: Pipe, count: (bytes: number) => vo
     const data = flipped(whole, offset, fault).subarray(0, limit - offset)
     for (let start = 0; start < data.length; start += step) {
       if (delay > 0) await sleep(delay)
-      await write(to, data.subarray(start, start + step))
+      const [first, ...copies] = to.map((socket) =>
+        write(socket, data.subarray(start, start + step)),
+      )
+      for (const copy of copies) copy.catch(() => undefined)
+      await first
       if (step < data.length) await sleep(0)
     }
     offset += data.length
-    count(data.length)
+    see(data)
     if (offset >= limit) return await stopAt(fault, cut)
   }
-  to.end()
+  for (const socket of to) socket.end()
 }
 
 /** Longer than a peer on this machine needs to read what is there. */
