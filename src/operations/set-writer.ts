@@ -19,6 +19,7 @@ import { encodeSidecar } from '../portable/sidecar.ts'
 import { takeSetName } from '../portable/target.ts'
 import type { Staged, Store } from '../storage/index.ts'
 import type { InspectedFile, ShardName } from './inspect.ts'
+import { publishAll } from './publish-all.ts'
 
 /** How archives are written. */
 export type Compression = 'gzip' | 'none'
@@ -130,16 +131,7 @@ export class SetWriter {
       ...this.#staged.filter(({ name }) => name !== last),
       ...this.#staged.filter(({ name }) => name === last),
     ]
-    const published: string[] = []
-    try {
-      for (const staged of inOrder) {
-        await staged.publish()
-        published.push(staged.name)
-      }
-    } catch (error) {
-      await Promise.allSettled(published.map((name) => this.#store.delete(name)))
-      throw error
-    }
+    await publishAll(this.#store, inOrder)
   }
 
   async #stageBytes(name: string, bytes: Uint8Array): Promise<void> {
