@@ -4,6 +4,7 @@ import { dirname } from 'node:path'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
 import { fsyncDirectory } from '../io/durable.ts'
 import type { DataDirectoryPaths } from './config.ts'
+import { dropDatabase } from './drop-database.ts'
 import { permitWhileUnused, refuseChanges } from './guard.ts'
 import { isInside, listShardDirectories, shardRelativePath, statIfThere } from './layout.ts'
 import { lockDirectories } from './lock.ts'
@@ -29,6 +30,8 @@ export interface DataDirectory {
   readonly paths: DataDirectoryPaths
   readonly metaClient: MetaFile
   readonly tsdbStore: ShardStore
+  /** Removes a database that may have these shards and no others, see {@link dropDatabase}. */
+  dropDatabase(name: string, shardIds: ReadonlySet<bigint>): Promise<void>
   /** Lets go of the lock. May be called twice. */
   close(): Promise<void>
 }
@@ -115,7 +118,13 @@ export async function openDataDirectory(
     await metaClient.data()
     const onLoss = options.onLoss ?? (() => {})
     const store = { paths, metaFile: metaClient, permit, tempDir, logger, onLoss }
-    return { paths, metaClient, tsdbStore: new ShardStore(store), close }
+    return {
+      paths,
+      metaClient,
+      tsdbStore: new ShardStore(store),
+      dropDatabase: (name, shardIds) => dropDatabase(store, name, shardIds),
+      close,
+    }
   } catch (error) {
     await close()
     throw error
