@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { Client, type ClientOptions } from '../client/index.ts'
 import {
+  type DataDirectory,
   type OpenShard,
   openDataDirectory,
   type PathOptions,
@@ -25,6 +26,10 @@ export type ServerPlace =
   | { readonly host: string; readonly deadlines?: ClientOptions | undefined }
   | DirectoryPlace
 
+/** Changes of a data directory beyond those of the protocol. */
+export type WritableDirectory = Pick<DataDirectory, 'dropDatabase'> &
+  Pick<DataDirectory['tsdbStore'], 'createShard'>
+
 /** The side that speaks the snapshotter protocol to an operation. */
 export interface OpenServer {
   readonly client: Client
@@ -32,6 +37,8 @@ export interface OpenServer {
   readonly name: string
   /** Opens the files of a shard where they are; left out for a server on the network. */
   readonly openShard?: (shardId: bigint, signal: AbortSignal) => Promise<OpenShard>
+  /** What can be done to a data directory and has no place in the protocol; left out for a server on the network. */
+  readonly directory?: WritableDirectory
   /** Acknowledged points that the source itself has lost so far, one line each; known of a data directory alone. */
   losses(): readonly string[]
   /** Ends the service of a data directory and lets go of it. May be called twice. */
@@ -93,6 +100,10 @@ async function openDirectory(place: DirectoryPlace): Promise<OpenServer> {
     client,
     name: paths.dataDir,
     openShard: (shardId, signal) => tsdbStore.openShard(shardId, signal),
+    directory: {
+      dropDatabase: (database, shardIds) => directory.dropDatabase(database, shardIds),
+      createShard: (database, policy, id) => tsdbStore.createShard(database, policy, id),
+    },
     losses: () => [...new Set(losses)],
     close: async () => {
       await service.close()
