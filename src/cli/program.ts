@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { defineBackup } from './commands/backup.ts'
+import { defineExport } from './commands/export.ts'
 import { defineList } from './commands/list.ts'
 import { defineRestore } from './commands/restore.ts'
 import { defineServe } from './commands/serve.ts'
@@ -19,6 +20,7 @@ import { findCommand, usageError, wasAskedFor, withHelpHint } from './usage.ts'
 const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] = [
   defineServe,
   defineBackup,
+  defineExport,
   defineRestore,
   defineVerify,
   defineList,

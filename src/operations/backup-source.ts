@@ -1,4 +1,5 @@
 import { recode, SnapError } from '../errors.ts'
+import type { Catalog } from '../portable/index.ts'
 import type { Store } from '../storage/index.ts'
 import { packShardTar } from '../tar/index.ts'
 import { checkStoredHash } from './check-archive.ts'
@@ -22,7 +23,9 @@ export class BackupSource implements ShardSource {
   readonly name: string
   readonly #store: Store
   readonly #backup: Restorable
+  readonly #catalog: Catalog | undefined
   readonly #shards: ReadonlyMap<bigint, RestorableShard>
+  readonly #lost: string[] = []
   /** Archives whose hash was right. */
   readonly #checked = new Set<string>()
 
@@ -30,6 +33,7 @@ export class BackupSource implements ShardSource {
     this.name = placeOf(backup)
     this.#store = store
     this.#backup = backup
+    this.#catalog = 'catalog' in backup.backup ? backup.backup.catalog : undefined
     this.#shards = new Map(backup.shards.map((shard) => [shard.shardId, shard]))
   }
 
@@ -39,17 +43,18 @@ export class BackupSource implements ShardSource {
     const selected = new Set(selectShards(data, selection).map(({ shard }) => shard.id))
     const missing = this.#backup.missing.filter(({ shardId }) => selected.has(shardId))
     refuseMissing({ ...this.#backup, missing })
-    const host = 'catalog' in backup ? backup.catalog?.server.host : undefined
+    const lost = this.#catalog?.skipped.filter((shard) => shard.lost && selected.has(shard.shardId))
+    this.#lost.push(
+      ...(lost ?? []).map((shard) => `shard ${describeShard(shard)}: ${shard.reason}`),
+    )
+    const host = this.#catalog?.server.host
     const present = new Set(this.#shards.keys())
     return { data, metaBytes: backup.metaBytes, host, present, absent: new Set() }
   }
 
   readShard({ shard }: ShardRequest, signal: AbortSignal): ShardTar {
-    return {
-      body: packShardTar(entriesOf(this.#stored(shard), signal)),
-      isCut: false,
-      isComplete: true,
-    }
+    const body = packShardTar(entriesOf(this.#stored(shard), signal))
+    return { body, isCut: false, isComplete: this.#catalog?.completeness === 'confirmed' }
   }
 
   /** Archives with seek points are read where they are, others spooled. */
@@ -75,8 +80,9 @@ export class BackupSource implements ShardSource {
     return recode(found, 'E_INTEGRITY', found.message.startsWith(url) ? '' : `${url}: `)
   }
 
+  /** Shards that the backup itself had to leave out. */
   losses(): readonly string[] {
-    return []
+    return this.#lost
   }
 
   #stored(shard: ShardName): RestorableShard {

@@ -99,7 +99,11 @@ export function defineBackup(program: Command, context: CliContext): void {
 }
 
 /** Renders what a backup or an export into a set did. */
-export function backupReport(result: BackupResult, target: string): CommandResult {
+export function backupReport(
+  result: BackupResult,
+  target: string,
+  task: 'back up' | 'export' = 'back up',
+): CommandResult {
   const { completeness, completenessReason } = result
   const { set, shards, dropped, skipped, absent, unchanged, empty, lost } = result
   const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
@@ -112,8 +116,8 @@ export function backupReport(result: BackupResult, target: string): CommandResul
   const count = formatNumberOf(shards.length, 'shard')
   const done =
     set === undefined
-      ? `would back up ${count} to ${target}`
-      : `backed up ${count}, ${formatBytes(bytes)} (${formatBytes(stored)} stored), as set ${set} in ${target}`
+      ? `would ${task} ${count} to ${target}`
+      : `${task === 'export' ? 'exported' : 'backed up'} ${count}, ${formatBytes(bytes)} (${formatBytes(stored)} stored), as set ${set} in ${target}`
   const remarks = [
     ...(unchanged.length > 0 ? [`${formatNumberOf(unchanged.length, 'shard')} unchanged`] : []),
     ...(empty.length > 0

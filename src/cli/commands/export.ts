@@ -1,0 +1,218 @@
+import { tmpdir } from 'node:os'
+import type { Command } from 'commander'
+import { SnapError } from '../../errors.ts'
+import type { ExportPointsResult, PointFormat } from '../../operations/export-points.ts'
+import type { ShardSource } from '../../operations/shard-source.ts'
+import {
+  addConnectionOptions,
+  addDirectoryOptions,
+  addSelectionOptions,
+  addTimeRangeOptions,
+  addTransferOptions,
+  readConnectionOptions,
+  readExactRange,
+  readSelectionOptions,
+  readTransferOptions,
+} from '../common-options.ts'
+import type { CliContext } from '../context.ts'
+import { formatBytes, formatCount, formatNumberOf, printable } from '../format.ts'
+import { addGeneralOptions } from '../general-options.ts'
+import { addSettings, switchSetting, valueSetting } from '../options.ts'
+import type { CommandResult } from '../output.ts'
+import { readPackageInfo } from '../package-info.ts'
+import { addPointOptions, readPointOptions } from '../point-options.ts'
+import { placeOf, type Run, runCommand } from '../run.ts'
+import { readServerPlace } from '../server-place.ts'
+import { parseSet } from '../set-option.ts'
+import { refuseTogether } from '../settings.ts'
+import { oneOf, parseText } from '../values.ts'
+import { backupReport } from './backup.ts'
+
+const GROUP = 'Export:'
+const OPTIONS = {
+  format: valueSetting({
+    flags: '--format <format>',
+    description: 'portable (a set), lp (line protocol), csv or parquet',
+    parse: oneOf('portable', 'lp', 'csv', 'parquet'),
+    fallback: 'portable',
+    group: GROUP,
+  }),
+  from: valueSetting({
+    flags: '--from <source>',
+    description: 'a backup to export from, instead of a server',
+    parse: parseText,
+    group: GROUP,
+  }),
+  set: valueSetting({
+    flags: '--set <set>',
+    description: 'its set: a name, latest, or the newest at a time (default: latest that holds it)',
+    parse: parseSet,
+    group: GROUP,
+  }),
+  compression: valueSetting({
+    flags: '--compression <kind>',
+    description: 'gzip or none (default: gzip for a set and for names with .gz at the end)',
+    parse: oneOf('gzip', 'none'),
+    group: GROUP,
+  }),
+  ddl: switchSetting({
+    flags: '--ddl',
+    description: 'begin line protocol with CREATE statements, for influx -import',
+    group: GROUP,
+  }),
+}
+
+/** Defines `snap export`. */
+export function defineExport(program: Command, context: CliContext): void {
+  const command = program
+    .command('export')
+    .description(
+      'copy exactly the selected points: into a set, or as line protocol, CSV or Parquet',
+    )
+    .argument('[TARGET]', 'a directory; with --format also a file, or - for standard output')
+  addConnectionOptions(command)
+  addDirectoryOptions(command)
+  addSelectionOptions(command)
+  addTimeRangeOptions(command)
+  addPointOptions(command)
+  addSettings(command, OPTIONS)
+  addTransferOptions(command)
+  addGeneralOptions(command)
+  command.action((value: string | undefined) =>
+    runCommand(context, command, async (run) => {
+      const target = placeOf(run, { name: 'TARGET', value })
+      const format = OPTIONS.format.read(command)
+      checkOptions(command, target, format)
+      const place = sourcePlace(command, context, run)
+      const exporting =
+        format === 'portable'
+          ? await prepareSet(command, target, run)
+          : await preparePoints(command, { target, format }, run)
+      const { openSource } = await import('../../operations/open-source.ts')
+      const { source, close } = await openSource(place)
+      try {
+        return await exporting(source)
+      } finally {
+        await close()
+      }
+    }),
+  )
+}
+
+function checkOptions(command: Command, target: string, format: PointFormat | 'portable'): void {
+  refuseTogether(command, 'from', ['host', 'data-dir', 'wal-dir', 'meta-dir', 'influxdb-config'])
+  if (OPTIONS.from.read(command) === undefined && command.getOptionValue('set') !== undefined) {
+    throw new SnapError('E_USAGE', '--set goes with --from')
+  }
+  if (format === 'portable' && target === '-') {
+    throw new SnapError('E_USAGE', 'a set has several files, - is one stream', {
+      hint: 'name a directory, or choose --format lp, csv or parquet',
+    })
+  }
+  if (format !== 'lp' && OPTIONS.ddl.read(command)) {
+    throw new SnapError('E_USAGE', '--ddl goes with --format lp')
+  }
+  const gzip = OPTIONS.compression.read(command) === 'gzip'
+  if (format === 'parquet' && (gzip || target.endsWith('.gz'))) {
+    throw new SnapError('E_USAGE', 'Parquet files are compressed inside, not with gzip')
+  }
+}
+
+function sourcePlace(command: Command, context: CliContext, { signal }: Run) {
+  const from = OPTIONS.from.read(command)
+  if (from === undefined) return readServerPlace(command, context)
+  const set = OPTIONS.set.read(command)
+  return { from, set, selection: readSelectionOptions(command), signal }
+}
+
+/** What both kinds of export are told. */
+function wishOf(command: Command, { progress, signal }: Run) {
+  const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
+  return {
+    ...{ jobs, limitRate, tempDir, progress, signal },
+    range: readExactRange(command),
+    selection: readSelectionOptions(command),
+    series: readPointOptions(command),
+    attempts: readConnectionOptions(command).retries + 1,
+  }
+}
+
+type Exporting = (source: ShardSource) => Promise<CommandResult>
+
+async function prepareSet(command: Command, target: string, run: Run): Promise<Exporting> {
+  const wish = wishOf(command, run)
+  const { backup } = await import('../../operations/backup.ts')
+  const { openStore } = await import('../../operations/open-store.ts')
+  const store = openStore(target)
+  return async (source) => {
+    const result = await backup({
+      ...{ source, store, task: 'export', skipErrors: false, dryRun: false, ...wish },
+      compression: OPTIONS.compression.read(command) ?? 'gzip',
+      version: readPackageInfo().version,
+    })
+    const { document, ...report } = backupReport(result, store.url, 'export')
+    return { ...report, document: { format: 'portable', exact: true, ...document } }
+  }
+}
+
+interface PointsTarget {
+  readonly target: string
+  readonly format: PointFormat
+}
+
+async function preparePoints(
+  command: Command,
+  { target, format }: PointsTarget,
+  run: Run,
+): Promise<Exporting> {
+  const wish = wishOf(command, run)
+  const compression = OPTIONS.compression.read(command)
+  const gzip = compression === undefined ? target.endsWith('.gz') : compression === 'gzip'
+  const { exportPoints } = await import('../../operations/export-points.ts')
+  const { locateExport } = await import('../../operations/export-target.ts')
+  const place = await locateExport(target, run.stdout)
+  return async (source) => {
+    const ddl = OPTIONS.ddl.read(command)
+    const result = await exportPoints({ ...wish, source, place, format, gzip, ddl })
+    return pointsReport(result, { target, format })
+  }
+}
+
+function pointsReport(result: ExportPointsResult, { target, format }: PointsTarget): CommandResult {
+  const { files, bytes, points, dropped, absent, lost, leftOut } = result
+  const into = files.length > 1 ? `${formatNumberOf(files.length, 'file')} in ${target}` : target
+  const done = `exported ${formatNumberOf(points, 'point')}, ${formatBytes(bytes)}, to ${into}`
+  const remarks = [
+    ...dropped.map(({ shardId, reason }) => `shard ${shardId} left out: ${reason}`),
+    ...(absent.length > 0
+      ? [`${formatNumberOf(absent.length, 'shard')} of the metastore not at the source`]
+      : []),
+    ...lost.map((line) => `lost at the source: ${line}`),
+    ...leftOut.map(({ database, retentionPolicy, measurement, reason, keys, points: some }) => {
+      const what = [
+        ...(keys > 0 ? [formatNumberOf(keys, 'field')] : []),
+        ...(some > 0 ? [formatNumberOf(some, 'point')] : []),
+      ]
+      return `${database}.${retentionPolicy}.${measurement}: ${what.join(' and ')}: ${reason}`
+    }),
+  ]
+  return {
+    document: { target, format, exact: true, ...result },
+    summary: [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n'),
+    problem: incompleteness(result),
+  }
+}
+
+function incompleteness({ lost, leftOut }: ExportPointsResult): SnapError | undefined {
+  if (lost.length === 0 && leftOut.length === 0) return undefined
+  const keys = leftOut.reduce((sum, left) => sum + left.keys, 0)
+  const points = leftOut.reduce((sum, left) => sum + left.points, 0)
+  const what = [
+    ...(keys > 0 ? [`${formatCount(keys)} fields left out`] : []),
+    ...(points > 0 ? [`${formatCount(points)} points left out or changed`] : []),
+    ...(lost.length > 0 ? ['the source itself has lost data'] : []),
+  ]
+  return new SnapError('E_INCOMPLETE', `the export is incomplete: ${what.join(', ')}`, {
+    hint: 'the result names each; a set (--format portable) holds every point',
+  })
+}

@@ -1,0 +1,138 @@
+import { stat } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { Readable, type Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { asSnapError, errnoOf, SnapError } from '../errors.ts'
+import { PENDING_SUFFIX } from '../io/durable.ts'
+import { thisProcess } from '../io/process-owner.ts'
+import { ArchiveWriter } from '../portable/archive-writer.ts'
+import type { Staged, Store } from '../storage/index.ts'
+import { openStore } from './open-store.ts'
+import { publishAll } from './publish-all.ts'
+
+/** Where points are written to. */
+export type ExportPlace =
+  | { readonly kind: 'stream'; readonly stream: Writable }
+  | { readonly kind: 'file'; readonly store: Store; readonly name: string }
+  | { readonly kind: 'directory'; readonly store: Store }
+
+/**
+ * Finds out what a TARGET is: `-` is `stream`; a name that ends with a slash, or a directory that is there, is a
+ * directory; everything else is a file.
+ * @throws SnapError `E_TARGET_EXISTS` if it is there and no directory
+ */
+export async function locateExport(target: string, stream: Writable): Promise<ExportPlace> {
+  if (target === '-') return { kind: 'stream', stream }
+  if (target.endsWith('/') || (await isDirectory(target))) {
+    return { kind: 'directory', store: openStore(target) }
+  }
+  return { kind: 'file', store: openStore(dirname(target)), name: basename(target) }
+}
+
+async function isDirectory(path: string): Promise<boolean> {
+  try {
+    if ((await stat(path)).isDirectory()) return true
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false
+    throw asSnapError(error, 'E_DESTINATION', path)
+  }
+  throw new SnapError('E_TARGET_EXISTS', `${path} is there already`, {
+    hint: 'remove it, or name another file',
+  })
+}
+
+/** A file that was written, or what went into the stream. */
+export interface WrittenExport {
+  /** Empty for a stream. */
+  readonly name: string
+  /** Bytes as they are stored. */
+  readonly size: number
+}
+
+/** Files of an export on their way: they get their names when all are whole. */
+export class ExportTarget {
+  readonly #place: ExportPlace
+  readonly #gzip: boolean
+  readonly #reserved: string[] = []
+  readonly #staged: Staged[] = []
+
+  constructor(place: ExportPlace, { gzip }: { readonly gzip: boolean }) {
+    this.#place = place
+    this.#gzip = gzip
+  }
+
+  /**
+   * Takes the names of all files before the first is written.
+   * @throws SnapError `E_TARGET_EXISTS` if one is there, `E_LOCKED` if another export writes it
+   */
+  async reserve(names: readonly string[]): Promise<void> {
+    if (this.#place.kind === 'stream') return
+    const { store } = this.#place
+    const owner = JSON.stringify(thisProcess())
+    for (const name of names) {
+      if (!(await store.reserve(name, owner))) throw await taken(store, name)
+      this.#reserved.push(name)
+    }
+  }
+
+  /** Writes one file, or into the stream; errors of `body` pass unchanged. */
+  async write(
+    name: string,
+    body: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<WrittenExport> {
+    const bytes = this.#gzip ? new ArchiveWriter(body, { fileName: 'points' }) : body
+    if (this.#place.kind !== 'stream') {
+      const staged = await this.#place.store.stage(name, bytes, signal)
+      this.#staged.push(staged)
+      return { name, size: staged.size }
+    }
+    let size = 0
+    const measured = async function* () {
+      for await (const chunk of bytes) {
+        size += chunk.length
+        yield chunk
+      }
+    }
+    const source = Readable.from(measured(), { objectMode: false })
+    try {
+      await pipeline(source, this.#place.stream, { signal, end: false })
+    } catch (error) {
+      signal.throwIfAborted()
+      throw asSnapError(error, 'E_DESTINATION', 'writing to the stream failed')
+    }
+    return { name: '', size }
+  }
+
+  /** Gives the files that `isWanted` their names, all or none; the others are removed. */
+  async publish(isWanted: (name: string) => boolean): Promise<void> {
+    if (this.#place.kind === 'stream') return
+    const { store } = this.#place
+    const unwanted = this.#staged.filter(({ name }) => !isWanted(name))
+    for (const staged of unwanted) await staged.discard()
+    await publishAll(
+      store,
+      this.#staged.filter(({ name }) => isWanted(name)),
+    )
+  }
+
+  /** Removes everything that was not published, and the directory if it was made for this. */
+  async discard(): Promise<void> {
+    if (this.#place.kind === 'stream') return
+    const { store } = this.#place
+    await Promise.allSettled(this.#staged.map((staged) => staged.discard()))
+    for (const name of this.#reserved) await store.delete(name + PENDING_SUFFIX)
+    await store.abandon()
+  }
+}
+
+async function taken(store: Store, name: string): Promise<SnapError> {
+  if ((await store.stat(name)) !== undefined) {
+    return new SnapError('E_TARGET_EXISTS', `${store.url}: ${name} is there already`, {
+      hint: 'remove it, or export to another place',
+    })
+  }
+  return new SnapError('E_LOCKED', `${store.url}: ${name}${PENDING_SUFFIX} is there`, {
+    hint: 'another export is writing it; if none is, it was cut short: remove that file',
+  })
+}

@@ -1,0 +1,39 @@
+import { BackupSource } from './backup-source.ts'
+import { openStore } from './open-store.ts'
+import { openRestorable } from './restorable.ts'
+import type { Selection } from './selection.ts'
+import { openServer, type ServerPlace } from './server.ts'
+import { ServerSource } from './server-source.ts'
+import type { ShardSource } from './shard-source.ts'
+
+/** A backup, by its place, and which of its sets. */
+export interface BackupPlace {
+  readonly from: string
+  /** The name of a set or a time; default the newest that holds the selection. */
+  readonly set: string | Date | undefined
+  readonly selection: Selection
+  readonly signal: AbortSignal
+}
+
+/** A source that is open, and the way to close it. */
+export interface OpenSource {
+  readonly source: ShardSource
+  close(): Promise<void>
+}
+
+/**
+ * Opens a server, a data directory or a backup.
+ * @throws SnapError what {@link openServer} and {@link openRestorable} throw
+ */
+export async function openSource(place: ServerPlace | BackupPlace): Promise<OpenSource> {
+  if (!('from' in place)) {
+    const server = await openServer(place)
+    return { source: new ServerSource(server), close: () => server.close() }
+  }
+  const { from, set, selection, signal } = place
+  const { databases = [], retentionPolicy, shards = [] } = selection
+  const wish = { set, database: databases[0], retentionPolicy, shardId: shards[0] }
+  const store = openStore(from)
+  const backup = await openRestorable(store, wish, signal)
+  return { source: new BackupSource(store, backup), close: async () => {} }
+}
