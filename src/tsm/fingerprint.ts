@@ -8,11 +8,10 @@ import { type Block, type FieldType, sliceBlock } from './values.ts'
  */
 export type Fingerprint = readonly [bigint, bigint]
 
-/** The fingerprint of no points. */
-export const NO_POINTS: Fingerprint = [0n, 0n]
-
 // points copied into the kernel's memory at once; its memory is made larger only for longer strings
 const MAX_POINTS = 16_384
+// where the two sums are in a state
+const LANES = [2, 3] as const
 
 /** Adds up points, see docs/formats/fingerprint.md. */
 export class PointSum {
@@ -34,6 +33,26 @@ export class PointSum {
     this.points += count
   }
 
+  /** Takes away points of the key that was begun last, which were added before or will be. */
+  remove(block: Block): void {
+    this.#negate()
+    this.add(block)
+    this.#negate()
+    this.points -= 2 * block.times.length
+  }
+
+  /** Adds all that was added to `other`. */
+  join(other: PointSum): void {
+    for (const lane of LANES)
+      this.#state[lane] = (this.#state[lane] ?? 0n) + (other.#state[lane] ?? 0n)
+    this.points += other.points
+  }
+
+  // arrays of 64 bits take what is left of a number modulo 2^64
+  #negate(): void {
+    for (const lane of LANES) this.#state[lane] = -(this.#state[lane] ?? 0n)
+  }
+
   #add(block: Block): void {
     if (block.type === 'string') addStrings(this.#state, block.times, block.values)
     else addPoints(this.#state, block.times, block.values)
@@ -44,16 +63,6 @@ export class PointSum {
     const [, , a = 0n, b = 0n] = this.#state
     return [a, b]
   }
-}
-
-/** Returns the fingerprint of points of which `a` and `b` each have a part. */
-export function addFingerprints(a: Fingerprint, b: Fingerprint): Fingerprint {
-  return [BigInt.asUintN(64, a[0] + b[0]), BigInt.asUintN(64, a[1] + b[1])]
-}
-
-/** Returns the fingerprint of the points of `a` without those of `b`. */
-export function subtractFingerprints(a: Fingerprint, b: Fingerprint): Fingerprint {
-  return [BigInt.asUintN(64, a[0] - b[0]), BigInt.asUintN(64, a[1] - b[1])]
 }
 
 /** Returns a fingerprint in 32 lower-case hexadecimal digits. */

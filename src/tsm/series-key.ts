@@ -42,6 +42,19 @@ export function parseCompositeKey(key: Uint8Array): CompositeKey {
   return { seriesKey: key.subarray(0, at), field: key.subarray(at + FIELD_SEPARATOR.length) }
 }
 
+/** Returns the series of a composite key, a view over `key`: all of it if it has no field. */
+export function seriesOf(key: Uint8Array): Uint8Array {
+  const at = Buffer.from(key.buffer, key.byteOffset, key.byteLength).indexOf(FIELD_SEPARATOR)
+  return at < 0 ? key : key.subarray(0, at)
+}
+
+/** Returns the measurement of a series, unescaped, as {@link parseSeriesKey} does. */
+export function measurementOf(seriesKey: Uint8Array): Uint8Array {
+  if (seriesKey[0] === COMMA) return seriesKey.subarray(0, 0)
+  const end = scan(seriesKey, 1, MEASUREMENT_SPECIALS)
+  return unescapeName(seriesKey.subarray(0, end), MEASUREMENT_SPECIALS)
+}
+
 /** Returns the key of a field of a series. */
 export function formatCompositeKey({ seriesKey, field }: CompositeKey): Uint8Array {
   return Buffer.concat([seriesKey, FIELD_SEPARATOR, field])
@@ -54,10 +67,10 @@ export function formatCompositeKey({ seriesKey, field }: CompositeKey): Uint8Arr
  */
 export function parseSeriesKey(seriesKey: Uint8Array): Series {
   const end = scan(seriesKey, 1, MEASUREMENT_SPECIALS)
-  const measurement = unescapeName(seriesKey.subarray(0, end), MEASUREMENT_SPECIALS)
+  const measurement = measurementOf(seriesKey)
   const tags: Tag[] = []
   // an empty measurement is none: influxd looks for no tags after it
-  if (seriesKey[0] === COMMA) return { measurement: seriesKey.subarray(0, 0), tags }
+  if (seriesKey[0] === COMMA) return { measurement, tags }
   if (seriesKey[end] !== COMMA) return { measurement, tags }
   for (let at = end + 1; at < seriesKey.length; ) {
     const equals = scan(seriesKey, at, [EQUALS])

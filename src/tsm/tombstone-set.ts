@@ -17,6 +17,11 @@ export class TombstoneSet {
   readonly #keys = new Map<string, Deleted>()
   readonly #prefixes = new Map<string, Deleted>()
 
+  /** True if nothing is deleted. */
+  get isEmpty(): boolean {
+    return this.#keys.size === 0 && this.#prefixes.size === 0
+  }
+
   /** Adds one deletion. */
   add({ key, prefix, minTime, maxTime }: Tombstone): void {
     const target = prefix ? this.#prefixes : this.#keys
@@ -34,7 +39,7 @@ export class TombstoneSet {
 
   /** Returns what is deleted of `key`, merged and in order. */
   rangesOf(key: Uint8Array): readonly TimeRange[] {
-    if (this.#keys.size === 0 && this.#prefixes.size === 0) return []
+    if (this.isEmpty) return []
     const name = latin1(key)
     const ranges = [...(this.#keys.get(name)?.ranges ?? [])]
     for (const [prefix, deleted] of this.#prefixes) {

@@ -2,18 +2,12 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
-import {
-  addFingerprints,
-  formatFingerprint,
-  NO_POINTS,
-  PointSum,
-  subtractFingerprints,
-} from '../../src/tsm/fingerprint.ts'
+import { formatFingerprint, PointSum } from '../../src/tsm/fingerprint.ts'
 import { fieldTypeCode } from '../../src/tsm/format.ts'
-import { type Block, sliceBlock, stringAt, stringColumn } from '../../src/tsm/values.ts'
+import { type Block, sliceBlock, stringColumn } from '../../src/tsm/values.ts'
 import { ROOT } from '../helpers/sources.ts'
 import { blockOf, runs, someBlock, TYPES } from './arbitraries.ts'
-import { fingerprintOf, type Point, xxh64 } from './reference/fingerprint.ts'
+import { fingerprintOf, type Point, wordOf, xxh64 } from './reference/fingerprint.ts'
 
 const KEY = Buffer.from('cpu,host=a#!~#usage')
 
@@ -29,12 +23,6 @@ function sumOf(...parts: readonly (readonly [key: Uint8Array, block: Block])[]):
 function pointsOf(key: Uint8Array, block: Block): Point[] {
   const type = fieldTypeCode(block.type)
   return Array.from(block.times, (time, i) => ({ key, type, time, value: wordOf(block, i) }))
-}
-
-function wordOf(block: Block, i: number): bigint | Uint8Array {
-  if (block.type === 'string') return stringAt(block.values, i)
-  if (block.type !== 'float') return BigInt(block.values[i] ?? 0)
-  return new DataView(block.values.buffer, block.values.byteOffset).getBigUint64(i * 8, true)
 }
 
 const strings = fc.array(fc.uint8Array({ maxLength: 100 }), { minLength: 1, maxLength: 20 })
@@ -150,7 +138,7 @@ describe('a fingerprint', () => {
     expect(sumOf([KEY, zero(0)])).not.toBe(sumOf([KEY, zero(-0)]))
   })
 
-  test.prop({ a: someBlock(20), b: someBlock(20) }, runs(50))('adds and subtracts', ({ a, b }) => {
+  test.prop({ a: someBlock(20), b: someBlock(20) }, runs(50))('adds and takes away', ({ a, b }) => {
     const [left, right, both] = [new PointSum(), new PointSum(), new PointSum()]
     for (const [sum, block] of [
       [left, a],
@@ -162,11 +150,14 @@ describe('a fingerprint', () => {
       sum.add(block)
     }
     expect(both.points).toBe(a.times.length + b.times.length)
-    const total = addFingerprints(left.fingerprint, right.fingerprint)
-    expect(total).toEqual(both.fingerprint)
-    expect(subtractFingerprints(total, right.fingerprint)).toEqual(left.fingerprint)
-    expect(subtractFingerprints(NO_POINTS, left.fingerprint)).toEqual(
-      subtractFingerprints(right.fingerprint, total),
-    )
+    left.join(right)
+    expect([left.points, left.fingerprint]).toEqual([both.points, both.fingerprint])
+    both.remove(b)
+    expect([both.points, sumOf([KEY, a])]).toEqual([
+      a.times.length,
+      formatFingerprint(both.fingerprint),
+    ])
+    right.remove(b)
+    expect([right.points, formatFingerprint(right.fingerprint)]).toEqual([0, '0'.repeat(32)])
   })
 })

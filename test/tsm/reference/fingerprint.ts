@@ -1,3 +1,5 @@
+import { type Block, stringAt } from '../../../src/tsm/values.ts'
+
 // The fingerprint of docs/formats/fingerprint.md in plain BigInt, point by point.
 
 const P1 = 0x9e3779b185ebca87n
@@ -56,6 +58,13 @@ export interface Point {
   readonly type: number
   readonly time: bigint
   readonly value: bigint | Uint8Array
+}
+
+/** Value `i` of a block as {@link Point} has it. */
+export function wordOf(block: Block, i: number): bigint | Uint8Array {
+  if (block.type === 'string') return stringAt(block.values, i)
+  if (block.type !== 'float') return BigInt(block.values[i] ?? 0)
+  return new DataView(block.values.buffer, block.values.byteOffset).getBigUint64(i * 8, true)
 }
 
 /** The fingerprint of `points`, in hexadecimal digits. */

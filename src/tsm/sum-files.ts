@@ -1,0 +1,151 @@
+import { SnapError } from '../errors.ts'
+import { type AlignedKey, alignKeys, type TsmSource } from './align.ts'
+import type { MeasurementSums } from './measurement-sums.ts'
+import { byFirstTime, findConflict, mergePieces, type Piece, piecesOf } from './merge.ts'
+import type { IndexEntry, TsmFile, TsmKey } from './reader.ts'
+import { isWhole } from './rewrite.ts'
+import { seriesOf } from './series-key.ts'
+import type { TombstoneSet } from './tombstone-set.ts'
+import { MAX_TIME, MIN_TIME, rangeOf, type TimeRange } from './values.ts'
+
+/** What was found in a TSM file that was read to its end. */
+export interface TsmContents extends TimeRange {
+  readonly keys: number
+  readonly blocks: number
+  readonly points: number
+  /** First and last key in order. */
+  readonly minKey: Uint8Array
+  readonly maxKey: Uint8Array
+  /** True if blocks of one key overlap in time. */
+  readonly overlaps: boolean
+  /** Blocks whose CRC is right but that do not decode, or have other times than the index says: what, and where. */
+  readonly flaws: readonly string[]
+}
+
+/** Flaws that are told of one file: one is enough to know. */
+const MAX_FLAWS = 100
+
+/**
+ * Reads all of a TSM file: index, and the CRC of every block. With `sums`, decodes every block and adds its points, as
+ * if there were no other file.
+ * @throws SnapError as {@link TsmFile.keys} and {@link TsmFile.readBlock}
+ */
+export async function readTsm(file: TsmFile, sums?: MeasurementSums): Promise<TsmContents> {
+  const found = { keys: 0, blocks: 0, points: 0, minTime: MAX_TIME, maxTime: MIN_TIME }
+  const flaws: string[] = []
+  let minKey: Uint8Array | undefined
+  let maxKey: Uint8Array = new Uint8Array()
+  let overlaps = false
+  for await (const key of file.keys()) {
+    sums?.begin(key.key, key.type)
+    minKey ??= key.key
+    maxKey = key.key
+    found.keys++
+    let last: bigint | undefined
+    for (const entry of key.entries) {
+      const bytes = await file.readBlock(key, entry)
+      const flaw = sums && addBlock(sums, file, { key, entry, bytes })
+      if (flaw !== undefined && flaws.length < MAX_FLAWS) flaws.push(flaw)
+      found.blocks++
+      if (entry.minTime < found.minTime) found.minTime = entry.minTime
+      if (entry.maxTime > found.maxTime) found.maxTime = entry.maxTime
+      if (last !== undefined && entry.minTime <= last) overlaps = true
+      if (last === undefined || entry.maxTime > last) last = entry.maxTime
+    }
+  }
+  return { ...found, minKey: minKey ?? maxKey, maxKey, overlaps, flaws }
+}
+
+interface ReadBlock {
+  readonly key: TsmKey
+  readonly entry: IndexEntry
+  readonly bytes: Uint8Array
+}
+
+/** Adds the points of a block, or says why it has none. */
+function addBlock(
+  sums: MeasurementSums,
+  file: TsmFile,
+  { key, entry, bytes }: ReadBlock,
+): string | undefined {
+  try {
+    sums.add(file.decodePoints(key, entry, bytes))
+    sums.cover(entry)
+    return undefined
+  } catch (error) {
+    if (!(error instanceof SnapError) || error.code !== 'E_FORMAT') throw error
+    return error.message
+  }
+}
+
+/** One file of a shard with what {@link readTsm} found. */
+export interface ShardFile extends Pick<TsmContents, 'minKey' | 'maxKey' | 'overlaps'> {
+  readonly tombstones?: TombstoneSet | undefined
+}
+
+/** Says whether sums over each file alone are not those of the shard: files share a series, or points are deleted. */
+export function needCorrection(files: readonly ShardFile[]): boolean {
+  const ordered = files.toSorted((a, b) => Buffer.compare(a.minKey, b.minKey))
+  let maxKey: Uint8Array | undefined
+  for (const file of ordered) {
+    if (file.overlaps || file.tombstones?.isEmpty === false) return true
+    if (maxKey !== undefined && !isAfter(file.minKey, maxKey)) return true
+    maxKey = file.maxKey
+  }
+  return false
+}
+
+function isAfter(key: Uint8Array, before: Uint8Array): boolean {
+  return Buffer.compare(key, before) > 0 && Buffer.compare(seriesOf(key), seriesOf(before)) !== 0
+}
+
+/**
+ * Turns sums over each file alone into those of the shard: reads the indexes of all files again, and of blocks that
+ * overlap or are in part deleted takes away what was added and adds what influxd would return.
+ * @param sources in the order of their files' names as text
+ * @returns what cannot be corrected: a field with two types
+ * @throws SnapError as {@link TsmFile.readPoints}
+ */
+export async function correctSums(
+  sources: readonly TsmSource[],
+  sums: MeasurementSums,
+): Promise<string | undefined> {
+  sums.recount()
+  let problem: string | undefined
+  for await (const aligned of alignKeys(sources)) {
+    sums.begin(aligned.key, aligned.type)
+    const conflict = findConflict(aligned)
+    problem ??= conflict
+    for (const cluster of clustersOf(aligned)) {
+      if (conflict === undefined && isTouched(cluster)) await correct(cluster, sums)
+      else for (const { entry } of cluster) sums.cover(entry)
+    }
+  }
+  return problem
+}
+
+/** Returns the blocks of a key in groups that do not overlap each other, in the order of their times. */
+function clustersOf({ parts }: AlignedKey): Piece[][] {
+  const all = { minTime: MIN_TIME, maxTime: MAX_TIME }
+  const clusters: Piece[][] = []
+  let end: bigint | undefined
+  for (const piece of parts.flatMap((part) => piecesOf(part, all)).sort(byFirstTime)) {
+    const { minTime, maxTime } = piece.entry
+    if (end !== undefined && minTime <= end) clusters.at(-1)?.push(piece)
+    else clusters.push([piece])
+    if (end === undefined || maxTime > end) end = maxTime
+  }
+  return clusters
+}
+
+function isTouched(cluster: readonly Piece[]): boolean {
+  return cluster.length > 1 || cluster.some(({ entry, kept }) => !isWhole(entry, kept))
+}
+
+async function correct(cluster: readonly Piece[], sums: MeasurementSums): Promise<void> {
+  for (const { file, key, entry } of cluster) sums.remove(await file.readPoints(key, entry))
+  for await (const block of mergePieces(cluster.filter(({ kept }) => kept.length > 0))) {
+    sums.add(block)
+    sums.cover(rangeOf(block))
+  }
+}
