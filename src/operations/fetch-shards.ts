@@ -1,10 +1,14 @@
+import type { HttpClient } from '../client/index.ts'
 import { EXIT_CODES, SnapError } from '../errors.ts'
+import { readShardTar } from '../tar/index.ts'
+import { confirmShards } from './confirm-shards.ts'
 import { type FetchOptions, fetchShard, hasChanged } from './fetch-shard.ts'
-import type { ShardName } from './inspect.ts'
+import { fileInShard, type InspectedFile, type ShardName } from './inspect.ts'
 import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { retryShard } from './retry-shard.ts'
-import type { SetWriter } from './set-writer.ts'
+import type { SetWriter, StagedArchive } from './set-writer.ts'
+import { sourceErrors } from './source-errors.ts'
 import { createThrottle } from './throttle.ts'
 
 /** Why a shard is not in an answer that holds all there is. */
@@ -40,7 +44,9 @@ export interface FetchedShards {
 
 /** {@link FetchedShards} while it fills. */
 interface Found {
-  readonly shards: StoredShard[]
+  /** The files of the stored shards, by id. */
+  readonly files: Map<bigint, readonly InspectedFile[]>
+  shards: StoredShard[]
   readonly dropped: LeftOutShard[]
   readonly skipped: LeftOutShard[]
   readonly unchanged: ShardName[]
@@ -59,6 +65,10 @@ export interface FetchShardsOptions extends Omit<FetchOptions, 'throttle' | 'onB
   readonly limitRate?: number | undefined
   /** Leave out shards that cannot be fetched; the result says which. */
   readonly skipErrors: boolean
+  /** Fetch the list of files of each shard a second time, where the server does not say that a shard is complete. */
+  readonly twice?: boolean | undefined
+  /** The server's HTTP API, to compare what came with what the server counts. */
+  readonly http?: HttpClient | undefined
   readonly progress?: Progress | undefined
   readonly signal: AbortSignal
 }
@@ -73,10 +83,12 @@ export async function fetchShards(
 ): Promise<FetchedShards> {
   const { limitRate, jobs, signal } = options
   const fetch = { ...options, throttle: createThrottle(limitRate) }
-  const found: Found = { shards: [], dropped: [], skipped: [], unchanged: [], empty: [] }
+  const lists = { shards: [], dropped: [], skipped: [], unchanged: [], empty: [] }
+  const found: Found = { ...lists, files: new Map() }
   await mapParallel(shards, { jobs, signal }, (shard, stop) =>
     fetchOrLeaveOut({ set, found }, shard, { ...fetch, signal: stop }),
   )
+  await confirm({ set, found }, fetch)
   const order = new Map(shards.map(({ shardId }, i) => [shardId, i]))
   const inOrder = <T extends ShardName>(list: readonly T[]): T[] =>
     list.toSorted((a, b) => (order.get(a.shardId) ?? 0) - (order.get(b.shardId) ?? 0))
@@ -87,6 +99,39 @@ export async function fetchShards(
     unchanged: inOrder(found.unchanged),
     empty: inOrder(found.empty),
   }
+}
+
+/** Marks the shards as complete that the server's own figures show to be; one that was cut is an error, or skipped. */
+async function confirm({ set, found }: Output, fetch: Fetch): Promise<void> {
+  const { http, signal, skipErrors, progress = noProgress } = fetch
+  const open = found.shards.filter(({ complete }) => !complete)
+  if (http === undefined || open.length === 0) return
+  const remove = async ({ shardId }: ShardName) => {
+    found.shards = found.shards.filter((shard) => shard.shardId !== shardId)
+    await set.unstageShard(shardId)
+  }
+  const cut: (ShardName & { readonly error: SnapError })[] = []
+  const complete = await confirmShards(
+    open.map((shard) => ({ shard, files: found.files.get(shard.shardId) ?? [] })),
+    {
+      ...{ http, signal },
+      refetch: async (shard) => {
+        await remove(shard)
+        await retryShard(shard, () => fetchOnce({ set, found }, shard, fetch), fetch)
+        return found.files.get(shard.shardId) ?? []
+      },
+      onCut: (shard, error) => void cut.push({ ...shard, error }),
+    },
+  )
+  for (const { error, ...shard } of cut) {
+    if (!skipErrors) throw error
+    await remove(shard)
+    progress({ type: 'shardSkipped', shard, reason: error.message })
+    found.skipped.push({ ...shard, reason: error.message })
+  }
+  found.shards = found.shards.map((shard) =>
+    complete.has(shard.shardId) ? { ...shard, complete: true } : shard,
+  )
 }
 
 interface Output {
@@ -128,8 +173,26 @@ async function fetchOnce({ set, found }: Output, shard: ShardName, fetch: Fetch)
     found.empty.push(shard)
     return
   }
-  const { tarSize: bytes, gzSize: stored } = staged.archive
+  const { files, archive } = staged
+  const complete = staged.isComplete || (fetch.twice === true && (await isSameAgain(staged, fetch)))
+  const { tarSize: bytes, gzSize: stored } = archive
   const durationMs = performance.now() - started
   progress({ type: 'shardDone', shard, bytes, stored, durationMs })
-  found.shards.push({ ...shard, bytes, stored, complete: staged.isComplete })
+  found.files.set(shard.shardId, files)
+  found.shards.push({ ...shard, bytes, stored, complete })
+}
+
+/** Lists the files of a shard once more and tells whether they are the same: a tar cut between two files differs. */
+async function isSameAgain(
+  { shard, files }: StagedArchive,
+  { source, signal }: Fetch,
+): Promise<boolean> {
+  const described = (name: string, size: number) => `${size} ${name}`
+  const again: string[] = []
+  const body = sourceErrors(source.readShard({ shard }, signal).body, source)
+  for await (const { name, size } of readShardTar(body, { signal })) {
+    again.push(described(fileInShard(name, shard), size))
+  }
+  const first = files.map(({ name, size }) => described(name, size))
+  return first.length === again.length && first.every((file) => again.includes(file))
 }

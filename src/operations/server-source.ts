@@ -1,4 +1,4 @@
-import type { Client } from '../client/index.ts'
+import type { Client, HttpClient } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
 import { type Data, decodeData, listShards } from '../meta/index.ts'
 import { parseShardPath } from '../protocol/index.ts'
@@ -6,6 +6,7 @@ import { packShardTar, readShardTar, takeStatement } from '../tar/index.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { checkSelection, type Selection } from './selection.ts'
 import { abilitiesOf, type OpenServer, type ServerAbilities } from './server.ts'
+import { type HttpPlace, openHttp } from './server-http.ts'
 import type {
   OpenShardOptions,
   ShardFiles,
@@ -74,6 +75,20 @@ export class ServerSource implements ShardSource {
     const received = counted(sourceErrors(throttle(body, signal), this), onBytes)
     const name = `shard ${describeShard(shard)}`
     return await spoolShard(sourceErrors(readShardTar(received, { name, signal }), this), tempDir)
+  }
+
+  /**
+   * Opens the HTTP API of a server that does not say itself whether a shard is complete: the place that is named, or the
+   * usual one if it proves to be the same server.
+   */
+  async openHttp(place: HttpPlace, signal: AbortSignal): Promise<HttpClient | undefined> {
+    if (this.#server.openShard !== undefined) return undefined
+    try {
+      return await openHttp(this.#server, place, signal)
+    } catch (error) {
+      if (place.url !== undefined || signal.aborted) throw error
+      return undefined
+    }
   }
 
   async wasDropped({ shardId }: ShardName, signal: AbortSignal): Promise<boolean> {

@@ -42,9 +42,9 @@ export class SetWriter {
   readonly name: string
   readonly #store: Store
   readonly #created: Date
-  readonly #staged: Staged[] = []
-  readonly #files: CatalogFile[] = []
-  readonly #entries: ManifestEntry[] = []
+  #staged: Staged[] = []
+  #files: CatalogFile[] = []
+  #entries: ManifestEntry[] = []
 
   private constructor(store: Store, name: string, created: Date) {
     this.#store = store
@@ -89,6 +89,17 @@ export class SetWriter {
       sidecarBytes(shard, name, { archive, files }),
     )
     return { shard, archive, files }
+  }
+
+  /** Takes a staged shard out again, so that it may be staged anew. */
+  async unstageShard(shardId: bigint): Promise<void> {
+    const names = [archiveName(this.name, shardId), sidecarName(this.name, shardId)]
+    const isOthers = ({ name }: { readonly name: string }) => !names.includes(name)
+    const gone = this.#staged.filter((staged) => !isOthers(staged))
+    this.#staged = this.#staged.filter(isOthers)
+    this.#files = this.#files.filter(isOthers)
+    this.#entries = this.#entries.filter((entry) => entry.shardId !== shardId)
+    for (const staged of gone) await staged.discard()
   }
 
   /**

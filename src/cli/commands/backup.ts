@@ -16,6 +16,7 @@ import {
 import type { CliContext } from '../context.ts'
 import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
+import { addHttpOptions, readHttpOptions } from '../http-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { readPackageInfo } from '../package-info.ts'
@@ -45,6 +46,12 @@ const OPTIONS = {
     description: 'leave out shards that cannot be fetched, say so, and end with 3',
     group: GROUP,
   }),
+  twice: switchSetting({
+    flags: '--twice',
+    description:
+      'list every shard of influxd a second time and compare: catches a cut between files',
+    group: GROUP,
+  }),
   dryRun: switchSetting({
     flags: '--dry-run',
     description: 'say what would be backed up',
@@ -63,6 +70,7 @@ export function defineBackup(program: Command, context: CliContext): void {
   addSelectionOptions(command)
   addTimeRangeOptions(command)
   addSettings(command, OPTIONS)
+  addHttpOptions(command)
   addTransferOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
@@ -76,15 +84,19 @@ export function defineBackup(program: Command, context: CliContext): void {
       const { openServer } = await import('../../operations/server.ts')
       const { ServerSource } = await import('../../operations/server-source.ts')
       const { openStore } = await import('../../operations/open-store.ts')
+      const place = await readHttpOptions(command, context)
       const store = openStore(target)
       const server = await openServer(readServerPlace(command, context))
       try {
+        const source = new ServerSource(server)
+        const http = await source.openHttp(place, run.signal)
         const result = await backup({
-          ...{ source: new ServerSource(server), store, since, range, jobs, limitRate, tempDir },
+          ...{ source, http, store, since, range, jobs, limitRate, tempDir },
           selection: readSelectionOptions(command),
           compression: OPTIONS.compression.read(command),
           attempts: readConnectionOptions(command).retries + 1,
           skipErrors: OPTIONS.skipErrors.read(command),
+          twice: OPTIONS.twice.read(command),
           dryRun: OPTIONS.dryRun.read(command),
           version: readPackageInfo().version,
           progress: run.progress,
