@@ -20,6 +20,7 @@ import { addHttpOptions, readHttpOptions } from '../http-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { readPackageInfo } from '../package-info.ts'
+import { formatShard } from '../progress-lines.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { refuseTogether } from '../settings.ts'
@@ -131,9 +132,10 @@ export function backupReport(
       ? `would ${task} ${count} to ${target}`
       : `${task === 'export' ? 'exported' : 'backed up'} ${count}, ${formatBytes(bytes)} (${formatBytes(stored)} stored), as set ${set} in ${target}`
   const remarks = [
+    ...(set === undefined ? shards.map((shard) => `shard ${formatShard(shard)}`) : []),
     ...(unchanged.length > 0 ? [`${formatNumberOf(unchanged.length, 'shard')} unchanged`] : []),
     ...(empty.length > 0
-      ? [`${formatNumberOf(empty.length, 'shard')} without a point of these`]
+      ? [`${formatNumberOf(empty.length, 'shard')} without a point in this selection`]
       : []),
     ...dropped.map(({ shardId, reason }) => `shard ${shardId} left out: ${reason}`),
     ...skipped.map(({ shardId, reason }) => `shard ${shardId} skipped: ${reason}`),

@@ -16,6 +16,7 @@ import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addSettings, switchSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
+import { formatShard } from '../progress-lines.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readWritablePlace } from '../server-place.ts'
@@ -100,6 +101,7 @@ function restoreReport(result: RestoreResult, target: string): CommandResult {
     ? `would restore ${what}, to ${target}`
     : `restored ${what}, ${formatBytes(bytes)}, to ${target}`
   const remarks = [
+    ...(dryRun ? shards.map((shard) => `shard ${formatShard(shard)}`) : []),
     ...leftOut.map(({ name, reason }) => `${name} left out: ${reason}`),
     ...expiring.map(
       ({ shardId, retentionPolicy, expires }) =>
