@@ -37,6 +37,8 @@ const KEYWORDS: Readonly<Record<string, (rule: Json, value: Json, at: string) =>
     const fitting = errors.filter((found) => found.length === 0).length
     return fitting === 1 ? [] : [`${at} fits ${fitting} of oneOf`, ...errors.flat()]
   },
+  not: (rule, value, at) =>
+    unless(check(rule as Schema, value, at).length > 0, at, `fits ${JSON.stringify(rule)}`),
   $ref: (rule, value, at) => check(loadRef(String(rule)), value, at),
   $schema: () => [],
   $defs: () => [],
