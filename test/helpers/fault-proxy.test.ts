@@ -53,6 +53,17 @@ it('resets a refused connection', async () => {
   await proxy.close()
 })
 
+it('chooses by the type of a request', async () => {
+  const proxy = await startFaultProxy(target, (type, before) =>
+    type === 7 && before === 1 ? { toClient: { flip: { at: 0, bit: 0 } } } : {},
+  )
+  const [upload, other] = [Buffer.from([3, 7, 1]), Buffer.from([3, 0, 1])]
+  expect((await talk(proxy, upload)).data).toEqual(upload)
+  expect((await talk(proxy, other)).data).toEqual(other)
+  expect((await talk(proxy, upload)).data).toEqual(Buffer.from([2, 7, 1]))
+  await proxy.close()
+})
+
 it('tells what went over each connection', async () => {
   const seen: string[] = []
   const proxy = await startFaultProxy(

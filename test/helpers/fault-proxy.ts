@@ -30,6 +30,12 @@ export interface Script {
   readonly swap?: boolean
 }
 
+/**
+ * Chooses the script of a connection by the type of its request (the second byte of it) and by how many connections of
+ * that type there were before.
+ */
+export type ScriptFor = (type: number, before: number) => Script
+
 /** Sees what goes over connection `index`, as it is passed on. */
 export type OnData = (index: number, direction: 'toServer' | 'toClient', data: Uint8Array) => void
 
@@ -48,12 +54,12 @@ export interface FaultProxy {
 }
 
 /**
- * Starts a TCP proxy in front of `target` (`host:port`). The first connection gets the first script and so on; those
- * after the last script pass untouched.
+ * Starts a TCP proxy in front of `target` (`host:port`). Of a list of scripts the first connection gets the first and
+ * so on; those after the last script pass untouched.
  */
 export async function startFaultProxy(
   target: string,
-  scripts: readonly Script[],
+  scripts: readonly Script[] | ScriptFor,
   onData: OnData = () => undefined,
 ): Promise<FaultProxy> {
   const connections: Passed[] = []
@@ -65,28 +71,40 @@ export async function startFaultProxy(
   }
   const open = () => keep(dial(target))
   const partners = new Partners()
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
-    const index = connections.length
-    const script = scripts[index] ?? {}
-    const passed = { toServer: 0, toClient: 0 }
-    connections.push(passed)
-    keep(client).on('error', () => undefined)
-    if (script.refuse) {
-      reset(client)
-      return
-    }
+  const choose = typeof scripts === 'function' ? chooseByType(scripts) : undefined
+  const start = async (client: Socket, index: number, passed: Passed) => {
+    const script = choose ? await choose(client) : (Array.isArray(scripts) && scripts[index]) || {}
+    if (script.refuse) return reset(client)
+    await partners.ready(client, script)
     const see: See = (direction, data) => {
       passed[direction] += data.length
       onData(index, direction, data)
     }
-    partners
-      .ready(client, script)
-      .then(() => join({ client, upstream: open() }, { script, see, open, partners }))
-      .catch(() => reset(client))
+    await join({ client, upstream: open() }, { script, see, open, partners })
+  }
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    const passed = { toServer: 0, toClient: 0 }
+    const index = connections.push(passed) - 1
+    keep(client).on('error', () => undefined)
+    start(client, index, passed).catch(() => reset(client))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return { host: `127.0.0.1:${portOf(server)}`, connections, close: () => close(server, sockets) }
+}
+
+/** Looks at the first two bytes and puts them back. */
+function chooseByType(scriptFor: ScriptFor): (client: Socket) => Promise<Script> {
+  const before = new Map<number, number>()
+  return async (client) => {
+    await once(client, 'readable')
+    const head: Buffer | null = client.read(2)
+    if (head !== null) client.unshift(head)
+    const type = head?.[1] ?? -1
+    const count = before.get(type) ?? 0
+    before.set(type, count + 1)
+    return scriptFor(type, count)
+  }
 }
 
 type Direction = 'toServer' | 'toClient'
