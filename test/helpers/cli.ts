@@ -1,25 +1,39 @@
 import { join } from 'node:path'
 import { expect } from 'vitest'
+import { contextOf, runIn } from '../cli/harness.ts'
 import { type Finished, launch, type Running, type RunOptions } from './run.ts'
 import { ROOT } from './sources.ts'
 
 /** Additions to the environment of the program; undefined takes a variable away. */
-export interface SnapOptions extends Omit<RunOptions, 'env'> {
+export interface ProgramOptions extends Omit<RunOptions, 'env'> {
   readonly env?: Readonly<Record<string, string | undefined>>
+}
+
+export interface SnapOptions {
+  /** Runs `bin/snap.js` as a program of its own, as a user does. */
+  readonly program?: boolean
 }
 
 const PROGRAM = join(ROOT, 'bin/snap.js')
 
 /**
- * Runs `bin/snap.js` with `args` to its end, without a terminal. It is the compiled program: `npm run build` comes
- * before, as `npm test` sees to.
+ * Runs `snap` with `args` to its end, without a terminal. Unless said otherwise it runs over the sources in this process:
+ * that is quick, and it is seen what of them ran.
  */
 export async function snap(args: readonly string[], options: SnapOptions = {}): Promise<Finished> {
-  return await startSnap(args, options).finished
+  if (options.program) return await startSnap(args).finished
+  const context = contextOf(args)
+  await runIn(context)
+  const { stdout, stderr } = context
+  const code = context.exitCode()
+  return { code, signal: undefined, stdout: stdout.text, stderr: stderr.text }
 }
 
-/** Starts `bin/snap.js` and leaves it running, for servers and for what is to be killed. */
-export function startSnap(args: readonly string[], options: SnapOptions = {}): Running {
+/**
+ * Starts `bin/snap.js` and leaves it running, for servers and for what is to be killed. It is the compiled program:
+ * `npm run build` comes before, as `npm test` sees to.
+ */
+export function startSnap(args: readonly string[], options: ProgramOptions = {}): Running {
   const { env = {}, ...rest } = options
   // Neither the developer's own settings nor the build server's may change what a test sees.
   const inherited = Object.entries(process.env).filter(
@@ -29,7 +43,7 @@ export function startSnap(args: readonly string[], options: SnapOptions = {}): R
   return launch(process.execPath, [PROGRAM, ...args], { ...rest, env: all })
 }
 
-/** Runs `bin/snap.js` and expects exit code `code`, showing what it said when it is another. */
+/** Runs `snap` and expects exit code `code`, showing what it said when it is another. */
 export async function snapExpecting(
   code: number,
   args: readonly string[],
@@ -41,11 +55,8 @@ export async function snapExpecting(
   return finished
 }
 
-/** Runs `bin/snap.js` with `args` and `--json`, expects exit code 0 and returns the document. */
-export async function snapJson(
-  args: readonly string[],
-  options: SnapOptions = {},
-): Promise<Record<string, unknown>> {
-  const { stdout } = await snapExpecting(0, [...args, '--json'], options)
+/** Runs `snap` with `args` and `--json`, expects exit code 0 and returns the document. */
+export async function snapJson(args: readonly string[]): Promise<Record<string, unknown>> {
+  const { stdout } = await snapExpecting(0, [...args, '--json'])
   return JSON.parse(stdout)
 }

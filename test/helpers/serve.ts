@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type SnapOptions, startSnap } from './cli.ts'
+import { type ProgramOptions, startSnap } from './cli.ts'
 import type { Directories } from './influxd.ts'
 import { freePort } from './ports.ts'
 import type { Finished, Running } from './run.ts'
@@ -25,7 +25,7 @@ export function directoryFlags({ data, wal, meta }: Directories): string[] {
 /** Starts `snap serve` with `args` on a free port and waits until it can be connected to. */
 export async function startServe(
   args: readonly string[],
-  options: SnapOptions = {},
+  options: ProgramOptions = {},
 ): Promise<Served> {
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort()

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { snapExpecting } from '../helpers/cli.ts'
+import { snapExpecting as expecting } from '../helpers/cli.ts'
 import { dumpAll } from '../helpers/dump.ts'
 import {
   describeWithInfluxd,
@@ -16,6 +16,10 @@ import { tempDir } from '../helpers/temp.ts'
 import { treeOf } from '../helpers/tree.ts'
 
 type IndexVersion = 'inmem' | 'tsi1'
+/** What a user runs: the compiled program. */
+const snapExpecting = async (code: number, args: readonly string[]) =>
+  await expecting(code, args, { program: true })
+
 const INDEXES: readonly IndexVersion[] = ['inmem', 'tsi1']
 
 describeWithInfluxd('the four directions', () => {

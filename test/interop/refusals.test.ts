@@ -64,8 +64,8 @@ describeWithInfluxd('what is refused, and what is left then', () => {
     it('that is another run’s at the moment', async () => {
       const dir = await tempDir('locked')
       const both = await Promise.all([
-        snap(['backup', '--host', source.host, dir]),
-        snap(['backup', '--host', source.host, dir]),
+        snap(['backup', '--host', source.host, dir], { program: true }),
+        snap(['backup', '--host', source.host, dir], { program: true }),
       ])
       const codes = both.map(({ code }) => code).sort()
       expect(codes[0]).toBe(0)
@@ -151,7 +151,7 @@ describeWithInfluxd('what is refused, and what is left then', () => {
         '127.0.0.1:0',
         ...directoryFlags(source.dirs),
       ]
-      const { code, stderr } = await snap(args, { timeout: 20_000 })
+      const { code, stderr } = await snap(args)
       expect(code, stderr).not.toBe(0)
       expect(stderr).toContain(String(source.pid))
       expect(await dumpAll(source)).toEqual(before)
