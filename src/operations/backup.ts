@@ -1,5 +1,4 @@
 import { SnapError } from '../errors.ts'
-import type { Data } from '../meta/index.ts'
 import type { Catalog } from '../portable/catalog.ts'
 import { listSets } from '../portable/sets.ts'
 import { checkTarget } from '../portable/target.ts'
@@ -10,7 +9,7 @@ import {
   fetchShards,
   NO_POINTS,
 } from './fetch-shards.ts'
-import type { ShardName } from './inspect.ts'
+import { describeShard, type ShardName } from './inspect.ts'
 import { removeLeftovers } from './leftovers.ts'
 import { planShards, type ShardPlan, shardName } from './plan-shards.ts'
 import { noProgress } from './progress.ts'
@@ -35,6 +34,9 @@ export interface BackupOptions extends Omit<FetchShardsOptions, 'keepKey'> {
 
 /** Whether a set is known to hold everything that was acknowledged before the run, and if not, why. */
 type Completeness = Pick<Catalog, 'completeness' | 'completenessReason'>
+
+/** Why a shard of the metastore is not in a set although it was selected. */
+const NOT_THERE = 'the source has no such shard'
 
 /** What a backup did. */
 export interface BackupResult extends FetchedShards, Completeness {
@@ -73,7 +75,7 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
       ...completenessOf(fetched),
       set: set.name,
       absent: plan.missing,
-      lost: source.losses(),
+      lost: [...source.losses(), ...flawsOf(fetched)],
     }
   } catch (error) {
     await set.discard()
@@ -83,11 +85,12 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
 
 function catalogFacts(
   { selection, series, range, since, version }: BackupOptions,
-  { data, host }: { readonly data: Data; readonly host: string | undefined },
+  { data, host, notThere }: ShardPlan,
   { kind, fetched }: { readonly kind: 'full' | 'range'; readonly fetched: FetchedShards },
 ): CatalogFacts {
   const { dropped, empty, skipped } = fetched
   const none = empty.map((shard) => ({ ...shard, reason: NO_POINTS }))
+  const absent = notThere.map((shard) => ({ ...shard, reason: NOT_THERE }))
   return {
     tool: { name: 'snap', version },
     kind,
@@ -104,10 +107,16 @@ function catalogFacts(
     },
     ...completenessOf(fetched),
     skipped: [
-      ...[...dropped, ...none].map((shard) => ({ ...shard, lost: false })),
+      ...[...dropped, ...none, ...absent].map((shard) => ({ ...shard, lost: false })),
       ...skipped.map((shard) => ({ ...shard, lost: true })),
     ],
   }
+}
+
+function flawsOf({ shards }: FetchedShards): string[] {
+  return shards.flatMap((shard) =>
+    (shard.flaws ?? []).map((flaw) => `shard ${describeShard(shard)}: ${flaw}`),
+  )
 }
 
 function completenessOf({ shards, skipped }: FetchedShards): Completeness {

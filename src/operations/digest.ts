@@ -1,10 +1,10 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { RandomAccess } from '../io/random-access.ts'
-import { readAll } from '../io/spool.ts'
-import { type MergedKey, mergeTsm, type TsmSource } from '../tsm/merge.ts'
-import { openTsm } from '../tsm/reader.ts'
-import { readTombstones } from '../tsm/tombstone-set.ts'
+import { type MergedKey, mergeTsm } from '../tsm/merge.ts'
 import type { Block } from '../tsm/values.ts'
+import { sourcesOf } from './tsm-sources.ts'
+
+export { sourcesOf } from './tsm-sources.ts'
 
 /** The points of a shard in one number: equal for equal data, whatever files, blocks and tombstones it is in. */
 export interface ShardDigest {
@@ -22,27 +22,6 @@ export async function digestShard(files: ReadonlyMap<string, RandomAccess>): Pro
   let points = 0
   for await (const key of mergeTsm(await sourcesOf(files))) points += await digestKey(hash, key)
   return { sha256: hash.digest('hex'), points }
-}
-
-/** Bytes that are read ahead over all files of a shard, and the least and the most in each. */
-const READ_AHEAD = 64 * 1024 * 1024
-const MIN_READ_AHEAD = 64 * 1024
-const MAX_READ_AHEAD = 1024 * 1024
-
-/** Opens TSM files with their tombstones, in the order of their names, in which influxd lets the last one win. */
-export async function sourcesOf(files: ReadonlyMap<string, RandomAccess>): Promise<TsmSource[]> {
-  const names = [...files.keys()].filter((name) => name.endsWith('.tsm')).sort()
-  const share = Math.floor(READ_AHEAD / Math.max(1, names.length))
-  const readAhead = Math.max(MIN_READ_AHEAD, Math.min(MAX_READ_AHEAD, share))
-  const sources: TsmSource[] = []
-  for (const name of names) {
-    const access = files.get(name)
-    const deleted = files.get(name.replace(/\.tsm$/, '.tombstone'))
-    if (access === undefined) continue
-    const tombstones = deleted && (await readTombstones(readAll(deleted), deleted.name))
-    sources.push({ file: await openTsm(access, readAhead), tombstones })
-  }
-  return sources
 }
 
 /** Times and values have a hash each, so that the cut into blocks does not show. */

@@ -4,6 +4,7 @@ import { rewriteEntries } from './rewrite-entries.ts'
 import type { KeepKey } from './series-selection.ts'
 import type { Compression, SetWriter, StagedArchive } from './set-writer.ts'
 import type { ExactRange, ShardSource } from './shard-source.ts'
+import { ShardSums } from './shard-sums.ts'
 import { counted, sourceErrors, sourceFailure } from './source-errors.ts'
 import type { Throttle } from './throttle.ts'
 
@@ -15,6 +16,8 @@ export interface FetchOptions {
   /** Only the points of keys that this wants. */
   readonly keepKey?: KeepKey | undefined
   readonly compression: Compression
+  /** Look at every point, and say in the sidecar what there is. Default true. */
+  readonly fingerprint?: boolean | undefined
   readonly tempDir: string
   readonly throttle: Throttle
   readonly onBytes?: ((bytes: number) => void) | undefined
@@ -47,15 +50,17 @@ export async function fetchShard(
   const wanted = await requestShard(shard, options)
   if (wanted === undefined) return undefined
   const files: InspectedFile[] = []
+  const sums = options.fingerprint === false ? undefined : new ShardSums()
   const tar = tapShardTar(
     wanted.tar,
     async (entry) => {
-      files.push(await inspectEntry(entry, { shard, tempDir }))
+      files.push(await inspectEntry(entry, { shard, tempDir, sums }))
     },
     { name: nameOf(shard), signal },
   )
   const checked = sourceErrors(tar, source)
-  const staged = await set.stageShard({ shard, tar: checked, compression }, () => files, signal)
+  const seen = () => ({ files, sums })
+  const staged = await set.stageShard({ shard, tar: checked, compression }, seen, signal)
   return { ...staged, isComplete: wanted.isComplete }
 }
 

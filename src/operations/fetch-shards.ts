@@ -1,6 +1,7 @@
 import type { HttpClient } from '../client/index.ts'
 import { EXIT_CODES, SnapError } from '../errors.ts'
 import { readShardTar } from '../tar/index.ts'
+import { formatFingerprint } from '../tsm/fingerprint.ts'
 import { confirmShards } from './confirm-shards.ts'
 import { type FetchOptions, fetchShard, hasChanged } from './fetch-shard.ts'
 import { fileInShard, type InspectedFile, type ShardName } from './inspect.ts'
@@ -8,6 +9,7 @@ import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { retryShard } from './retry-shard.ts'
 import type { SetWriter, StagedArchive } from './set-writer.ts'
+import type { ShardData } from './shard-sums.ts'
 import { sourceErrors } from './source-errors.ts'
 import { createThrottle } from './throttle.ts'
 
@@ -22,6 +24,12 @@ export interface StoredShard extends ShardName {
   readonly stored: number
   /** True if its source said that this is all there was; influxd does not say. */
   readonly complete: boolean
+  /** What its sidecar says of its points, if they were looked at. */
+  readonly points?: number | undefined
+  readonly fingerprint?: string | undefined
+  readonly exact?: boolean | undefined
+  /** Blocks that the source itself has lost: they came as they are stored there, and do not decode. */
+  readonly flaws?: readonly string[] | undefined
 }
 
 /** A shard that is not in the set, and why. */
@@ -173,13 +181,19 @@ async function fetchOnce({ set, found }: Output, shard: ShardName, fetch: Fetch)
     found.empty.push(shard)
     return
   }
-  const { files, archive } = staged
+  const { files, archive, data } = staged
   const complete = staged.isComplete || (fetch.twice === true && (await isSameAgain(staged, fetch)))
   const { tarSize: bytes, gzSize: stored } = archive
   const durationMs = performance.now() - started
-  progress({ type: 'shardDone', shard, bytes, stored, durationMs })
+  progress({ type: 'shardDone', shard, bytes, stored, points: data?.all.points, durationMs })
   found.files.set(shard.shardId, files)
-  found.shards.push({ ...shard, bytes, stored, complete })
+  found.shards.push({ ...shard, bytes, stored, complete, ...(data && pointsOf(data)) })
+}
+
+function pointsOf({ all, inexact, flaws }: ShardData) {
+  const fingerprint = formatFingerprint(all.fingerprint)
+  const exact = inexact === undefined
+  return { points: all.points, fingerprint, exact, ...(flaws.length > 0 && { flaws }) }
 }
 
 /** Lists the files of a shard once more and tells whether they are the same: a tar cut between two files differs. */

@@ -1,10 +1,10 @@
 import { SnapError } from '../errors.ts'
-import type { RandomAccess } from '../io/random-access.ts'
 import { spool } from '../io/spool.ts'
 import { parseEntryName, type TarEntry } from '../tar/index.ts'
 import { openTsm } from '../tsm/reader.ts'
+import { readTsm } from '../tsm/sum-files.ts'
 import { decodeTombstones } from '../tsm/tombstone.ts'
-import { MAX_TIME, MIN_TIME } from '../tsm/values.ts'
+import type { ShardSums } from './shard-sums.ts'
 
 /** What is known of one file of a shard after it was read once. */
 export interface InspectedFile {
@@ -39,6 +39,8 @@ export interface ShardName {
 export interface InspectOptions {
   readonly shard: ShardName
   readonly tempDir: string
+  /** Gets the points of the files; without it no block is decoded. */
+  readonly sums?: ShardSums | undefined
 }
 
 /**
@@ -48,20 +50,34 @@ export interface InspectOptions {
  */
 export async function inspectEntry(
   entry: TarEntry,
-  { shard, tempDir }: InspectOptions,
+  { shard, tempDir, sums }: InspectOptions,
 ): Promise<InspectedFile> {
-  const file = fileInShard(entry.name, shard)
+  const name = fileInShard(entry.name, shard)
   const { size, offset, mtime } = entry
-  if (file.endsWith('.tsm')) {
-    const bytes = await spool(entry.body, { name: entry.name, tempDir })
-    const tsm = await summarizeTsm(bytes)
-    return { name: file, size, offset, mtime, kind: 'tsm', tsm }
+  const described = { name, size, offset, mtime }
+  if (name.endsWith('.tsm')) {
+    return { ...described, kind: 'tsm', tsm: await inspectTsm(entry, { name, tempDir, sums }) }
   }
-  if (file.endsWith('.tombstone')) {
-    for await (const _ of decodeTombstones(entry.body, entry.name));
-    return { name: file, size, offset, mtime, kind: 'tombstone' }
+  if (name.endsWith('.tombstone')) {
+    for await (const _ of decodeTombstones(entry.body, entry.name)) sums?.addTombstone(name)
+    return { ...described, kind: 'tombstone' }
   }
-  return { name: file, size, offset, mtime, kind: 'other' }
+  return { ...described, kind: 'other' }
+}
+
+async function inspectTsm(
+  { name: path, body }: TarEntry,
+  { name, tempDir, sums }: Omit<InspectOptions, 'shard'> & { readonly name: string },
+): Promise<TsmSummary> {
+  const bytes = await spool(body, { name: path, tempDir })
+  try {
+    const file = await openTsm(bytes)
+    const contents = sums ? await sums.readTsm(name, file) : await readTsm(file)
+    const { keys, blocks, minTime, maxTime } = contents
+    return { keys, blocks, minTime, maxTime }
+  } finally {
+    await bytes.close()
+  }
 }
 
 /**
@@ -81,24 +97,4 @@ export function fileInShard(entryName: string, shard: ShardName): string {
 /** Names a shard for messages. */
 export function describeShard({ database, retentionPolicy, shardId }: ShardName): string {
   return `${shardId} (${database}.${retentionPolicy})`
-}
-
-/** Reads all of a TSM file, every CRC included, and closes `bytes`. */
-async function summarizeTsm(bytes: RandomAccess): Promise<TsmSummary> {
-  try {
-    const file = await openTsm(bytes)
-    const summary = { keys: 0, blocks: 0, minTime: MAX_TIME, maxTime: MIN_TIME }
-    for await (const key of file.keys()) {
-      summary.keys++
-      for (const entry of key.entries) {
-        await file.readBlock(key, entry)
-        summary.blocks++
-        if (entry.minTime < summary.minTime) summary.minTime = entry.minTime
-        if (entry.maxTime > summary.maxTime) summary.maxTime = entry.maxTime
-      }
-    }
-    return summary
-  } finally {
-    await bytes.close()
-  }
 }

@@ -3,7 +3,7 @@ import { archiveAccess } from '../portable/archive-range.ts'
 import { parseFileName, sidecarName } from '../portable/names.ts'
 import { readSidecar } from '../portable/sets.ts'
 import type { Sidecar } from '../portable/sidecar.ts'
-import type { Store } from '../storage/index.ts'
+import type { ByteRange, Store } from '../storage/index.ts'
 import type { Restorable, RestorableShard } from './restorable.ts'
 import type { ShardFiles } from './shard-source.ts'
 
@@ -31,21 +31,26 @@ export async function openArchive(
   const name = sidecarName(parsed.set, parsed.shardId)
   if (!catalog.files.some((file) => file.name === name)) return undefined
   const sidecar = await readSidecar(store, catalog, name, signal)
-  const files = filesIn(sidecar, store, signal)
+  const read = (range: ByteRange) => store.read(sidecar.archive.name, range, signal)
+  const files = filesIn(sidecar, read)
   return files && { files, close: async () => {} }
 }
 
-function filesIn(
-  { archive, files, seekPoints }: Sidecar,
-  store: Store,
-  signal: AbortSignal,
+/**
+ * Opens the files of an archive by its seek points.
+ * @param read reads a range of the archive
+ * @returns undefined if the sidecar does not say where the files are
+ */
+export function filesIn(
+  { archive, files, seekPoints }: Pick<Sidecar, 'archive' | 'files' | 'seekPoints'>,
+  read: (range: ByteRange) => AsyncIterable<Uint8Array>,
 ): Map<string, RandomAccess> | undefined {
   const opened = new Map<string, RandomAccess>()
   const whole = archiveAccess(
     {
       name: archive.name,
       index: { tarSize: archive.tarSize, gzSize: archive.size, seekPoints },
-      read: (range) => store.read(archive.name, range, signal),
+      read,
       keptBlocks: Math.min(MAX_KEPT, Math.max(MIN_KEPT, KEPT_EACH * files.length)),
     },
     { start: 0, end: archive.tarSize },

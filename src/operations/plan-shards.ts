@@ -18,6 +18,8 @@ export interface ShardPlan extends SourceMetastore {
   readonly shards: readonly ListedShard[]
   /** Selected, and not there: nothing was written to them yet, or they did not open. */
   readonly missing: readonly ShardName[]
+  /** All that are selected and cannot be read; a backup holds only what it was asked to take. */
+  readonly notThere: readonly ShardName[]
 }
 
 /**
@@ -31,7 +33,8 @@ export async function planShards(wish: ShardWish): Promise<ShardPlan> {
   const selected = selectShards(data, selection).filter((shard) => overlaps(shard, range))
   const shards = selected.filter(({ shard }) => present.has(shard.id))
   const missing = selected.filter(({ shard }) => absent.has(shard.id)).map(shardName)
-  if (shards.length > 0) return { ...metastore, shards, missing }
+  const notThere = selected.filter(({ shard }) => !present.has(shard.id)).map(shardName)
+  if (shards.length > 0) return { ...metastore, shards, missing, notThere }
   throw new SnapError('E_NOTHING_MATCHED', `${source.name} has no shards in this selection`, {
     hint: 'a database has shards once points are written to it; there is nothing to take yet',
   })

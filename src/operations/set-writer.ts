@@ -18,17 +18,27 @@ import type { SetListing } from '../portable/sets.ts'
 import { encodeSidecar } from '../portable/sidecar.ts'
 import { takeSetName } from '../portable/target.ts'
 import type { Staged, Store } from '../storage/index.ts'
+import { describeArchive, describeData, openStaged } from './describe-archive.ts'
 import type { InspectedFile, ShardName } from './inspect.ts'
 import { publishAll } from './publish-all.ts'
+import type { ShardData, ShardSums } from './shard-sums.ts'
 
 /** How archives are written. */
 export type Compression = 'gzip' | 'none'
+
+/** What was seen in the tar of a shard. */
+export interface SeenShard {
+  readonly files: readonly InspectedFile[]
+  /** Its points, if they were looked at. */
+  readonly sums?: ShardSums | undefined
+}
 
 /** A shard's archive, whole and safe in the store, without its final name yet. */
 export interface StagedArchive {
   readonly shard: ShardName
   readonly archive: ArchiveSummary
   readonly files: readonly InspectedFile[]
+  readonly data: ShardData | undefined
 }
 
 /** What a catalog says besides what the writer knows itself. */
@@ -63,7 +73,7 @@ export class SetWriter {
 
   /**
    * Compresses and stores the tar of a shard with the sidecar that describes it.
-   * @param filesOf what was seen in the tar, asked for once it has ended
+   * @param seen what was seen in the tar, asked for once it has ended
    */
   async stageShard(
     {
@@ -71,7 +81,7 @@ export class SetWriter {
       tar,
       compression,
     }: { shard: ShardName; tar: AsyncIterable<Uint8Array>; compression: Compression },
-    filesOf: () => readonly InspectedFile[],
+    seen: () => SeenShard,
     signal?: AbortSignal,
   ): Promise<StagedArchive> {
     const name = archiveName(this.name, shard.shardId)
@@ -80,15 +90,21 @@ export class SetWriter {
       compression,
     })
     const staged = await this.#store.stage(name, writer, signal)
-    const archive = writer.summary
-    const files = filesOf()
-    this.#add(staged, archive.sha256)
-    this.#entries.push(manifestEntry(shard, name, archive.tarSize))
-    await this.#stageBytes(
-      sidecarName(this.name, shard.shardId),
-      sidecarBytes(shard, name, { archive, files }),
-    )
-    return { shard, archive, files }
+    try {
+      const archive = writer.summary
+      const { files, sums } = seen()
+      const description = describeArchive(shard, { name, archive, files })
+      const data = await sums?.finish(openStaged(staged, description, signal))
+      this.#add(staged, archive.sha256)
+      this.#entries.push(manifestEntry(shard, name, archive.tarSize))
+      const sidecar = encodeSidecar({ ...description, ...(data && { data: describeData(data) }) })
+      await this.#stageBytes(sidecarName(this.name, shard.shardId), sidecar)
+      return { shard, archive, files, data }
+    } catch (error) {
+      await this.unstageShard(shard.shardId)
+      await staged.discard()
+      throw error
+    }
   }
 
   /** Takes a staged shard out again, so that it may be staged anew. */
@@ -167,24 +183,4 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 function manifestEntry(shard: ShardName, fileName: string, size: number): ManifestEntry {
   const { database, retentionPolicy: policy, shardId } = shard
   return { database, policy, shardId, fileName, size, lastModified: 0, unknown: {} }
-}
-
-function sidecarBytes(
-  shard: ShardName,
-  name: string,
-  { archive, files }: Omit<StagedArchive, 'shard'>,
-): Uint8Array {
-  const { gzSize: size, sha256, tarSize, seekPoints } = archive
-  return encodeSidecar({
-    ...shard,
-    archive: { name, size, sha256, tarSize },
-    files: files.map(({ name: file, size: fileSize, offset, mtime, tsm }) => ({
-      name: file,
-      size: fileSize,
-      offset,
-      modified: mtime.toISOString(),
-      ...(tsm && { keys: tsm.keys, minTime: tsm.minTime, maxTime: tsm.maxTime }),
-    })),
-    seekPoints,
-  })
 }

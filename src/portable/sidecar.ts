@@ -20,6 +20,39 @@ export interface SidecarFile {
   readonly maxTime?: bigint | undefined
 }
 
+/** What some points are in numbers (docs/formats/fingerprint.md). */
+export interface SidecarTotals {
+  /** Series with a point, fields of series with a point, and values. */
+  readonly series: number
+  readonly keys: number
+  readonly points: number
+  /** Nanoseconds since the epoch of the first and the last point; not there without points. */
+  readonly minTime?: bigint | undefined
+  readonly maxTime?: bigint | undefined
+  /** 32 lower-case hexadecimal digits. */
+  readonly fingerprint: string
+}
+
+/** The points of one measurement. */
+export interface SidecarMeasurement extends SidecarTotals {
+  /** Its name; bytes that are no UTF-8 stand as U+FFFD. */
+  readonly measurement: string
+  /** Its name in hexadecimal digits, if it is no UTF-8. */
+  readonly measurementHex?: string | undefined
+}
+
+/** The points of a shard. */
+export interface SidecarData extends SidecarTotals {
+  /** True if the numbers are those of what influxd would return. */
+  readonly exact: boolean
+  /** Why they are not. */
+  readonly reason?: string | undefined
+  /** In the order of the bytes of their names. */
+  readonly measurements: readonly SidecarMeasurement[]
+  /** The measurements that have no entry of their own, together. */
+  readonly otherMeasurements?: SidecarTotals | undefined
+}
+
 /** Describes one shard archive. Sets that share the archive share this file. Keys of later versions are passed over. */
 export interface Sidecar {
   readonly shardId: bigint
@@ -36,6 +69,8 @@ export interface Sidecar {
     readonly tarSha256?: string | undefined
   }
   readonly files: readonly SidecarFile[]
+  /** Its points; not there if the backup was told not to look at them. */
+  readonly data?: SidecarData | undefined
   /** Where a block of the archive begins, in bytes: in the tar and on disk. Ascending. */
   readonly seekPoints: readonly (readonly [tarOffset: number, gzOffset: number])[]
 }
@@ -51,6 +86,25 @@ function isAscending(points: Sidecar['seekPoints']): boolean {
   }
   return true
 }
+
+const totals = {
+  series: natural,
+  keys: natural,
+  points: natural,
+  minTime: v.optional(timeText),
+  maxTime: v.optional(timeText),
+  fingerprint: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/, 'expected a fingerprint in hex')),
+}
+
+const dataSchema: v.GenericSchema<unknown, SidecarData> = v.object({
+  ...totals,
+  exact: v.boolean(),
+  reason: v.optional(v.string()),
+  measurements: v.array(
+    v.object({ measurement: v.string(), measurementHex: v.optional(v.string()), ...totals }),
+  ),
+  otherMeasurements: v.optional(v.object(totals)),
+})
 
 const sidecarSchema: v.GenericSchema<unknown, Sidecar> = v.object({
   schema: v.literal(SCHEMA),
@@ -76,6 +130,7 @@ const sidecarSchema: v.GenericSchema<unknown, Sidecar> = v.object({
       maxTime: v.optional(timeText),
     }),
   ),
+  data: v.optional(dataSchema),
   seekPoints: v.pipe(
     v.array(v.tuple([natural, natural])),
     v.check((points) => isAscending(points), 'expected ascending seek points'),

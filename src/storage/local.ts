@@ -108,6 +108,7 @@ export class LocalStore implements Store {
     return {
       name,
       size,
+      read: (range, reading) => this.read(name + PENDING_SUFFIX, range, reading),
       async publish() {
         await publishFile(pending, path)
         open = false

@@ -21,6 +21,12 @@ export interface Staged {
   /** Bytes. */
   readonly size: number
   /**
+   * Reads exactly `range` of the bytes, until they are published or discarded. Not there where a store can read only what has
+   * its final name.
+   * @throws SnapError as {@link Store.read}
+   */
+  read?(range: ByteRange, signal?: AbortSignal): AsyncIterable<Uint8Array>
+  /**
    * Gives the bytes their name, for good, together with the end of a reservation of it.
    * @throws SnapError `E_TARGET_EXISTS` if something has the name, `E_DESTINATION`
    */

@@ -5,7 +5,6 @@ import { byFirstTime, findConflict, mergePieces, type Piece, piecesOf } from './
 import type { IndexEntry, TsmFile, TsmKey } from './reader.ts'
 import { isWhole } from './rewrite.ts'
 import { seriesOf } from './series-key.ts'
-import type { TombstoneSet } from './tombstone-set.ts'
 import { MAX_TIME, MIN_TIME, rangeOf, type TimeRange } from './values.ts'
 
 /** What was found in a TSM file that was read to its end. */
@@ -80,7 +79,8 @@ function addBlock(
 
 /** One file of a shard with what {@link readTsm} found. */
 export interface ShardFile extends Pick<TsmContents, 'minKey' | 'maxKey' | 'overlaps'> {
-  readonly tombstones?: TombstoneSet | undefined
+  /** True if it has tombstones. */
+  readonly deletes: boolean
 }
 
 /** Says whether sums over each file alone are not those of the shard: files share a series, or points are deleted. */
@@ -88,7 +88,7 @@ export function needCorrection(files: readonly ShardFile[]): boolean {
   const ordered = files.toSorted((a, b) => Buffer.compare(a.minKey, b.minKey))
   let maxKey: Uint8Array | undefined
   for (const file of ordered) {
-    if (file.overlaps || file.tombstones?.isEmpty === false) return true
+    if (file.overlaps || file.deletes) return true
     if (maxKey !== undefined && !isAfter(file.minKey, maxKey)) return true
     maxKey = file.maxKey
   }

@@ -85,7 +85,7 @@ async function sumUp(sources: Awaited<ReturnType<typeof build>>['sources']) {
   const sums = new MeasurementSums()
   const files: ShardFile[] = []
   for (const { file, tombstones } of sources) {
-    files.push({ ...(await readTsm(file, sums)), tombstones })
+    files.push({ ...(await readTsm(file, sums)), deletes: !tombstones.isEmpty })
   }
   const corrected = needCorrection(files)
   const problem = corrected ? await correctSums(sources, sums) : undefined

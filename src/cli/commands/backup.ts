@@ -42,6 +42,13 @@ const OPTIONS = {
     fallback: 'gzip',
     group: GROUP,
   }),
+  fingerprint: valueSetting({
+    flags: '--fingerprint <on|off>',
+    description: 'decode every block and keep counts and fingerprints of the points',
+    parse: oneOf('on', 'off'),
+    fallback: 'on',
+    group: GROUP,
+  }),
   skipErrors: switchSetting({
     flags: '--skip-errors',
     description: 'leave out shards that cannot be fetched, say so, and end with 3',
@@ -95,6 +102,7 @@ export function defineBackup(program: Command, context: CliContext): void {
           ...{ source, http, store, since, range, jobs, limitRate, tempDir },
           selection: readSelectionOptions(command),
           compression: OPTIONS.compression.read(command),
+          fingerprint: OPTIONS.fingerprint.read(command) === 'on',
           attempts: readConnectionOptions(command).retries + 1,
           skipErrors: OPTIONS.skipErrors.read(command),
           twice: OPTIONS.twice.read(command),

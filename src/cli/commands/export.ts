@@ -55,6 +55,13 @@ const OPTIONS = {
     parse: oneOf('gzip', 'none'),
     group: GROUP,
   }),
+  fingerprint: valueSetting({
+    flags: '--fingerprint <on|off>',
+    description: 'for a set: keep counts and fingerprints of the points',
+    parse: oneOf('on', 'off'),
+    fallback: 'on',
+    group: GROUP,
+  }),
   ddl: switchSetting({
     flags: '--ddl',
     description: 'begin line protocol with CREATE statements, for influx -import',
@@ -148,6 +155,7 @@ async function prepareSet(command: Command, target: string, run: Run): Promise<E
     const result = await backup({
       ...{ source, store, task: 'export', skipErrors: false, dryRun: false, ...wish },
       compression: OPTIONS.compression.read(command) ?? 'gzip',
+      fingerprint: OPTIONS.fingerprint.read(command) === 'on',
       version: readPackageInfo().version,
     })
     const { document, ...report } = backupReport(result, store.url, 'export')
