@@ -1,7 +1,7 @@
 import { SnapError } from '../errors.ts'
 import { ParquetFile } from '../formats/parquet.ts'
 import { type MeasurementSchema, SchemaCollector } from '../formats/parquet-schema.ts'
-import { groupBySeries, latin1, type SeriesPoints } from '../formats/points.ts'
+import { type FieldPoints, groupBySeries, latin1, type SeriesPoints } from '../formats/points.ts'
 import { Handoff } from '../io/handoff.ts'
 import { exportFileName, freeName } from './export-names.ts'
 import type { ExportRun, PolicyShards } from './export-run.ts'
@@ -12,7 +12,7 @@ import type { ShardName } from './inspect.ts'
 
 const SUFFIX = 'parquet'
 /** Points held in memory over all open files. */
-const MAX_HELD = 2_000_000
+const MAX_HELD = 1_000_000
 const REPLACED = 'strings that are not UTF-8; their wrong bytes were replaced'
 
 interface PlannedFile extends MeasurementName {
@@ -102,18 +102,15 @@ async function writePolicy(
     mine.map((file) => [file.schema.measurement, new OpenFile(file, target, run)]),
   )
   try {
-    for (const shard of policy.shards.filter((shard) => filled.has(shard))) {
-      let late = 0
-      for await (const series of groupBySeries(run.readShard(shard))) {
-        const file = open.get(series.measurement)
-        const known = file?.known(series)
-        late += series.fields.length - (known?.fields.length ?? 0)
-        if (file === undefined || known === undefined) continue
-        await file.add(known)
-        await relieve([...open.values()])
+    for (const shard of policy.shards.filter((one) => filled.has(one))) {
+      const reading = await run.openShard(shard)
+      try {
+        const late = await writeShard(reading.points, open)
+        if (late > 0) run.progress({ type: 'note', level: 'info', message: lateNote(late) })
+      } finally {
+        await reading.close()
       }
-      if (late > 0) run.progress({ type: 'note', level: 'info', message: lateNote(late) })
-      run.finishShard(shard)
+      reading.finish()
     }
     const written: WrittenExport[] = []
     for (const file of open.values()) written.push(await file.finish(run))
@@ -122,6 +119,23 @@ async function writePolicy(
     await Promise.all([...open.values()].map((file) => file.fail(error)))
     throw error
   }
+}
+
+/** Writes the points of a shard into their files. Returns how many fields of series have no place there. */
+async function writeShard(
+  points: AsyncIterable<FieldPoints>,
+  files: ReadonlyMap<string, OpenFile>,
+): Promise<number> {
+  let late = 0
+  for await (const series of groupBySeries(points)) {
+    const file = files.get(series.measurement)
+    const known = file?.known(series)
+    late += series.fields.length - (known?.fields.length ?? 0)
+    if (file === undefined || known === undefined) continue
+    await file.add(known)
+    await relieve([...files.values()])
+  }
+  return late
 }
 
 function lateNote(count: number): string {

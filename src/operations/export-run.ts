@@ -1,12 +1,12 @@
 import type { FieldPoints, PolicyName } from '../formats/points.ts'
 import type { ListedShard } from '../meta/index.ts'
 import type { Block } from '../tsm/values.ts'
-import { ExportTally, type MeasurementName, measurementOf } from './export-tally.ts'
-import type { LeftOutShard } from './fetch-shards.ts'
+import { ExportTally, type MeasurementName, measurementName } from './export-tally.ts'
+import { DROPPED, type LeftOutShard } from './fetch-shards.ts'
 import type { ShardName } from './inspect.ts'
 import { shardName } from './plan-shards.ts'
 import { noProgress, type Progress } from './progress.ts'
-import { type ReadPointsOptions, readPoints } from './read-points.ts'
+import { openPoints, type ReadPointsOptions } from './read-points.ts'
 
 /** The shards of one policy, in the order of their times. */
 export interface PolicyShards extends PolicyName {
@@ -18,11 +18,14 @@ export interface ExportedShard extends ShardName {
   readonly points: number
 }
 
-interface Reading {
-  points: number
-  /** Bytes of the shard's files. */
-  bytes: number
-  readonly started: number
+/** A shard while it is exported. */
+export interface ShardReading {
+  /** Its wanted points, counted as they are read; none if it was dropped meanwhile. */
+  readonly points: AsyncIterable<FieldPoints>
+  /** Tells that it is through. @param text bytes that it became, if that is known */
+  finish(text?: number): void
+  /** Closes its files; the points cannot be read after. */
+  close(): Promise<void>
 }
 
 /** One export of points while it runs. */
@@ -34,7 +37,6 @@ export class ExportRun {
   readonly progress: Progress
   readonly signal: AbortSignal
   readonly #options: ReadPointsOptions
-  readonly #reading = new Map<bigint, Reading>()
 
   constructor(shards: readonly ListedShard[], options: ReadPointsOptions) {
     this.policies = policiesOf(shards)
@@ -45,54 +47,58 @@ export class ExportRun {
 
   /** Reads the keys of a shard that have points, without counting them. */
   async *readKeys(shard: ShardName): AsyncGenerator<FieldPoints, void, undefined> {
-    const onDropped = (left: LeftOutShard) => void this.dropped.push(left)
-    for await (const field of readPoints(shard, this.#options, { onDropped })) {
-      if (await hasPoints(field.blocks)) yield field
+    const opened = await openPoints(shard, this.#options)
+    if (opened === undefined) return this.#drop(shard)
+    try {
+      for await (const field of opened.points) if (await hasPoints(field.blocks)) yield field
+    } finally {
+      await opened.close()
     }
   }
 
-  /** Reads and counts the points of a shard. */
-  async *readShard(shard: ShardName): AsyncGenerator<FieldPoints, void, undefined> {
-    const reading = { points: 0, bytes: 0, started: performance.now() }
-    this.#reading.set(shard.shardId, reading)
-    const onOpen = (bytes: number) => {
-      reading.bytes = bytes
+  /** Opens a shard to export its points. */
+  async openShard(shard: ShardName): Promise<ShardReading> {
+    const started = performance.now()
+    const opened = await openPoints(shard, this.#options)
+    if (opened === undefined) {
+      this.#drop(shard)
+      return { points: nothing(), finish: () => {}, close: async () => {} }
     }
-    const onDropped = (left: LeftOutShard) => {
-      this.#reading.delete(shard.shardId)
-      this.dropped.push(left)
+    const count = { points: 0 }
+    const finish = (text?: number) => {
+      const { points } = count
+      const bytes = text ?? opened.bytes
+      const durationMs = performance.now() - started
+      this.progress({ type: 'shardDone', shard, bytes, points, durationMs })
+      if (points > 0) this.shards.push({ ...shard, points })
     }
-    for await (const { key, type, blocks } of readPoints(shard, this.#options, {
-      onOpen,
-      onDropped,
-    })) {
-      yield { key, type, blocks: this.#counted(blocks, measurementOf(shard, key), reading) }
-    }
+    return { points: this.#counted(shard, opened.points, count), finish, close: opened.close }
   }
 
-  /** Tells that a shard is through. @param text bytes that it became, if that is known */
-  finishShard(shard: ShardName, text?: number): void {
-    const reading = this.#reading.get(shard.shardId)
-    if (reading === undefined) return
-    this.#reading.delete(shard.shardId)
-    const { points, bytes, started } = reading
-    const durationMs = performance.now() - started
-    this.progress({ type: 'shardDone', shard, bytes: text ?? bytes, points, durationMs })
-    if (points > 0) this.shards.push({ ...shard, points })
+  #drop(shard: ShardName): void {
+    this.dropped.push({ ...shard, reason: DROPPED })
   }
 
   async *#counted(
-    blocks: AsyncIterable<Block>,
-    name: MeasurementName,
-    reading: Reading,
-  ): AsyncGenerator<Block, void, undefined> {
-    for await (const block of blocks) {
-      reading.points += block.times.length
-      this.tally.add(name, block.times.length)
-      yield block
+    shard: ShardName,
+    points: AsyncIterable<FieldPoints>,
+    count: { points: number },
+  ): AsyncGenerator<FieldPoints, void, undefined> {
+    const { tally } = this
+    const counted = async function* (blocks: AsyncIterable<Block>, name: MeasurementName) {
+      for await (const block of blocks) {
+        count.points += block.times.length
+        tally.add(name, block.times.length)
+        yield block
+      }
+    }
+    for await (const { key, type, blocks } of points) {
+      yield { key, type, blocks: counted(blocks, measurementName(shard, key)) }
     }
   }
 }
+
+async function* nothing(): AsyncGenerator<never, void, undefined> {}
 
 async function hasPoints(blocks: AsyncIterable<Block>): Promise<boolean> {
   for await (const { times } of blocks) if (times.length > 0) return true

@@ -1,5 +1,5 @@
 import type { PolicyName } from '../formats/points.ts'
-import { parseCompositeKey, parseSeriesKey } from '../tsm/series-key.ts'
+import { measurementOf, seriesOf } from '../tsm/series-key.ts'
 
 /** A measurement of a policy; bytes of its name that are not UTF-8 are replaced. */
 export interface MeasurementName extends PolicyName {
@@ -78,10 +78,10 @@ function idOf({ database, retentionPolicy, measurement }: MeasurementName): stri
 }
 
 /** Returns whose a composite key is. */
-export function measurementOf(
+export function measurementName(
   { database, retentionPolicy }: PolicyName,
   key: Uint8Array,
 ): MeasurementName {
-  const { measurement } = parseSeriesKey(parseCompositeKey(key).seriesKey)
-  return { database, retentionPolicy, measurement: Buffer.from(measurement).toString() }
+  const measurement = Buffer.from(measurementOf(seriesOf(key))).toString()
+  return { database, retentionPolicy, measurement }
 }

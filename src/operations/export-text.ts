@@ -4,7 +4,7 @@ import { formatImportContext, formatImportHeader } from '../formats/line-protoco
 import type { FieldPoints } from '../formats/points.ts'
 import { exportFileName, freeName } from './export-names.ts'
 import type { ExportRun, PolicyShards } from './export-run.ts'
-import { measurementOf } from './export-tally.ts'
+import { measurementName } from './export-tally.ts'
 import type { ExportPlace, ExportTarget, WrittenExport } from './export-target.ts'
 
 /** How line protocol and CSV are exported. */
@@ -63,18 +63,22 @@ async function* textOf(
   for (const policy of policies) {
     let context: string | undefined = options.format === 'lp' ? formatImportContext(policy) : ''
     for (const shard of policy.shards) {
+      const reading = await run.openShard(shard)
       let bytes = 0
-      const points = run.readShard(shard)
-      for await (const chunk of encode(run, policy, { points, ...options })) {
-        const before = (head ?? '') + (context ?? '')
-        if (before !== '') yield Buffer.from(before)
-        head = undefined
-        context = undefined
-        yield chunk
-        bytes += chunk.length
-        run.progress({ type: 'shardProgress', shard, bytes })
+      try {
+        for await (const chunk of encode(run, policy, { points: reading.points, ...options })) {
+          const before = (head ?? '') + (context ?? '')
+          if (before !== '') yield Buffer.from(before)
+          head = undefined
+          context = undefined
+          yield chunk
+          bytes += chunk.length
+          run.progress({ type: 'shardProgress', shard, bytes })
+        }
+      } finally {
+        await reading.close()
       }
-      run.finishShard(shard, bytes)
+      reading.finish(bytes)
     }
   }
 }
@@ -93,7 +97,7 @@ function encode(
   if (format === 'csv') return encodeCsv(points, { database, retentionPolicy })
   return encodeLineProtocol(points, {
     onLeftOut: ({ key, reason, points: some }) => {
-      const name = measurementOf(policy, key)
+      const name = measurementName(policy, key)
       tally.add(name, -(some ?? 0))
       tally.leaveOut(name, reason, some === undefined ? { keys: 1 } : { points: some })
     },

@@ -2,7 +2,7 @@ import { SnapError } from '../errors.ts'
 import type { FieldPoints } from '../formats/points.ts'
 import { mergeTsm } from '../tsm/merge.ts'
 import { sourcesOf } from './digest.ts'
-import { DROPPED, type LeftOutShard } from './fetch-shards.ts'
+import { DROPPED } from './fetch-shards.ts'
 import type { ShardName } from './inspect.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { retryShard } from './retry-shard.ts'
@@ -24,42 +24,45 @@ export interface ReadPointsOptions {
   readonly signal: AbortSignal
 }
 
-/** What is told of a shard besides its points. */
-export interface ShardEvents {
-  /** Its files are open, so many bytes of them. */
-  onOpen?(bytes: number): void
-  /** The server dropped it meanwhile: that is no error, there are no points. */
-  onDropped(shard: LeftOutShard): void
+/** The wanted points of a shard. */
+export interface OpenPoints {
+  /** Read once, and only until {@link OpenPoints.close}. */
+  readonly points: AsyncIterable<FieldPoints>
+  /** Of the files they are in. */
+  readonly bytes: number
+  close(): Promise<void>
 }
 
 /**
- * Reads the wanted points of a shard as influxd would: tombstones applied, of points with equal times those of the last
- * file, the WAL included.
- * @throws SnapError what the source throws, damage as {@link ShardSource.damage} says it
+ * Opens a shard and reads its wanted points as influxd would: tombstones applied, of points with equal times those of
+ * the last file, the WAL included.
+ * @returns undefined if the server dropped the shard meanwhile
+ * @throws SnapError what the source throws, damage as {@link ShardSource.damage} says it; reading the points does too
  */
-export async function* readPoints(
+export async function openPoints(
   shard: ShardName,
   options: ReadPointsOptions,
-  events: ShardEvents,
-): AsyncGenerator<FieldPoints, void, undefined> {
-  const { source, range, keepKey, signal } = options
+): Promise<OpenPoints | undefined> {
   const opened = await openOrDropped(shard, options)
-  if (opened === undefined) {
-    events.onDropped({ ...shard, reason: DROPPED })
-    return
-  }
+  if (opened === undefined) return undefined
   const sizes = [...opened.files.values()].map(({ size }) => size)
-  events.onOpen?.(sizes.reduce((sum, size) => sum + size, 0))
-  try {
-    const merged = async function* () {
-      yield* mergeTsm(await sourcesOf(opened.files), { ...range, keepKey })
-    }
-    for await (const { key, type, blocks } of sourceErrors(merged(), source)) {
-      signal.throwIfAborted()
-      yield { key, type, blocks: sourceErrors(untilStopped(blocks, signal), source) }
-    }
-  } finally {
-    await opened.close()
+  return {
+    points: readPoints(opened, options),
+    bytes: sizes.reduce((sum, size) => sum + size, 0),
+    close: () => opened.close(),
+  }
+}
+
+async function* readPoints(
+  { files }: ShardFiles,
+  { source, range, keepKey, signal }: ReadPointsOptions,
+): AsyncGenerator<FieldPoints, void, undefined> {
+  const merged = async function* () {
+    yield* mergeTsm(await sourcesOf(files), { ...range, keepKey })
+  }
+  for await (const { key, type, blocks } of sourceErrors(merged(), source)) {
+    signal.throwIfAborted()
+    yield { key, type, blocks: sourceErrors(untilStopped(blocks, signal), source) }
   }
 }
 

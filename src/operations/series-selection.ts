@@ -1,4 +1,4 @@
-import { parseCompositeKey, parseSeriesKey } from '../tsm/series-key.ts'
+import { measurementOf, parseSeriesKey, seriesOf } from '../tsm/series-key.ts'
 
 /** A tag that a series must have. */
 export interface TagWish {
@@ -20,18 +20,19 @@ export type KeepKey = (key: Uint8Array) => boolean
 export function keepSeries({ measurements = [], tags = [] }: SeriesSelection): KeepKey | undefined {
   if (measurements.length + tags.length === 0) return undefined
   const names = measurements.map((name) => Buffer.from(name))
-  const values = new Map<string, Buffer[]>()
-  for (const { key, value } of tags) {
-    values.set(key, [...(values.get(key) ?? []), Buffer.from(value)])
-  }
-  const wishes = [...values].map(([key, wanted]) => ({ key: Buffer.from(key), wanted }))
+  const wishes = [...new Set(tags.map(({ key }) => key))].map((wanted) => ({
+    key: Buffer.from(wanted),
+    values: tags.filter(({ key }) => key === wanted).map(({ value }) => Buffer.from(value)),
+  }))
   return (key) => {
-    const { seriesKey } = parseCompositeKey(key)
-    const series = parseSeriesKey(seriesKey)
-    if (names.length > 0 && !names.some((name) => name.equals(series.measurement))) return false
-    return wishes.every(({ key: wish, wanted }) =>
-      series.tags.some(
-        (tag) => wish.equals(tag.key) && wanted.some((value) => value.equals(tag.value)),
+    const series = seriesOf(key)
+    const measurement = measurementOf(series)
+    if (names.length > 0 && !names.some((name) => name.equals(measurement))) return false
+    if (wishes.length === 0) return true
+    const found = parseSeriesKey(series).tags
+    return wishes.every((wish) =>
+      found.some(
+        (tag) => wish.key.equals(tag.key) && wish.values.some((value) => value.equals(tag.value)),
       ),
     )
   }
