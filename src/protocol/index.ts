@@ -25,3 +25,10 @@ export {
 export { decodeResponse, encodeResponse, type Response } from './response.ts'
 export { decodeShardIds, encodeShardIds, MAX_SHARD_IDS_SIZE } from './shard-ids.ts'
 export { parseShardPath, type ShardPath } from './shard-path.ts'
+export {
+  DOOR_PROTOCOL,
+  decodeTokenLine,
+  encodeTokenLine,
+  MAX_TOKEN_LINE,
+  parseTokens,
+} from './token.ts'
