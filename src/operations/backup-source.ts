@@ -5,8 +5,14 @@ import { packShardTar } from '../tar/index.ts'
 import { checkStoredHash } from './check-archive.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { openArchive } from './open-archive.ts'
-import { placeOf, type Restorable, type RestorableShard, refuseMissing } from './restorable.ts'
-import { checkSelection, type Selection, selectShards } from './selection.ts'
+import {
+  lostShards,
+  placeOf,
+  type Restorable,
+  type RestorableShard,
+  refuseMissing,
+} from './restorable.ts'
+import { checkSelection, type Selection } from './selection.ts'
 import type {
   OpenShardOptions,
   ShardFiles,
@@ -40,13 +46,9 @@ export class BackupSource implements ShardSource {
   async readMetastore(selection: Selection): Promise<SourceMetastore> {
     const { data, backup } = this.#backup
     checkSelection(data, selection, this.name)
-    const selected = new Set(selectShards(data, selection).map(({ shard }) => shard.id))
-    const missing = this.#backup.missing.filter(({ shardId }) => selected.has(shardId))
-    refuseMissing({ ...this.#backup, missing })
-    const lost = this.#catalog?.skipped.filter((shard) => shard.lost && selected.has(shard.shardId))
-    this.#lost.push(
-      ...(lost ?? []).map((shard) => `shard ${describeShard(shard)}: ${shard.reason}`),
-    )
+    refuseMissing(this.#backup, selection)
+    const lost = lostShards(this.#backup, selection)
+    this.#lost.push(...lost.map((shard) => `shard ${describeShard(shard)}: ${shard.reason}`))
     const host = this.#catalog?.server.host
     const present = new Set(this.#shards.keys())
     return { data, metaBytes: backup.metaBytes, host, present, absent: new Set() }

@@ -2,14 +2,8 @@ import { createHash } from 'node:crypto'
 import { recode, SnapError } from '../errors.ts'
 import type { Store } from '../storage/index.ts'
 import { readShardTar } from '../tar/index.ts'
-import { type InspectedFile, inspectEntry } from './inspect.ts'
+import { describeShard, type InspectedFile, inspectEntry, type ShardName } from './inspect.ts'
 import type { ArchivePart, RestorableShard } from './restorable.ts'
-
-/** What was found in one archive. */
-export interface CheckedArchive {
-  readonly part: ArchivePart
-  readonly files: readonly InspectedFile[]
-}
 
 /**
  * Compares a stored file with what its catalog says.
@@ -44,14 +38,14 @@ function brief(sha256: string): string {
 
 /**
  * Reads an archive to its end and checks all of it: gzip, tar, names, every TSM file with its index and the CRC of each
- * block, tombstones, and the size that the manifest says.
+ * block, tombstones, and the size that the manifest says. Returns what is in it.
  * @throws SnapError `E_INTEGRITY` naming the archive, the shard and what is wrong
  */
 export async function checkArchive(
   shard: RestorableShard,
   part: ArchivePart,
   { tempDir, signal }: { readonly tempDir: string; readonly signal?: AbortSignal | undefined },
-): Promise<CheckedArchive> {
+): Promise<readonly InspectedFile[]> {
   const { name, tarSize } = part
   const files: InspectedFile[] = []
   let size = 0
@@ -71,14 +65,16 @@ export async function checkArchive(
   } catch (error) {
     throw asDamage(error, shard, name)
   }
-  return { part, files }
+  return files
 }
 
-/** Gives an error met while reading a stored archive the code and the words of stored damage. */
-export function asDamage(error: unknown, shard: RestorableShard, name: string): unknown {
+/**
+ * Gives an error met while reading a stored archive the code and the words of stored damage.
+ * @param shard the shard in it, if that is known
+ */
+export function asDamage(error: unknown, shard: ShardName | undefined, name: string): unknown {
   if (!(error instanceof SnapError)) return error
   if (!['E_CUT', 'E_FORMAT', 'E_INTEGRITY'].includes(error.code)) return error
-  const { shardId, database, retentionPolicy } = shard
-  const prefix = `${name} (shard ${shardId} of ${database}.${retentionPolicy}): `
-  return recode(error, 'E_INTEGRITY', error.message.startsWith(name) ? '' : prefix)
+  const of = shard === undefined ? '' : ` (shard ${describeShard(shard)})`
+  return recode(error, 'E_INTEGRITY', error.message.startsWith(name) ? '' : `${name}${of}: `)
 }

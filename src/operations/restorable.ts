@@ -7,6 +7,7 @@ import { type SetWish, selectSet } from '../portable/select-set.ts'
 import { type BackupSet, listSets } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
 import type { ShardName } from './inspect.ts'
+import { type Selection, selectShards } from './selection.ts'
 
 /** One stored tar of a shard. */
 export interface ArchivePart {
@@ -103,19 +104,34 @@ function legacyShard(
   return { database, retentionPolicy, shardId, parts }
 }
 
+/** A shard that should be in a set and is not, or not as it was then. */
+export interface LostShard extends ShardName {
+  readonly reason: string
+}
+
+/** Returns the selected shards that could not be backed up into a set. Sets of influxd do not say. */
+export function lostShards({ data, backup }: Restorable, selection: Selection): LostShard[] {
+  const catalog = 'catalog' in backup ? backup.catalog : undefined
+  const selected = new Set(selectShards(data, selection).map(({ shard }) => shard.id))
+  return (catalog?.skipped ?? [])
+    .filter(({ lost, shardId }) => lost && selected.has(shardId))
+    .map(({ lost: _, ...shard }) => shard)
+}
+
 /** Names a backup for messages. */
 export function placeOf({ url, set }: Pick<Restorable, 'url' | 'set'>): string {
   return set === undefined ? url : `set ${set} in ${url}`
 }
 
 /**
- * Throws unless every archive that the backup lists is there.
+ * Throws unless every archive of the selected shards is there.
  * @throws SnapError `E_INTEGRITY`
  */
-export function refuseMissing({ url, set, missing }: Restorable): void {
-  const [first] = missing
+export function refuseMissing({ url, set, data, missing }: Restorable, selection: Selection): void {
+  const selected = new Set(selectShards(data, selection).map(({ shard }) => shard.id))
+  const [first, ...more] = missing.filter(({ shardId }) => selected.has(shardId))
   if (first === undefined) return
-  const others = missing.length > 1 ? ` and ${missing.length - 1} more` : ''
+  const others = more.length > 0 ? ` and ${more.length} more` : ''
   throw new SnapError(
     'E_INTEGRITY',
     `${url}: set ${set}: archive ${first.file} of shard ${first.shardId} is missing${others}`,

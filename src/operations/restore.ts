@@ -1,4 +1,3 @@
-import type { Client } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
 import type { SetWish } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
@@ -8,6 +7,8 @@ import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { readBack } from './readback.ts'
 import {
+  type LostShard,
+  lostShards,
   openRestorable,
   type Restorable,
   type RestorableShard,
@@ -22,13 +23,14 @@ import {
   type RestorePlan,
 } from './restore-plan.ts'
 import type { Selection } from './selection.ts'
-import type { OpenServer } from './server.ts'
+import { type OpenServer, openTarget, type ServerPlace } from './server.ts'
 import { createThrottle, type Throttle } from './throttle.ts'
 import { uploadShard } from './upload-shard.ts'
 
 /** What to restore, from where, and how. */
 export interface RestoreOptions {
-  readonly server: OpenServer
+  /** Opened once the backup was found whole. */
+  readonly target: ServerPlace
   readonly store: Store
   /** The name of a set or a time; default the newest that holds the selection. */
   readonly set?: string | Date | undefined
@@ -54,10 +56,14 @@ export interface RestoredShard extends ShardName {
 
 /** What a restore did. */
 export interface RestoreResult {
+  /** `host:port`, or the path of the data directory. */
+  readonly target: string
   readonly set: string | undefined
   readonly kind: Restorable['kind']
   readonly databases: readonly { readonly from: string; readonly to: string }[]
   readonly shards: readonly RestoredShard[]
+  /** Selected shards that could not be backed up into this set. */
+  readonly lost: readonly LostShard[]
   /** Shards that the target's retention will drop at its next check. */
   readonly expiring: readonly ExpiringShard[]
   readonly leftOut: Restorable['leftOut']
@@ -70,26 +76,28 @@ export interface RestoreResult {
  * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED`, `E_INTEGRITY`, `E_TARGET_EXISTS`, `E_DESTINATION`
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
-  const { store, signal, selection, renames } = options
+  const { store, signal, selection, renames, dryRun } = options
   const progress = options.progress ?? noProgress
   const backup = await openRestorable(store, wishOf(options), signal)
   const plan = planRestore(backup, selection, renames)
-  refuseMissing(backup)
+  refuseMissing(backup, selection)
   const shards = plan.databases.flatMap((database) => database.shards)
   for (const shard of shards) await checkShard(shard, options)
-  await refuseExisting(plan, options.server, signal)
-  progress({ type: 'plan', task: 'restore', shards: shards.length })
-  const restored = options.dryRun
-    ? shards.map(planned)
-    : await new RestoreRun(options).restoreAll(plan)
-  return {
-    ...{ set: backup.set, kind: backup.kind, leftOut: backup.leftOut, expiring: plan.expiring },
-    databases: plan.databases.map(({ database, newDatabase }) => ({
-      from: database,
-      to: newDatabase,
-    })),
-    shards: restored,
-    dryRun: options.dryRun,
+  const { name, server } = await openTarget(options.target, dryRun)
+  try {
+    if (server !== undefined) await refuseExisting(plan, server, signal)
+    progress({ type: 'plan', task: 'restore', shards: shards.length })
+    const restored =
+      dryRun || server === undefined
+        ? shards.map(planned)
+        : await new RestoreRun(server, options).restoreAll(plan)
+    return {
+      ...{ target: name, set: backup.set, kind: backup.kind, dryRun, shards: restored },
+      ...{ lost: lostShards(backup, selection), expiring: plan.expiring, leftOut: backup.leftOut },
+      databases: plan.databases.map(({ database: from, newDatabase: to }) => ({ from, to })),
+    }
+  } finally {
+    await server?.close()
   }
 }
 
@@ -112,14 +120,14 @@ async function checkShard(shard: RestorableShard, options: RestoreOptions): Prom
 }
 
 class RestoreRun {
+  readonly #server: OpenServer
   readonly #options: RestoreOptions
-  readonly #client: Client
   readonly #progress: Progress
   readonly #throttle: Throttle
 
-  constructor(options: RestoreOptions) {
+  constructor(server: OpenServer, options: RestoreOptions) {
+    this.#server = server
     this.#options = options
-    this.#client = options.server.client
     this.#progress = options.progress ?? noProgress
     this.#throttle = createThrottle(options.limitRate)
   }
@@ -131,7 +139,8 @@ class RestoreRun {
   }
 
   async #restoreDatabase(plan: DatabasePlan): Promise<RestoredShard[]> {
-    const { server, jobs, signal } = this.#options
+    const { jobs, signal } = this.#options
+    const server = this.#server
     const ids = await createDatabase(plan, server, signal)
     try {
       return await mapParallel(plan.shards, { jobs, signal }, (shard, stop) => {
@@ -140,8 +149,19 @@ class RestoreRun {
         return this.#restoreShard(shard, { plan, newShardId, signal: stop })
       })
     } catch (error) {
-      throw leftBehind(error, plan, server.name)
+      throw this.#leftBehind(error, plan)
     }
+  }
+
+  /** Says what a restore that failed half way has left. */
+  #leftBehind(error: unknown, { newDatabase }: DatabasePlan): unknown {
+    if (!(error instanceof SnapError)) return error
+    const database = `database ${JSON.stringify(newDatabase)}`
+    const hint = `${database} was made on ${this.#server.name} and is incomplete: drop it before you restore again`
+    // That it was stopped is then all that is said of the error.
+    if (this.#options.signal.aborted)
+      this.#progress({ type: 'note', level: 'error', message: hint })
+    return new SnapError(error.code, error.message, { cause: error, hint })
   }
 
   async #restoreShard(
@@ -149,7 +169,7 @@ class RestoreRun {
     { plan, newShardId, signal }: { plan: DatabasePlan; newShardId: bigint; signal: AbortSignal },
   ): Promise<RestoredShard> {
     const { tempDir } = this.#options
-    const client = this.#client
+    const { client } = this.#server
     const started = performance.now()
     const target = {
       newShardId,
@@ -179,13 +199,4 @@ function notMapped(shard: ShardName, server: string): SnapError {
     'E_DESTINATION',
     `${server} made no shard for shard ${describeShard(shard)}, although it was in the metadata`,
   )
-}
-
-/** Says what a restore that failed half way has left. */
-function leftBehind(error: unknown, { newDatabase }: DatabasePlan, server: string): unknown {
-  if (!(error instanceof SnapError)) return error
-  return new SnapError(error.code, error.message, {
-    cause: error,
-    hint: `database ${JSON.stringify(newDatabase)} was made on ${server} and is incomplete: drop it before you restore again`,
-  })
 }

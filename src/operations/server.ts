@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { Client, type ClientOptions } from '../client/index.ts'
+import { refuseChanges } from '../datadir/guard.ts'
 import {
   type DataDirectory,
   type OpenShard,
@@ -7,9 +8,10 @@ import {
   type PathOptions,
   resolveDataDirectory,
 } from '../datadir/index.ts'
+import { MetaFile } from '../datadir/meta-file.ts'
 import { duplexPair } from '../io/duplex-pair.ts'
 import type { GoJson } from '../protocol/index.ts'
-import { type Logger, Service } from '../service/index.ts'
+import { Service } from '../service/index.ts'
 
 /** A data directory that is served in this process. */
 export interface DirectoryPlace {
@@ -18,7 +20,6 @@ export interface DirectoryPlace {
   /** The operator's word, where it cannot be seen that no influxd uses the directory. */
   readonly influxdIsStopped?: boolean | undefined
   readonly tempDir?: string | undefined
-  readonly logger?: Logger | undefined
 }
 
 /** A server on the network, or a data directory. */
@@ -79,18 +80,36 @@ export async function openServer(place: ServerPlace): Promise<OpenServer> {
   return { client, name: place.host, losses: () => [], close: async () => {} }
 }
 
+/** A server that a restore goes to. */
+export interface Target {
+  /** `host:port`, or the path of the data directory. */
+  readonly name: string
+  /** Undefined for a data directory that is yet to be made and is not to be made now. */
+  readonly server: OpenServer | undefined
+}
+
+/** Opens the server that a restore goes to. A dry run makes no directory. */
+export async function openTarget(place: ServerPlace, dryRun: boolean): Promise<Target> {
+  if (dryRun && 'directory' in place) {
+    const { dataDir, metaDir } = await resolveDataDirectory(place.directory)
+    if (!(await new MetaFile(metaDir, refuseChanges).isThere())) {
+      return { name: dataDir, server: undefined }
+    }
+  }
+  const server = await openServer(place)
+  return { name: server.name, server }
+}
+
 async function openDirectory(place: DirectoryPlace): Promise<OpenServer> {
   const paths = await resolveDataDirectory(place.directory)
   const losses: string[] = []
   const onLoss = (shardId: bigint, message: string) => {
     losses.push(`shard ${shardId}: ${message}`)
   }
-  const { mode, influxdIsStopped, tempDir, logger } = place
-  const directory = await openDataDirectory(paths, {
-    ...{ mode, influxdIsStopped, tempDir, logger, onLoss },
-  })
+  const { mode, influxdIsStopped, tempDir } = place
+  const directory = await openDataDirectory(paths, { mode, influxdIsStopped, tempDir, onLoss })
   const { metaClient, tsdbStore } = directory
-  const service = new Service({ metaClient, tsdbStore, node: SNAP_NODE, logger })
+  const service = new Service({ metaClient, tsdbStore, node: SNAP_NODE })
   const client = new Client(async () => {
     const [ours, theirs] = duplexPair()
     void service.handle(theirs, paths.dataDir)

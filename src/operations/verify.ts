@@ -1,12 +1,19 @@
 import { EXIT_CODES, SnapError } from '../errors.ts'
 import { listShards } from '../meta/index.ts'
+import { parseFileName } from '../portable/names.ts'
 import { readSidecar } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
 import { checkArchive, checkStoredHash } from './check-archive.ts'
 import type { ShardName } from './inspect.ts'
 import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
-import { openRestorable, type Restorable, type RestorableShard } from './restorable.ts'
+import {
+  type LostShard,
+  lostShards,
+  openRestorable,
+  type Restorable,
+  type RestorableShard,
+} from './restorable.ts'
 
 /** Which sets to verify, and how. */
 export interface VerifyOptions {
@@ -33,6 +40,8 @@ export interface VerifiedSet {
   readonly files: number
   readonly bytes: number
   readonly problems: readonly VerifyProblem[]
+  /** Shards that could not be backed up into it. */
+  readonly lost: readonly LostShard[]
 }
 
 /**
@@ -53,7 +62,8 @@ export async function verify(options: VerifyOptions): Promise<VerifiedSet> {
   )
   const files = sizes.reduce((sum, size) => sum + size.files, 0)
   const bytes = sizes.reduce((sum, size) => sum + size.bytes, 0)
-  return { set: backup.set, kind: backup.kind, shards: shards.length, files, bytes, problems }
+  const lost = lostShards(backup, {})
+  return { set: backup.set, kind: backup.kind, shards: shards.length, files, bytes, problems, lost }
 }
 
 function missingProblems({ missing }: Restorable): VerifyProblem[] {
@@ -82,7 +92,7 @@ async function sidecarProblems(
   const { catalog } = backup
   const problems: VerifyProblem[] = []
   for (const { name } of catalog.files) {
-    if (!/\.s\d+\.json$/.test(name)) continue
+    if (parseFileName(name)?.kind !== 'sidecar') continue
     await collect(problems, { file: name, shard: undefined }, () =>
       readSidecar(store, catalog, name, signal),
     )
@@ -117,11 +127,11 @@ async function verifyShard(
   progress({ type: 'shardStart', shard: name })
   for (const part of shard.parts) {
     const where = { file: part.name, shard: name }
-    const checked = await collect(problems, where, async () => {
+    const found = await collect(problems, where, async () => {
       await checkStoredHash(store, part, signal)
       return await checkArchive(shard, part, options)
     })
-    for (const { size } of checked?.files ?? []) {
+    for (const { size } of found ?? []) {
       files++
       bytes += size
     }

@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
+import { SnapError } from '../../errors.ts'
 import type { RestoreResult } from '../../operations/restore.ts'
 import { formatGoTime } from '../../protocol/go-time.ts'
 import {
@@ -55,45 +56,31 @@ export function defineRestore(program: Command, context: CliContext): void {
       const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
       const { set, ...renames } = readRenameOptions(command)
       const { restore } = await import('../../operations/restore.ts')
-      const { openServer } = await import('../../operations/server.ts')
       const { openStore } = await import('../../operations/open-store.ts')
-      const store = openStore(source)
-      const server = await openServer(readWritablePlace(command, context))
-      try {
-        const result = await restore({
-          ...{ server, store, jobs, limitRate, tempDir },
-          ...{ set, renames },
-          selection: readSelectionOptions(command),
-          readBack: OPTIONS.readBack.read(command),
-          dryRun: OPTIONS.dryRun.read(command),
-          progress: run.progress,
-          signal: run.signal,
-        })
-        return restoreReport(result, server.name)
-      } finally {
-        await server.close()
-      }
+      const result = await restore({
+        ...{ target: readWritablePlace(command, context), store: openStore(source) },
+        ...{ jobs, limitRate, tempDir, set, renames },
+        selection: readSelectionOptions(command),
+        readBack: OPTIONS.readBack.read(command),
+        dryRun: OPTIONS.dryRun.read(command),
+        progress: run.progress,
+        signal: run.signal,
+      })
+      return restoreReport(result)
     }),
   )
 }
 
-function restoreReport(result: RestoreResult, target: string): CommandResult {
-  const { set, kind, databases, shards, leftOut, dryRun } = result
+function restoreReport(result: RestoreResult): CommandResult {
+  const { target, set, kind, databases, shards, lost, leftOut, dryRun } = result
   const expiring = result.expiring.map(({ expires, ...shard }) => ({
     ...shard,
     expires: formatGoTime(expires),
   }))
   const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
   const document = {
-    target,
-    set: set ?? null,
-    kind,
-    dryRun,
-    databases,
-    shards,
-    bytes,
-    expiring,
-    leftOut,
+    ...{ target, set: set ?? null, kind, dryRun, databases, shards, bytes },
+    ...{ lost, expiring, leftOut },
   }
   const names = databases.map(({ from, to }) => (from === to ? from : `${from} as ${to}`))
   const what = `${names.join(', ')}: ${formatNumberOf(shards.length, 'shard')}`
@@ -102,6 +89,7 @@ function restoreReport(result: RestoreResult, target: string): CommandResult {
     : `restored ${what}, ${formatBytes(bytes)}, to ${target}`
   const remarks = [
     ...(dryRun ? shards.map((shard) => `shard ${formatShard(shard)}`) : []),
+    ...lost.map(({ shardId, reason }) => `shard ${shardId} was not backed up: ${reason}`),
     ...leftOut.map(({ name, reason }) => `${name} left out: ${reason}`),
     ...expiring.map(
       ({ shardId, retentionPolicy, expires }) =>
@@ -111,5 +99,13 @@ function restoreReport(result: RestoreResult, target: string): CommandResult {
   return {
     document,
     summary: [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n'),
+    problem: lost.length > 0 ? incomplete(lost.length) : undefined,
   }
+}
+
+function incomplete(count: number): SnapError {
+  const message = `the set is incomplete: ${formatNumberOf(count, 'shard')} could not be backed up`
+  return new SnapError('E_INCOMPLETE', message, {
+    hint: 'the result names each; an older set may hold it (--set)',
+  })
 }

@@ -48,25 +48,32 @@ export function defineVerify(program: Command, context: CliContext): void {
 }
 
 function report(result: VerifiedSet, source: string): CommandResult {
-  const { set, kind, shards, files, bytes, problems } = result
+  const { set, kind, shards, files, bytes, problems, lost } = result
   const name = set === undefined ? source : `set ${set} in ${source}`
   const what = `${formatNumberOf(shards, 'shard')}, ${formatNumberOf(files, 'file')}, ${formatBytes(bytes)}`
   const lines = [
     problems.length === 0 ? `${name} is whole: ${what}` : `${name} is damaged`,
     ...problems.map(({ message }) => `  ${message}`),
+    ...lost.map(({ shardId, reason }) => `  shard ${shardId} was not backed up: ${reason}`),
   ]
-  const [first] = problems
   return {
-    document: { source, set: set ?? null, kind, shards, files, bytes, problems },
+    document: { source, set: set ?? null, kind, shards, files, bytes, problems, lost },
     summary: lines.map(printable).join('\n'),
-    problem:
-      first &&
-      new SnapError(
-        'E_INTEGRITY',
-        `${name}: ${formatNumberOf(problems.length, 'problem')}, the first: ${first.message}`,
-        {
-          hint: 'do not rely on this set; `snap list` shows the others, --set verifies one of them',
-        },
-      ),
+    problem: problemOf(result, name),
   }
+}
+
+function problemOf({ problems, lost }: VerifiedSet, name: string): SnapError | undefined {
+  const [first] = problems
+  if (first !== undefined) {
+    const count = formatNumberOf(problems.length, 'problem')
+    return new SnapError('E_INTEGRITY', `${name}: ${count}, the first: ${first.message}`, {
+      hint: 'do not rely on this set; `snap list` shows the others, --set verifies one of them',
+    })
+  }
+  if (lost.length === 0) return undefined
+  const count = formatNumberOf(lost.length, 'shard')
+  return new SnapError('E_INCOMPLETE', `${name}: ${count} could not be backed up into it`, {
+    hint: 'the result names each; run the backup again once the cause is gone',
+  })
 }
