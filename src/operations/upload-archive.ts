@@ -2,15 +2,17 @@ import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { asSnapError, SnapError } from '../errors.ts'
-import { findDatabase } from '../meta/index.ts'
+import { listShards, type ShardGroupInfo } from '../meta/index.ts'
 import { readArchive } from '../portable/archive-reader.ts'
+import { formatGoTime } from '../protocol/index.ts'
 import { readShardTar } from '../tar/index.ts'
 import { parseEntryName } from '../tar/names.ts'
-import { checkArchive } from './check-archive.ts'
-import type { ShardName } from './inspect.ts'
+import { MAX_TIME, MIN_TIME } from '../tsm/values.ts'
+import { asDamage, checkArchive } from './check-archive.ts'
+import { describeShard, type InspectedFile, type ShardName } from './inspect.ts'
 import type { Progress } from './progress.ts'
 import { readBack } from './readback.ts'
-import type { ArchivePart, RestorableShard } from './restorable.ts'
+import type { ArchivePart } from './restorable.ts'
 import { atDestination } from './restore-database.ts'
 import type { OpenServer } from './server.ts'
 import { createThrottle } from './throttle.ts'
@@ -48,7 +50,7 @@ export interface UploadedArchive {
  * @throws SnapError `E_NO_BACKUP` if there is no such file, `E_INTEGRITY`, `E_NOTHING_MATCHED`, `E_DESTINATION`
  */
 export async function uploadArchive(options: UploadArchiveOptions): Promise<UploadedArchive> {
-  const { server, path, newShardId, tempDir, progress, signal } = options
+  const { server, path, newShardId, tempDir, signal, limitRate, progress } = options
   const part = await openArchive(path)
   const from = await shardIn(part, signal)
   if (options.shardId !== undefined && options.shardId !== from.shardId) {
@@ -58,15 +60,15 @@ export async function uploadArchive(options: UploadArchiveOptions): Promise<Uplo
     )
   }
   const shard = { ...from, parts: [part] }
-  await checkArchive(shard, part, { tempDir, signal })
+  const files = await checkArchive(shard, part, { tempDir, signal })
   const database = options.newDatabase ?? from.database
   const retentionPolicy = options.newRetentionPolicy ?? from.retentionPolicy
   const to = { database, retentionPolicy, shardId: newShardId }
-  await checkShardThere(to, options)
+  checkTimes(files, { path, to, group: await groupOf(to, options) })
   progress({ type: 'plan', task: 'upload', shards: 1 })
   progress({ type: 'shardStart', shard: from })
   const started = performance.now()
-  const throttle = createThrottle(options.limitRate)
+  const throttle = createThrottle(limitRate)
   const transfer = {
     ...{ client: server.client, tempDir, throttle, signal },
     onBytes: (bytes: number) => progress({ type: 'shardProgress', shard: from, bytes }),
@@ -112,9 +114,13 @@ async function isGzip(path: string): Promise<boolean> {
 }
 
 async function shardIn(part: ArchivePart, signal: AbortSignal): Promise<ShardName> {
-  for await (const { name } of readShardTar(part.open(signal), { name: part.name, signal })) {
-    const { database, retentionPolicy, shardId } = parseEntryName(name)
-    return { database, retentionPolicy, shardId }
+  try {
+    for await (const { name } of readShardTar(part.open(signal), { name: part.name, signal })) {
+      const { database, retentionPolicy, shardId } = parseEntryName(name)
+      return { database, retentionPolicy, shardId }
+    }
+  } catch (error) {
+    throw asDamage(error, undefined, part.name)
   }
   throw new SnapError(
     'E_NOTHING_MATCHED',
@@ -122,20 +128,36 @@ async function shardIn(part: ArchivePart, signal: AbortSignal): Promise<ShardNam
   )
 }
 
-/** A server takes an upload to names that are not the shard's and throws it away. */
-async function checkShardThere(
-  { database, retentionPolicy, shardId }: RestorableShard | ShardName,
+/** Finds the group of the target. A server takes an upload to names that are not the shard's and throws it away. */
+async function groupOf(
+  { database, retentionPolicy, shardId }: ShardName,
   { server, signal }: UploadArchiveOptions,
-): Promise<void> {
+): Promise<ShardGroupInfo> {
   const data = await atDestination(() => server.client.metastoreBackup(signal))
-  const policy = findDatabase(data, database)?.retentionPolicies.find(
-    ({ name }) => name === retentionPolicy,
-  )
-  const found = policy?.shardGroups.some(({ shards }) => shards.some(({ id }) => id === shardId))
-  if (found) return
+  const found = listShards(data).find(({ shard }) => shard.id === shardId)
+  if (found?.database === database && found.retentionPolicy === retentionPolicy) return found.group
   throw new SnapError(
     'E_DESTINATION',
     `${server.name} has no shard ${shardId} in ${database}.${retentionPolicy}`,
     { hint: 'snap update-meta makes the shards and prints their ids' },
+  )
+}
+
+/** Points outside the times of a shard group are there and never found: queries look for groups by time. */
+function checkTimes(
+  files: readonly InspectedFile[],
+  { path, to, group }: { path: string; to: ShardName; group: ShardGroupInfo },
+): void {
+  const ranges = files.flatMap(({ tsm }) => (tsm === undefined ? [] : [tsm]))
+  const { startTime, endTime } = group
+  if (ranges.every(({ minTime, maxTime }) => minTime >= startTime && maxTime < endTime)) return
+  const first = ranges.reduce((least, { minTime }) => (minTime < least ? minTime : least), MAX_TIME)
+  const last = ranges.reduce((most, { maxTime }) => (maxTime > most ? maxTime : most), MIN_TIME)
+  const holds = `holds points from ${formatGoTime(first)} to ${formatGoTime(last)}`
+  const takes = `those from ${formatGoTime(startTime)} to before ${formatGoTime(endTime)}`
+  throw new SnapError(
+    'E_DESTINATION',
+    `${path} ${holds}, shard ${describeShard(to)} is for ${takes}`,
+    { hint: 'give --to-shard the id that snap update-meta printed for this shard' },
   )
 }
