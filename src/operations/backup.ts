@@ -61,7 +61,8 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   const shards = plan.shards.map(shardName)
   const keepKey = keepSeries(series)
   const kind = range === undefined && keepKey === undefined ? 'full' : 'range'
-  await checkTarget(listing, { clusterId: plan.data.clusterId, kind }, signal)
+  const { clusterId } = plan.data
+  await checkTarget(listing, { clusterId, kind }, signal)
   progress({ type: 'plan', task, shards: shards.length })
   if (options.dryRun) return dryRunResult(shards, plan)
   await removeLeftovers(store, listing)
@@ -135,7 +136,12 @@ function dryRunResult(shards: readonly ShardName[], { missing }: ShardPlan): Bac
   return { set: undefined, shards: planned, absent: missing, ...none, ...completeness }
 }
 
-function nothingStored({ unchanged, dropped, empty }: FetchedShards): SnapError {
+function nothingStored({ skipped, unchanged, dropped, empty }: FetchedShards): SnapError {
+  const [first] = skipped
+  if (first !== undefined) {
+    const message = `no set was written: ${skipped.length} shards could not be fetched, the first: ${first.reason}`
+    return new SnapError('E_SOURCE', message)
+  }
   if (empty.length > 0) {
     const message = `none of ${empty.length} shards has points in this selection`
     return new SnapError('E_NOTHING_MATCHED', message, { hint: 'no set was written' })
@@ -145,6 +151,6 @@ function nothingStored({ unchanged, dropped, empty }: FetchedShards): SnapError 
     const hint = 'no set was written: the older sets hold all of it'
     return new SnapError('E_NOTHING_MATCHED', message, { hint })
   }
-  const why = dropped.length > 0 ? 'every shard was dropped meanwhile' : 'no shard was fetched'
-  return new SnapError('E_NOTHING_MATCHED', `no set was written: ${why}`)
+  const message = `no set was written: all ${dropped.length} shards were dropped meanwhile`
+  return new SnapError('E_NOTHING_MATCHED', message)
 }

@@ -15,7 +15,7 @@ import type {
   ShardTar,
   SourceMetastore,
 } from './shard-source.ts'
-import { counted, sourceErrors } from './source-errors.ts'
+import { counted, sourceErrors, sourceFailure } from './source-errors.ts'
 import { spoolShard } from './spool-shard.ts'
 
 /** The shards of a server, or of a data directory that is served in this process. */
@@ -35,9 +35,8 @@ export class ServerSource implements ShardSource {
   /** Reads the metastore and the list of shards and, if a shard was born between the two, the metastore again. */
   async readMetastore(selection: Selection, signal: AbortSignal): Promise<SourceMetastore> {
     const { name } = this
-    const what = `metastore of ${name}`
     const first = await this.#client.metastoreBytes(signal)
-    const firstData = decodeData(first.meta, what)
+    const firstData = this.#decode(first.meta)
     checkSelection(firstData, selection, name)
     this.#abilities = abilitiesOf(first.node)
     const { databases = [] } = selection
@@ -47,9 +46,17 @@ export class ServerSource implements ShardSource {
     const known = new Set(shardIds(firstData))
     const isBehind = [...present].some((id) => !known.has(id))
     const metaBytes = isBehind ? (await this.#client.metastoreBytes(signal)).meta : first.meta
-    const data = isBehind ? decodeData(metaBytes, what) : firstData
+    const data = isBehind ? this.#decode(metaBytes) : firstData
     const absent = new Set(shardIds(data).filter((id) => !present.has(id)))
     return { data, metaBytes, host: name, present, absent }
+  }
+
+  #decode(metaBytes: Uint8Array): Data {
+    try {
+      return decodeData(metaBytes)
+    } catch (error) {
+      throw sourceFailure(error, this)
+    }
   }
 
   readShard({ shard, range, since }: ShardRequest, signal: AbortSignal): ShardTar {

@@ -67,8 +67,13 @@ export class SetWriter {
     const created = new Date()
     const owner = JSON.stringify(thisProcess())
     const reserve = (name: string) => store.reserve(name, owner)
-    const name = await takeSetName(reserve, created, listing.files.keys())
-    return new SetWriter(store, name, created)
+    try {
+      const name = await takeSetName(reserve, created, listing.files.keys())
+      return new SetWriter(store, name, created)
+    } catch (error) {
+      await store.abandon()
+      throw error
+    }
   }
 
   /**
@@ -141,10 +146,13 @@ export class SetWriter {
     await this.#endReservation()
   }
 
-  /** Removes everything of a set that was not published, its reservation included. */
+  /**
+   * Removes everything of a set that was not published, its reservation included. What cannot be removed stays under its
+   * `.pending` name: why the set is given up is more to say than that.
+   */
   async discard(): Promise<void> {
     await Promise.allSettled(this.#staged.map((staged) => staged.discard()))
-    await this.#endReservation()
+    await Promise.allSettled([this.#endReservation()])
     await this.#store.abandon()
   }
 

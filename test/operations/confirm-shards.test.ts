@@ -135,7 +135,7 @@ describeWithInfluxd('a shard that lacks a file', () => {
   it('is skipped on request', async () => {
     cuts = 9
     await expect(run({ http: http(), skipErrors: true })).rejects.toMatchObject({
-      code: 'E_NOTHING_MATCHED',
+      code: 'E_SOURCE',
     })
   })
 

@@ -25,11 +25,11 @@ export class MemoryStore implements MetaClient, TSDBStore {
     this.#data = data
   }
 
-  addShard(path: string, files: Readonly<Record<string, string>> = {}): void {
+  addShard(path: string, files: Readonly<Record<string, Uint8Array | string>> = {}): void {
     const id = BigInt(path.slice(path.lastIndexOf('/') + 1))
     const mtime = new Date(1_600_000_000_000)
     const entries = Object.entries(files).map(
-      ([name, text]) => [name, { bytes: Buffer.from(text), mtime }] as const,
+      ([name, content]) => [name, { bytes: Buffer.from(content), mtime }] as const,
     )
     this.shards.set(id, { path, files: new Map(entries), enabled: true })
   }
