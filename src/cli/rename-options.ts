@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { addSettings, valueSetting } from './options.ts'
-import { parseSet } from './set-option.ts'
+import { setSetting } from './set-option.ts'
 import { parseText } from './values.ts'
 
 const GROUP = 'Restore:'
@@ -17,10 +17,8 @@ const OPTIONS = {
     parse: parseText,
     group: GROUP,
   }),
-  set: valueSetting({
-    flags: '--set <set>',
+  set: setSetting({
     description: 'a set by name, latest, or the newest at a time (default: latest that holds it)',
-    parse: parseSet,
     group: GROUP,
   }),
 }

@@ -1,11 +1,25 @@
 import { parseSetName } from '../portable/names.ts'
+import { type Setting, type SettingSpec, valueSetting } from './options.ts'
 import { parseTime } from './times.ts'
 
 const NANOSECONDS_PER_MILLISECOND = 1_000_000n
 
-/** Reads which set is meant: its name, `latest`, or a time for the newest set not after it. */
-export function parseSet(text: string, name: string): string | Date | undefined {
-  if (text === 'latest') return undefined
-  if (parseSetName(text) !== undefined) return text
+const LATEST = 'latest'
+
+function parseSet(text: string, name: string): string | Date {
+  if (text === LATEST || parseSetName(text) !== undefined) return text
   return new Date(Number(parseTime(text, name) / NANOSECONDS_PER_MILLISECOND))
+}
+
+/**
+ * Declares `--set`, which reads as the name of a set, as a time for the newest set not after it, or as undefined for
+ * the newest.
+ */
+export function setSetting(spec: Omit<SettingSpec, 'flags'>): Setting<string | Date | undefined> {
+  const setting = valueSetting({ ...spec, flags: '--set <set>', parse: parseSet })
+  const read: typeof setting.read = (command) => {
+    const set = setting.read(command)
+    return set === LATEST ? undefined : set
+  }
+  return { ...setting, read }
 }

@@ -23,7 +23,7 @@ import { readPackageInfo } from '../package-info.ts'
 import { addPointOptions, readPointOptions } from '../point-options.ts'
 import { placeOf, type Run, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
-import { parseSet } from '../set-option.ts'
+import { setSetting } from '../set-option.ts'
 import { refuseTogether } from '../settings.ts'
 import { oneOf, parseText } from '../values.ts'
 import { backupReport } from './backup.ts'
@@ -43,10 +43,8 @@ const OPTIONS = {
     parse: parseText,
     group: GROUP,
   }),
-  set: valueSetting({
-    flags: '--set <set>',
+  set: setSetting({
     description: 'its set: a name, latest, or the newest at a time (default: latest that holds it)',
-    parse: parseSet,
     group: GROUP,
   }),
   compression: valueSetting({

@@ -6,16 +6,14 @@ import { addTransferOptions, readTransferOptions } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
 import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
-import { addSettings, valueSetting } from '../options.ts'
+import { addSettings } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { placeOf, runCommand } from '../run.ts'
-import { parseSet } from '../set-option.ts'
+import { setSetting } from '../set-option.ts'
 
 const OPTIONS = {
-  set: valueSetting({
-    flags: '--set <set>',
+  set: setSetting({
     description: 'a set by name, latest, or the newest at a time (default: latest)',
-    parse: parseSet,
     group: 'Verify:',
   }),
 }
