@@ -15,6 +15,10 @@ export interface ConnectionOptions {
   readonly idle: number
   /** Ends the connection when aborted. */
   readonly signal?: AbortSignal | undefined
+  /** The TCP connection under TLS: TLS itself knows no reset. */
+  readonly transport?: Socket | undefined
+  /** Names errors of the streams underneath that have a meaning of their own. */
+  readonly explain?: ((error: unknown) => SnapError | undefined) | undefined
 }
 
 /**
@@ -27,17 +31,23 @@ export interface ConnectionOptions {
 export class Connection {
   readonly name: string
   readonly #duplex: Duplex
+  /** What is reset when the connection fails. */
+  readonly #transport: Duplex
   readonly #idle: number
+  readonly #explain: ConnectionOptions['explain']
   readonly #ended = new AbortController()
   #failure: SnapError | undefined
   /** Settled when all that was handed over has left the process. */
   #sent: Promise<void> = Promise.resolve()
   #written = 0
 
-  constructor(duplex: Duplex, { name, idle, signal }: ConnectionOptions) {
+  constructor(duplex: Duplex, options: ConnectionOptions) {
+    const { name, idle, signal, transport = duplex, explain } = options
     this.name = name
     this.#duplex = duplex
+    this.#transport = transport
     this.#idle = idle
+    this.#explain = explain
     // Every wait reports the failure; with no listener at all Node would end the process.
     duplex.on('error', (error) => this.#reasonOf(error))
     const closed = () => this.#ended.abort(this.#reasonOf(duplex.errored))
@@ -134,13 +144,13 @@ export class Connection {
   fail(error: SnapError): void {
     this.#failure ??= error
     const duplex = this.#duplex
+    const transport = this.#transport
     const ending = duplex.writableEnded && !duplex.writableFinished
-    if (duplex instanceof Socket && !duplex.connecting && !ending && !duplex.destroyed) {
+    if (transport instanceof Socket && !transport.connecting && !ending && !transport.destroyed) {
       try {
-        duplex.resetAndDestroy()
-        return
+        transport.resetAndDestroy()
       } catch {
-        // Only TCP knows a reset; a pipe or TLS is just closed.
+        // Only TCP knows a reset; a pipe is just closed.
       }
     }
     duplex.destroy(this.#failure)
@@ -188,6 +198,8 @@ export class Connection {
 
   #toFailure(error: unknown): SnapError {
     if (error instanceof SnapError) return error
+    const explained = this.#explain?.(error)
+    if (explained !== undefined) return explained
     const errno = errnoOf(error)
     const code = errno === 'ETIMEDOUT' ? 'E_TIMEOUT' : 'E_CUT'
     const how = errno === 'ECONNRESET' || errno === 'EPIPE' ? 'reset by the peer' : 'broken'

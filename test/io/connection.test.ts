@@ -3,10 +3,12 @@ import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
 import { Connection } from '../../src/io/connection.ts'
 import { duplexPair } from '../../src/io/duplex-pair.ts'
+import { describeWithOpenssl, makeAuthority, readPair } from '../helpers/certificates.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { rejected } from '../protocol/thrown.ts'
 
@@ -38,8 +40,28 @@ async function socketPair(path?: string): Promise<[Socket, Socket]> {
   return [client, peer]
 }
 
+/** What is below the TLS ends. */
+const transports = new WeakMap<Duplex, Socket>()
+let certificate: { readonly cert: Buffer; readonly key: Buffer } | undefined
+
+/** Returns both ends of TLS over a TCP connection. */
+async function tlsPair(): Promise<[TLSSocket, TLSSocket]> {
+  certificate ??= await readPair(await (await makeAuthority()).certify('peer'))
+  const [near, far] = await socketPair()
+  const server = createTlsServer(certificate)
+  const accepted = once(server, 'secureConnection')
+  server.emit('connection', far)
+  const client = connectTls({ socket: near, rejectUnauthorized: false })
+  await once(client, 'secureConnect')
+  const [peer] = (await accepted) as [TLSSocket]
+  transports.set(client, near)
+  transports.set(peer, far)
+  for (const end of [client, peer]) end.on('error', () => {})
+  return [client, peer]
+}
+
 function open(duplex: Duplex, idle = 5_000, signal?: AbortSignal): Connection {
-  return new Connection(duplex, { name: 'peer', idle, signal })
+  return new Connection(duplex, { name: 'peer', idle, signal, transport: transports.get(duplex) })
 }
 
 async function received(connection: Connection): Promise<string> {
@@ -48,10 +70,15 @@ async function received(connection: Connection): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-describe.each(['tcp', 'in process'])('Connection, %s', (kind) => {
-  async function pair(): Promise<[Duplex, Duplex]> {
-    return kind === 'tcp' ? await socketPair() : duplexPair()
-  }
+const PAIRS = { tcp: socketPair, tls: tlsPair, 'in process': async () => duplexPair() } as const
+
+describe('Connection, tcp', () => suite('tcp'))
+describeWithOpenssl('Connection, tls', () => suite('tls'))
+describe('Connection, in process', () => suite('in process'))
+
+function suite(kind: keyof typeof PAIRS): void {
+  const onNetwork = kind !== 'in process'
+  const pair = async (): Promise<[Duplex, Duplex]> => await PAIRS[kind]()
 
   it('carries bytes and a half-close', async () => {
     const [a, b] = (await pair()).map((end) => open(end)) as [Connection, Connection]
@@ -60,7 +87,7 @@ describe.each(['tcp', 'in process'])('Connection, %s', (kind) => {
     expect(await received(b)).toBe('question')
     await b.end()
     expect(await received(a)).toBe('')
-    expect([a.written, b.written, a.inProcess]).toEqual([8, 0, kind !== 'tcp'])
+    expect([a.written, b.written, a.inProcess]).toEqual([8, 0, !onNetwork])
   })
 
   it('sends more than fits, in pieces', async () => {
@@ -99,9 +126,7 @@ describe.each(['tcp', 'in process'])('Connection, %s', (kind) => {
     const reason = new SnapError('E_INTERRUPTED', 'stopped')
     stop.abort(reason)
     expect(await reading).toBe(reason)
-    expect((await rejected(received(open(b)))).code).toBe(
-      kind === 'tcp' ? 'E_CUT' : 'E_INTERRUPTED',
-    )
+    expect((await rejected(received(open(b)))).code).toBe(onNetwork ? 'E_CUT' : 'E_INTERRUPTED')
   })
 
   it('ends at once if its signal was aborted before', async () => {
@@ -123,7 +148,7 @@ describe.each(['tcp', 'in process'])('Connection, %s', (kind) => {
     connection.fail(new SnapError('E_FAILED', 'later'))
     expect(await rejected(connection.end())).toBe(failure)
     const error = await reading
-    if (kind === 'tcp') expect(error).toMatchObject({ code: 'E_CUT', retryable: true })
+    if (onNetwork) expect(error).toMatchObject({ code: 'E_CUT', retryable: true })
     else expect(error).toBe(failure)
     if (!other.signal.aborted) await once(other.signal, 'abort')
     expect(other.signal.reason).toBe(error)
@@ -160,7 +185,7 @@ describe.each(['tcp', 'in process'])('Connection, %s', (kind) => {
     await failed
     expect(sink.errored).toBe(failure)
   })
-})
+}
 
 describe('Connection', () => {
   it('closes what knows no reset', async () => {
@@ -186,5 +211,15 @@ describe('Connection', () => {
     await turn()
     a.destroy(Object.assign(new Error('read ETIMEDOUT'), { code: 'ETIMEDOUT' }))
     expect((await reading).code).toBe('E_TIMEOUT')
+  })
+
+  it('takes the word of whoever knows the errors below', async () => {
+    const [a] = duplexPair()
+    const explain = (error: unknown) => new SnapError('E_CONNECT', `refused: ${error}`)
+    const connection = new Connection(a, { name: 'peer', idle: 5_000, explain })
+    const reading = rejected(received(connection))
+    await turn()
+    a.destroy(new Error('alert'))
+    expect(await reading).toMatchObject({ code: 'E_CONNECT', message: 'refused: Error: alert' })
   })
 })
