@@ -3,7 +3,8 @@ import { recode, SnapError } from '../errors.ts'
 import type { Store } from '../storage/index.ts'
 import { readShardTar } from '../tar/index.ts'
 import { describeShard, type InspectedFile, inspectEntry, type ShardName } from './inspect.ts'
-import type { ArchivePart, RestorableShard } from './restorable.ts'
+import type { ArchivePart } from './restorable.ts'
+import type { ShardSums } from './shard-sums.ts'
 
 /**
  * Compares a stored file with what its catalog says.
@@ -21,14 +22,18 @@ export async function checkStoredHash(
     hash.update(chunk)
     size += chunk.length
   }
-  const sha256 = hash.digest('hex')
-  if (sha256 === stored.sha256 && size === stored.size) return
-  throw new SnapError(
-    'E_INTEGRITY',
-    size === stored.size
-      ? `${store.url}: ${name}: sha256 ${brief(sha256)}, expected ${brief(stored.sha256)}`
-      : `${store.url}: ${name}: ${size} bytes, expected ${stored.size}`,
-  )
+  const difference = differenceFrom(stored, { size, sha256: hash.digest('hex') })
+  if (difference === undefined) return
+  throw new SnapError('E_INTEGRITY', `${store.url}: ${name}: ${difference}`)
+}
+
+function differenceFrom(
+  expected: NonNullable<ArchivePart['stored']>,
+  { size, sha256 }: NonNullable<ArchivePart['stored']>,
+): string | undefined {
+  if (size !== expected.size) return `${size} bytes, expected ${expected.size}`
+  if (sha256 === expected.sha256) return undefined
+  return `sha256 ${brief(sha256)}, expected ${brief(expected.sha256)}`
 }
 
 /** Enough of a hash to tell two apart; a message with two whole ones is not read by anybody. */
@@ -36,36 +41,54 @@ function brief(sha256: string): string {
   return `${sha256.slice(0, 16)}...`
 }
 
+/** How an archive is checked. */
+export interface CheckOptions {
+  readonly tempDir: string
+  /** Gets the points of its files; without it no block is decoded. */
+  readonly sums?: ShardSums | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
- * Reads an archive to its end and checks all of it: gzip, tar, names, every TSM file with its index and the CRC of each
- * block, tombstones, and the size that the manifest says. Returns what is in it.
+ * Reads an archive once, to its end, and checks all of it: gzip, tar, names, every TSM file with its index and the CRC of
+ * each block, tombstones, the hash that its catalog has, and the size that the manifest says. Returns what is in it.
  * @throws SnapError `E_INTEGRITY` naming the archive, the shard and what is wrong
  */
 export async function checkArchive(
-  shard: RestorableShard,
+  shard: ShardName,
   part: ArchivePart,
-  { tempDir, signal }: { readonly tempDir: string; readonly signal?: AbortSignal | undefined },
+  { tempDir, sums, signal }: CheckOptions,
 ): Promise<readonly InspectedFile[]> {
-  const { name, tarSize } = part
+  const { name, tarSize, stored } = part
   const files: InspectedFile[] = []
+  const tar = { size: 0 }
+  const hash = createHash('sha256')
   let size = 0
-  const measured = async function* () {
-    for await (const chunk of part.open(signal)) {
-      size += chunk.length
-      yield chunk
-    }
+  const onStored = (chunk: Uint8Array) => {
+    size += chunk.length
+    if (stored !== undefined) hash.update(chunk)
   }
   try {
-    for await (const entry of readShardTar(measured(), { name, signal })) {
-      files.push(await inspectEntry(entry, { shard, tempDir }))
+    const body = measured(part.open(signal, onStored), tar)
+    for await (const entry of readShardTar(body, { name, signal })) {
+      files.push(await inspectEntry(entry, { shard, tempDir, sums }))
     }
-    if (tarSize !== undefined && tarSize !== size) {
-      throw new SnapError('E_INTEGRITY', `${name}: a tar of ${size} bytes, expected ${tarSize}`)
+    if (tarSize !== undefined && tarSize !== tar.size) {
+      throw new SnapError('E_INTEGRITY', `a tar of ${tar.size} bytes, expected ${tarSize}`)
     }
+    const difference = stored && differenceFrom(stored, { size, sha256: hash.digest('hex') })
+    if (difference !== undefined) throw new SnapError('E_INTEGRITY', difference)
   } catch (error) {
     throw asDamage(error, shard, name)
   }
   return files
+}
+
+async function* measured(body: AsyncIterable<Uint8Array>, total: { size: number }) {
+  for await (const chunk of body) {
+    total.size += chunk.length
+    yield chunk
+  }
 }
 
 /**

@@ -17,9 +17,15 @@ export interface ArchivePart {
   readonly stored: { readonly size: number; readonly sha256: string } | undefined
   /** Bytes of the tar that the manifest speaks of; undefined in legacy directories. */
   readonly tarSize: number | undefined
-  /** Reads the tar. The end comes only after the archive's own check sums were right. */
-  open(signal?: AbortSignal): AsyncIterable<Uint8Array>
+  /**
+   * Reads the tar. The end comes only after the archive's own check sums were right.
+   * @param onStored sees every byte as it is stored
+   */
+  open(signal?: AbortSignal, onStored?: OnBytes): AsyncIterable<Uint8Array>
 }
+
+/** Sees bytes while they pass. */
+type OnBytes = (bytes: Uint8Array) => void
 
 /** A shard of a backup. */
 export interface RestorableShard extends ShardName {
@@ -64,27 +70,46 @@ export async function openRestorable(
 export function setRestorable(store: Store, backup: BackupSet): Restorable {
   const { name, kind, meta, entries, missing, catalog } = backup
   const storedOf = new Map(catalog?.files.map((file) => [file.name, file]))
-  const shards = entries.map((entry) => {
-    const part = {
-      name: entry.fileName,
-      stored: storedOf.get(entry.fileName),
-      tarSize: entry.size,
-      open: (signal?: AbortSignal) =>
-        readArchive(store.read(entry.fileName, undefined, signal), entry.fileName),
-    }
-    return { ...shardOf(entry), parts: [part] }
-  })
+  const shards = entries.map((entry) => ({
+    ...shardOf(entry),
+    parts: [archivePart(store, entry, storedOf.get(entry.fileName))],
+  }))
   return {
     ...{ url: store.url, set: name, kind, data: meta, shards, leftOut: [], backup },
     missing: missing.map((entry) => ({ ...shardOf(entry), file: entry.fileName })),
   }
 }
 
-function shardOf({ database, policy, shardId }: ManifestEntry): ShardName {
+/** Returns an archive that a manifest lists. */
+export function archivePart(
+  store: Store,
+  { fileName: name, size: tarSize }: ManifestEntry,
+  stored: ArchivePart['stored'],
+): ArchivePart {
+  return {
+    ...{ name, stored, tarSize },
+    open: (signal, onStored) => readArchive(readStored(store, name, { signal, onStored }), name),
+  }
+}
+
+async function* readStored(
+  store: Store,
+  name: string,
+  { signal, onStored }: { signal: AbortSignal | undefined; onStored: OnBytes | undefined },
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of store.read(name, undefined, signal)) {
+    onStored?.(chunk)
+    yield chunk
+  }
+}
+
+/** Returns the shard that an entry of a manifest is of. */
+export function shardOf({ database, policy, shardId }: ManifestEntry): ShardName {
   return { database, retentionPolicy: policy, shardId }
 }
 
-function legacyRestorable(store: Store, backup: LegacyBackup): Restorable {
+/** Returns a legacy directory that was read already. */
+export function legacyRestorable(store: Store, backup: LegacyBackup): Restorable {
   const { meta: data, leftOut } = backup
   const shards = backup.shards.map((shard) => legacyShard(store, shard))
   const { url } = store
@@ -99,7 +124,8 @@ function legacyShard(
     name,
     stored: undefined,
     tarSize: undefined,
-    open: (signal?: AbortSignal) => store.read(name, undefined, signal),
+    open: (signal?: AbortSignal, onStored?: OnBytes) =>
+      readStored(store, name, { signal, onStored }),
   }))
   return { database, retentionPolicy, shardId, parts }
 }
