@@ -12,7 +12,9 @@ import {
   type RestorableShard,
   refuseMissing,
 } from './restorable.ts'
+import { entriesOf } from './upload-shard.ts'
 import { checkSelection, type Selection } from './selection.ts'
+import type { SetScope } from './set-scope.ts'
 import type {
   OpenShardOptions,
   ShardFiles,
@@ -22,7 +24,6 @@ import type {
   SourceMetastore,
 } from './shard-source.ts'
 import { spoolShard } from './spool-shard.ts'
-import { entriesOf } from './upload-shard.ts'
 
 /** The shards of a backup, without any server. */
 export class BackupSource implements ShardSource {
@@ -51,7 +52,8 @@ export class BackupSource implements ShardSource {
     this.#lost.push(...lost.map((shard) => `shard ${describeShard(shard)}: ${shard.reason}`))
     const host = this.#catalog?.server.host
     const present = new Set(this.#shards.keys())
-    return { data, metaBytes: backup.metaBytes, host, present, absent: new Set() }
+    const scope = this.#catalog ?? this.#scope()
+    return { data, metaBytes: backup.metaBytes, host, scope, present, absent: new Set() }
   }
 
   readShard({ shard }: ShardRequest, signal: AbortSignal): ShardTar {
@@ -85,6 +87,12 @@ export class BackupSource implements ShardSource {
   /** Shards that the backup itself had to leave out. */
   losses(): readonly string[] {
     return this.#lost
+  }
+
+  /** Sets of influxd do not say what they were asked to hold. */
+  #scope(): SetScope {
+    const databases = new Set([...this.#shards.values()].map(({ database }) => database))
+    return { kind: 'full', selection: { databases: [...databases] } }
   }
 
   #stored(shard: ShardName): RestorableShard {

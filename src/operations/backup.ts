@@ -16,6 +16,7 @@ import { noProgress } from './progress.ts'
 import { atDestination } from './restore-database.ts'
 import type { Selection } from './selection.ts'
 import { keepSeries, type SeriesSelection } from './series-selection.ts'
+import { type SetScope, scopeOf } from './set-scope.ts'
 import { type CatalogFacts, SetWriter } from './set-writer.ts'
 
 /** What to back up, and how. */
@@ -54,15 +55,14 @@ export interface BackupResult extends FetchedShards, Completeness {
  * @throws SnapError `E_NOTHING_MATCHED`, `E_TARGET_FOREIGN`, `E_SOURCE`, `E_SOURCE_DAMAGED`, `E_DESTINATION` and what the source throws
  */
 export async function backup(options: BackupOptions): Promise<BackupResult> {
-  const { source, store, signal, range, series = {}, task = 'backup' } = options
+  const { source, store, signal, series = {}, task = 'backup' } = options
   const progress = options.progress ?? noProgress
   const listing = await atDestination(() => listSets(store, signal))
   const plan = await planShards(options)
   const shards = plan.shards.map(shardName)
   const keepKey = keepSeries(series)
-  const kind = range === undefined && keepKey === undefined ? 'full' : 'range'
-  const { clusterId } = plan.data
-  await checkTarget(listing, { clusterId, kind }, signal)
+  const scope = scopeOf(options, plan.scope)
+  await checkTarget(listing, { clusterId: plan.data.clusterId, kind: scope.kind }, signal)
   progress({ type: 'plan', task, shards: shards.length })
   if (options.dryRun) return dryRunResult(shards, plan)
   await removeLeftovers(store, listing)
@@ -70,7 +70,7 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   try {
     const fetched = await fetchShards(set, shards, { ...options, keepKey })
     if (fetched.shards.length === 0) throw nothingStored(fetched)
-    await set.commit(plan.metaBytes, catalogFacts(options, plan, { kind, fetched }))
+    await set.commit(plan.metaBytes, catalogFacts(options, plan, { scope, fetched }))
     return {
       ...fetched,
       ...completenessOf(fetched),
@@ -85,27 +85,17 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
 }
 
 function catalogFacts(
-  { selection, series, range, since, version }: BackupOptions,
+  { version }: BackupOptions,
   { data, host, notThere }: ShardPlan,
-  { kind, fetched }: { readonly kind: 'full' | 'range'; readonly fetched: FetchedShards },
+  { scope, fetched }: { readonly scope: SetScope; readonly fetched: FetchedShards },
 ): CatalogFacts {
   const { dropped, empty, skipped } = fetched
   const none = empty.map((shard) => ({ ...shard, reason: NO_POINTS }))
   const absent = notThere.map((shard) => ({ ...shard, reason: NOT_THERE }))
   return {
     tool: { name: 'snap', version },
-    kind,
-    ...(range && { range: { ...range, exact: true } }),
+    ...scope,
     server: { clusterId: data.clusterId, host },
-    selection: {
-      databases: selection.databases,
-      retentionPolicy: selection.retentionPolicy,
-      shardIds: selection.shards,
-      excludeDatabases: selection.excludeDatabases,
-      since,
-      measurements: series?.measurements,
-      tags: series?.tags,
-    },
     ...completenessOf(fetched),
     skipped: [
       ...[...dropped, ...none, ...absent].map((shard) => ({ ...shard, lost: false })),

@@ -1,8 +1,9 @@
 import { SnapError } from '../errors.ts'
 import type { ListedShard } from '../meta/index.ts'
+import type { ExactRange } from './exact-range.ts'
 import type { ShardName } from './inspect.ts'
 import { type Selection, selectShards } from './selection.ts'
-import type { ExactRange, ShardSource, SourceMetastore } from './shard-source.ts'
+import type { ShardSource, SourceMetastore } from './shard-source.ts'
 
 /** What of a source is wanted. */
 export interface ShardWish {

@@ -1,15 +1,11 @@
 import type { OpenShard } from '../datadir/index.ts'
 import type { SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
+import type { ExactRange } from './exact-range.ts'
 import type { ShardName } from './inspect.ts'
 import type { Selection } from './selection.ts'
+import type { SetScope } from './set-scope.ts'
 import type { Throttle } from './throttle.ts'
-
-/** Times from `start` to `end`, both inclusive, nanoseconds since the epoch. */
-export interface ExactRange {
-  readonly start: bigint
-  readonly end: bigint
-}
 
 /** What a source knows of itself. */
 export interface SourceMetastore {
@@ -18,6 +14,8 @@ export interface SourceMetastore {
   readonly metaBytes: Uint8Array
   /** The server, for the catalog. */
   readonly host: string | undefined
+  /** What the source itself holds; left out if that is everything. */
+  readonly scope?: SetScope | undefined
   /** Shards that can be read. */
   readonly present: ReadonlySet<bigint>
   /** Shards that should be there by the metastore and are not. */
