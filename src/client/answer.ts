@@ -1,6 +1,8 @@
 import { SnapError } from '../errors.ts'
 import type { Connection } from '../io/connection.ts'
 
+/** A record of TLS: an alert, and the major version of all that are in use. */
+const TLS_ALERT = [0x15, 0x03] as const
 const HTTP_STATUS = /^HTTP\/\d\.\d \d{3}[^\0\r\n]*\r\n/
 
 /** Fails if the first bytes of an answer are those of an HTTP server. */
@@ -9,6 +11,14 @@ function refuseHttp(first: Uint8Array, name: string): void {
   if (line === undefined) return
   throw new SnapError('E_PROTOCOL', `${name}: answered ${JSON.stringify(line.trim())}`, {
     hint: 'this is an HTTP server (influxd: 8086); give the bind-address of influxd, port 8088 by default',
+  })
+}
+
+/** Fails if the first bytes of an answer are an alert of TLS. */
+function refuseTls(first: Uint8Array, name: string): void {
+  if (TLS_ALERT.some((byte, index) => first[index] !== byte)) return
+  throw new SnapError('E_PROTOCOL', `${name}: answered in TLS`, {
+    hint: 'the server speaks TLS on this port: connect with --tls',
   })
 }
 
@@ -22,7 +32,10 @@ export async function* answerOf(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let begun = false
   for await (const chunk of connection.chunks(first)) {
-    if (!begun) refuseHttp(chunk, connection.name)
+    if (!begun) {
+      refuseHttp(chunk, connection.name)
+      refuseTls(chunk, connection.name)
+    }
     begun = true
     yield chunk
   }

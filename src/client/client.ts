@@ -16,7 +16,7 @@ import {
 } from '../protocol/index.ts'
 import { packShardTar, readShardTar } from '../tar/index.ts'
 import { answerOf, collect } from './answer.ts'
-import { dial, type Host } from './dial.ts'
+import { dial, type Host, nameOf } from './dial.ts'
 import { decodeFrom, emptyAnswer, emptyShard, longAnswer } from './failures.ts'
 import {
   changedShardIds,
@@ -49,11 +49,20 @@ const MINUTE = 60 * SECOND
  */
 export class Client {
   readonly #host: Host
+  readonly #security: Pick<ClientOptions, 'tls' | 'token'>
   readonly #deadlines: { connect: number; firstByte: number; idle: number; uploadEnd: number }
 
-  /** @param host `host:port`, `host` or `[v6]:port`, or a function that gives a connection inside the process */
+  /**
+   * @param host `host:port`, `host` or `[v6]:port`, or a function that gives a connection inside the process
+   * @throws SnapError `E_USAGE` for a token without TLS, or TLS inside the process
+   */
   constructor(host: Host, options: ClientOptions = {}) {
+    const { tls, token } = options
+    if (tls === undefined ? token !== undefined : typeof host !== 'string') {
+      throw new SnapError('E_USAGE', 'a token goes with TLS, and TLS with a host')
+    }
     this.#host = host
+    this.#security = { tls, token }
     this.#deadlines = {
       connect: options.connect ?? 10 * SECOND,
       firstByte: options.firstByte ?? 10 * MINUTE,
@@ -190,6 +199,29 @@ export class Client {
     })
   }
 
+  /**
+   * Sends any request and gives the answer's bytes as they come and unchecked; there are none if the server failed.
+   * Stopping early closes the connection.
+   * @param payload what follows the request; `UploadSize` must be its length
+   */
+  async *ask(
+    request: Request,
+    {
+      payload,
+      signal,
+    }: { readonly payload?: Uint8Array; readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const opening = encodeOpening(request)
+    const connection = await this.#dial(signal)
+    try {
+      // One write: servers up to 1.8.8 take the payload from a single read.
+      await connection.write(payload === undefined ? opening : Buffer.concat([opening, payload]))
+      yield* answerOf(connection, this.#deadlines.firstByte)
+    } finally {
+      connection.close()
+    }
+  }
+
   async #askInfo(request: Request, what: string, signal: AbortSignal | undefined) {
     const hint = `${what} is unknown there, or the server failed: look at its log`
     return await this.#ask(request, signal, {
@@ -211,19 +243,12 @@ export class Client {
     request: Request,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Uint8Array, void, undefined> {
-    const opening = encodeOpening(request)
-    const connection = await this.#dial(signal)
-    try {
-      await connection.write(opening)
-      let empty = true
-      for await (const chunk of answerOf(connection, this.#deadlines.firstByte)) {
-        empty = false
-        yield chunk
-      }
-      if (empty) throw emptyShard(connection.name, request.ShardID ?? 0n)
-    } finally {
-      connection.close()
+    let empty = true
+    for await (const chunk of this.ask(request, { signal })) {
+      empty = false
+      yield chunk
     }
+    if (empty) throw emptyShard(nameOf(this.#host), request.ShardID ?? 0n)
   }
 
   /** Sends `request`, returns the whole answer and closes the connection. */
@@ -239,7 +264,7 @@ export class Client {
 
   async #dial(signal: AbortSignal | undefined): Promise<Connection> {
     const { connect, idle } = this.#deadlines
-    return await dial(this.#host, { connect, idle, signal })
+    return await dial(this.#host, { connect, idle, signal, ...this.#security })
   }
 }
 

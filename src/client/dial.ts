@@ -1,24 +1,31 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { asSnapError, errnoOf, messageOf, SnapError } from '../errors.ts'
 import { Connection } from '../io/connection.ts'
 import { withDeadline } from '../io/deadline.ts'
+import { DOOR_PROTOCOL, encodeTokenLine } from '../protocol/index.ts'
 import { formatAddress, parseAddress } from './address.ts'
+import { beginTls, brokenTls, type ClientTls, handshakeError } from './tls.ts'
 
 /** A server by its address, or a way to reach one inside this process. */
 export type Host = string | (() => Promise<Duplex>)
 
-/** Deadlines of a connection to be made, in ms. */
+/** How a connection is made. */
 export interface DialOptions {
+  /** Longest time in ms for the connection, and again for the TLS handshake on it. */
   readonly connect: number
+  /** As in Connection, in ms. */
   readonly idle: number
   readonly signal?: AbortSignal | undefined
+  readonly tls?: ClientTls | undefined
+  readonly token?: string | undefined
 }
 
 /**
  * Connects to `host`.
- * @throws SnapError `E_CONNECT` if nothing answers there, `E_TIMEOUT`, `E_USAGE` if `host` is no address
+ * @throws SnapError `E_CONNECT` if nothing answers there or no TLS comes about, `E_TIMEOUT`, `E_USAGE` if `host` is no
+ * address or the token no token
  */
 export async function dial(host: Host, options: DialOptions): Promise<Connection> {
   return typeof host === 'string'
@@ -35,14 +42,50 @@ async function dialAddress(text: string, options: DialOptions): Promise<Connecti
   const connection = new Connection(socket, { name, ...options })
   try {
     await connection.within(options.connect, 'connection', connected)
-    return connection
   } catch (error) {
     throw error instanceof SnapError ? error : connectError(name, error)
   }
+  const { tls } = options
+  if (tls === undefined) return connection
+  return await secure(connection, { socket, host: address.host }, { ...options, tls })
+}
+
+/** Goes on in TLS, and says there who we are if the server knows how to listen. */
+async function secure(
+  plain: Connection,
+  { socket, host }: { readonly socket: Socket; readonly host: string },
+  options: DialOptions & { readonly tls: ClientTls },
+): Promise<Connection> {
+  const { name } = plain
+  const { connect, idle, signal, tls, token } = options
+  const line = encodeTokenLine(token ?? '')
+  const secured = beginTls(socket, host, tls)
+  const explain = (error: unknown) => brokenTls(name, error)
+  const connection = new Connection(secured, { name, idle, signal, transport: socket, explain })
+  try {
+    await connection.within(connect, 'TLS handshake', once(secured, 'secureConnect'))
+    if (secured.alpnProtocol === DOOR_PROTOCOL) await connection.write(line)
+    else if (token !== undefined) throw knowsNoTokens(name)
+    return connection
+  } catch (error) {
+    connection.close()
+    throw error instanceof SnapError ? error : handshakeError(name, error)
+  }
+}
+
+function knowsNoTokens(name: string): SnapError {
+  return new SnapError('E_CONNECT', `${name}: speaks TLS, but knows no tokens`, {
+    hint: 'the token was not sent; is this the port of snap serve, without anything in between?',
+  })
+}
+
+/** Returns how a server is called in messages. */
+export function nameOf(host: Host): string {
+  return typeof host === 'string' ? formatAddress(parseAddress(host)) : 'snapshotter'
 }
 
 async function dialInside(host: () => Promise<Duplex>, options: DialOptions): Promise<Connection> {
-  const name = 'snapshotter'
+  const name = nameOf(host)
   const made = (async () => await host())()
   try {
     const duplex = await withDeadline(made, options.connect, () => {

@@ -9,3 +9,4 @@ export type {
   ShardExportRequest,
   ShardSelection,
 } from './options.ts'
+export type { ClientTls } from './tls.ts'

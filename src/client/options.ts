@@ -1,4 +1,6 @@
-/** Deadlines in ms. */
+import type { ClientTls } from './tls.ts'
+
+/** How a server is spoken with. Times in ms. */
 export interface ClientOptions {
   /** For the connection. Default 10 s. */
   readonly connect?: number | undefined
@@ -8,6 +10,10 @@ export interface ClientOptions {
   readonly idle?: number | undefined
   /** For the end of an upload: a server rebuilds its index. Default 30 min. */
   readonly uploadEnd?: number | undefined
+  /** Speaks TLS with the server, and with no other. */
+  readonly tls?: ClientTls | undefined
+  /** Sent inside TLS to a server that knows of tokens, and to no other. */
+  readonly token?: string | undefined
 }
 
 /** Which shard is asked for. The names are for the server's information; the id decides. */
