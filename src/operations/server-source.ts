@@ -81,7 +81,11 @@ export class ServerSource implements ShardSource {
     const { body } = this.readShard(request, signal)
     const received = counted(sourceErrors(throttle(body, signal), this), onBytes)
     const name = `shard ${describeShard(shard)}`
-    return await spoolShard(sourceErrors(readShardTar(received, { name, signal }), this), tempDir)
+    try {
+      return await spoolShard(readShardTar(received, { name, signal }), tempDir)
+    } catch (error) {
+      throw sourceFailure(error, this)
+    }
   }
 
   /**
