@@ -12,7 +12,7 @@ import {
   type RestorableShard,
   refuseMissing,
 } from './restorable.ts'
-import { entriesOf } from './upload-shard.ts'
+import { entriesOf } from './restore-content.ts'
 import { checkSelection, type Selection } from './selection.ts'
 import type { SetScope } from './set-scope.ts'
 import type {

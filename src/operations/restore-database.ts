@@ -1,6 +1,6 @@
 import { EXIT_CODES, recode, SnapError } from '../errors.ts'
-import { findDatabase } from '../meta/index.ts'
-import type { DatabasePlan, RestorePlan } from './restore-plan.ts'
+import { type Data, decodeData, findDatabase, listShards } from '../meta/index.ts'
+import type { DatabasePlan } from './restore-plan.ts'
 import type { OpenServer } from './server.ts'
 
 /** Runs work on the far side of a restore and gives its failures the code of a destination. */
@@ -14,22 +14,21 @@ export async function atDestination<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Throws if the server has a database of a name that is to be made.
- * @throws SnapError `E_TARGET_EXISTS`, or `E_DESTINATION` if the server cannot be asked
+ * Throws if a server has a database of a name that is to be made.
+ * @param hint more to do about it
+ * @throws SnapError `E_TARGET_EXISTS`
  */
-export async function refuseExisting(
-  { databases }: RestorePlan,
-  { client, name }: OpenServer,
-  signal: AbortSignal,
-): Promise<void> {
-  const data = await atDestination(() => client.metastoreBackup(signal))
-  for (const { newDatabase } of databases) {
-    if (findDatabase(data, newDatabase) === undefined) continue
-    const message = `database ${JSON.stringify(newDatabase)} exists on ${name}`
-    throw new SnapError('E_TARGET_EXISTS', message, {
-      hint: 'restore under another name with --newdb, or drop the database first',
-    })
-  }
+export function refuseExisting(
+  { newDatabase }: Pick<DatabasePlan, 'newDatabase'>,
+  { data, name }: { readonly data: Data; readonly name: string },
+  hint?: string,
+): void {
+  if (findDatabase(data, newDatabase) === undefined) return
+  const message = `database ${JSON.stringify(newDatabase)} exists on ${name}`
+  const others = 'restore under another name with --newdb, or drop the database first'
+  throw new SnapError('E_TARGET_EXISTS', message, {
+    hint: hint === undefined ? others : `${hint}; else ${others}`,
+  })
 }
 
 /**
@@ -38,9 +37,9 @@ export async function refuseExisting(
  */
 export async function createDatabase(
   plan: DatabasePlan,
-  { client }: OpenServer,
+  { client }: Pick<OpenServer, 'client'>,
   signal: AbortSignal,
-): Promise<Map<bigint, bigint>> {
+): Promise<ReadonlyMap<bigint, bigint>> {
   const { database, newDatabase, retentionPolicy, newRetentionPolicy, metaBytes } = plan
   const request = {
     BackupDatabase: database,
@@ -59,4 +58,29 @@ export async function createDatabase(
       return new Map()
     }
   })
+}
+
+/**
+ * Finds the shards of a database that was made by an update whose answer did not arrive: groups keep their times and their
+ * order. Returns the map of old to new shard ids, or undefined if the database is not there or is another one.
+ */
+export function findShardIds(data: Data, plan: DatabasePlan): Map<bigint, bigint> | undefined {
+  if (findDatabase(data, plan.newDatabase) === undefined) return undefined
+  const expected = listShards(decodeData(plan.metaBytes)).filter(
+    ({ database }) => database === plan.database,
+  )
+  const got = listShards(data).filter(({ database }) => database === plan.newDatabase)
+  if (got.length !== expected.length) return undefined
+  const ids = new Map<bigint, bigint>()
+  for (const [i, { retentionPolicy, group, shard }] of expected.entries()) {
+    const made = got[i]
+    const policy = plan.newRetentionPolicy ?? retentionPolicy
+    const isSame =
+      made?.retentionPolicy === policy &&
+      made.group.startTime === group.startTime &&
+      made.group.endTime === group.endTime
+    if (!isSame) return undefined
+    ids.set(shard.id, made.shard.id)
+  }
+  return ids
 }

@@ -1,31 +1,28 @@
-import { SnapError } from '../errors.ts'
+import { messageOf, SnapError } from '../errors.ts'
+import type { Data } from '../meta/index.ts'
 import type { SetWish } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
-import { checkArchive, checkStoredHash } from './check-archive.ts'
-import { describeShard, type ShardName } from './inspect.ts'
-import { mapParallel } from './parallel.ts'
+import type { ShardName } from './inspect.ts'
 import { noProgress, type Progress } from './progress.ts'
-import { readBack } from './readback.ts'
 import {
   type LostShard,
   lostShards,
   openRestorable,
   type Restorable,
-  type RestorableShard,
   refuseMissing,
 } from './restorable.ts'
-import { atDestination, createDatabase, refuseExisting } from './restore-database.ts'
-import {
-  type DatabasePlan,
-  type ExpiringShard,
-  planRestore,
-  type Renames,
-  type RestorePlan,
-} from './restore-plan.ts'
+import { checkShards } from './restore-check.ts'
+import { cleanUp } from './restore-cleanup.ts'
+import type { ShardContent } from './restore-content.ts'
+import { atDestination } from './restore-database.ts'
+import { type ExpiringShard, planRestore, type Renames, type RestorePlan } from './restore-plan.ts'
+import { type RestoredShard, RestoreRun } from './restore-run.ts'
+import { openJournal, type RestoreJournal } from './resume.ts'
 import type { Selection } from './selection.ts'
 import { type OpenServer, openTarget, type ServerPlace } from './server.ts'
-import { createThrottle, type Throttle } from './throttle.ts'
-import { uploadShard } from './upload-shard.ts'
+import type { HttpPlace } from './server-http.ts'
+
+export type { RestoredShard } from './restore-run.ts'
 
 /** What to restore, from where, and how. */
 export interface RestoreOptions {
@@ -38,20 +35,21 @@ export interface RestoreOptions {
   readonly renames: Renames
   /** Shards uploaded at the same time. */
   readonly jobs: number
+  /** Times an upload is tried in all. */
+  readonly attempts: number
   readonly limitRate?: number | undefined
   readonly tempDir: string
   /** Read every shard back and compare. */
   readonly readBack: boolean
   readonly dryRun: boolean
+  /** Where the state of a restore is kept until it is done, so that it can be resumed; default nowhere. */
+  readonly stateDir?: string | undefined
+  /** Go on with a restore that was interrupted; whatever fails, what was made stays. */
+  readonly resume: boolean
+  /** The server's HTTP API, to remove what a failed run has made; left out, it is not used. */
+  readonly http?: HttpPlace | undefined
   readonly progress?: Progress | undefined
   readonly signal: AbortSignal
-}
-
-/** A shard that was restored. */
-export interface RestoredShard extends ShardName {
-  /** Its id on the server; undefined after a dry run. */
-  readonly newShardId: bigint | undefined
-  readonly bytes: number
 }
 
 /** What a restore did. */
@@ -72,8 +70,8 @@ export interface RestoreResult {
 
 /**
  * Restores databases that the server does not have yet. Everything that can be checked is checked before anything is
- * changed; every shard is read back.
- * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED`, `E_INTEGRITY`, `E_TARGET_EXISTS`, `E_DESTINATION`
+ * changed; every shard is read back. What a run that fails has made is removed where that can be done.
+ * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED`, `E_INTEGRITY`, `E_TARGET_EXISTS`, `E_LOCKED`, `E_DESTINATION`
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   const { store, signal, selection, renames, dryRun } = options
@@ -81,18 +79,18 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   const backup = await openRestorable(store, wishOf(options), signal)
   const plan = planRestore(backup, selection, renames)
   refuseMissing(backup, selection)
-  const shards = plan.databases.flatMap((database) => database.shards)
-  for (const shard of shards) await checkShard(shard, options)
+  const stored = plan.databases.flatMap((database) => database.shards)
+  const contents = await checkShards(stored, options)
   const { name, server } = await openTarget(options.target, dryRun)
   try {
-    if (server !== undefined) await refuseExisting(plan, server, signal)
-    progress({ type: 'plan', task: 'restore', shards: shards.length })
-    const restored =
-      dryRun || server === undefined
-        ? shards.map(planned)
-        : await new RestoreRun(server, options).restoreAll(plan)
+    progress({ type: 'plan', task: 'restore', shards: contents.size })
+    const work = { backup, plan, contents }
+    const shards =
+      server === undefined
+        ? [...contents.values()].map(planned)
+        : await carryOut(work, server, { ...options, progress })
     return {
-      ...{ target: name, set: backup.set, kind: backup.kind, dryRun, shards: restored },
+      ...{ target: name, set: backup.set, kind: backup.kind, dryRun, shards },
       ...{ lost: lostShards(backup, selection), expiring: plan.expiring, leftOut: backup.leftOut },
       databases: plan.databases.map(({ database: from, newDatabase: to }) => ({ from, to })),
     }
@@ -101,102 +99,79 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   }
 }
 
-function planned({ database, retentionPolicy, shardId }: ShardName): RestoredShard {
-  return { database, retentionPolicy, shardId, newShardId: undefined, bytes: 0 }
-}
-
 function wishOf({ set, selection }: RestoreOptions): SetWish {
   const { databases = [], retentionPolicy, shards = [] } = selection
   return { set, database: databases[0], retentionPolicy, shardId: shards[0] }
 }
 
-/** Checks what is stored before it goes anywhere: by hash where a catalog has one, else by reading all of it. */
-async function checkShard(shard: RestorableShard, options: RestoreOptions): Promise<void> {
-  const { store, signal, tempDir } = options
-  for (const part of shard.parts) {
-    if (part.stored === undefined) await checkArchive(shard, part, { tempDir, signal })
-    else await checkStoredHash(store, part, signal)
-  }
+interface Work {
+  readonly backup: Restorable
+  readonly plan: RestorePlan
+  readonly contents: ReadonlyMap<bigint, ShardContent>
 }
 
-class RestoreRun {
-  readonly #server: OpenServer
-  readonly #options: RestoreOptions
-  readonly #progress: Progress
-  readonly #throttle: Throttle
+type CarryOutOptions = RestoreOptions & { readonly progress: Progress }
 
-  constructor(server: OpenServer, options: RestoreOptions) {
-    this.#server = server
-    this.#options = options
-    this.#progress = options.progress ?? noProgress
-    this.#throttle = createThrottle(options.limitRate)
-  }
-
-  async restoreAll({ databases }: RestorePlan): Promise<RestoredShard[]> {
-    const restored: RestoredShard[] = []
-    for (const database of databases) restored.push(...(await this.#restoreDatabase(database)))
+async function carryOut(
+  work: Work,
+  server: OpenServer,
+  options: CarryOutOptions,
+): Promise<RestoredShard[]> {
+  const { plan, contents } = work
+  const { dryRun, limitRate, signal } = options
+  const data = await atDestination(() => server.client.metastoreBackup(signal))
+  const journal = await journalOf(work, { name: server.name, data }, options)
+  const run = new RestoreRun({ ...options, server, contents, journal, limitRate })
+  run.checkTarget(plan, data)
+  if (dryRun) return [...contents.values()].map(planned)
+  try {
+    const restored = await run.restoreAll(plan, data)
+    await journal?.remove()
     return restored
-  }
-
-  async #restoreDatabase(plan: DatabasePlan): Promise<RestoredShard[]> {
-    const { jobs, signal } = this.#options
-    const server = this.#server
-    const ids = await createDatabase(plan, server, signal)
-    try {
-      return await mapParallel(plan.shards, { jobs, signal }, (shard, stop) => {
-        const newShardId = ids.get(shard.shardId)
-        if (newShardId === undefined) throw notMapped(shard, server.name)
-        return this.#restoreShard(shard, { plan, newShardId, signal: stop })
-      })
-    } catch (error) {
-      throw this.#leftBehind(error, plan)
-    }
-  }
-
-  /** Says what a restore that failed half way has left. */
-  #leftBehind(error: unknown, { newDatabase }: DatabasePlan): unknown {
-    if (!(error instanceof SnapError)) return error
-    const database = `database ${JSON.stringify(newDatabase)}`
-    const hint = `${database} was made on ${this.#server.name} and is incomplete: drop it before you restore again`
-    // That it was stopped is then all that is said of the error.
-    if (this.#options.signal.aborted)
-      this.#progress({ type: 'note', level: 'error', message: hint })
-    return new SnapError(error.code, error.message, { cause: error, hint })
-  }
-
-  async #restoreShard(
-    shard: RestorableShard,
-    { plan, newShardId, signal }: { plan: DatabasePlan; newShardId: bigint; signal: AbortSignal },
-  ): Promise<RestoredShard> {
-    const { tempDir } = this.#options
-    const { client } = this.#server
-    const started = performance.now()
-    const target = {
-      newShardId,
-      database: plan.newDatabase,
-      retentionPolicy: plan.newRetentionPolicy ?? shard.retentionPolicy,
-    }
-    let bytes = 0
-    const onBytes = (total: number) => {
-      bytes = total
-      this.#progress({ type: 'shardProgress', shard, bytes })
-    }
-    this.#progress({ type: 'shardStart', shard })
-    const options = { client, tempDir, throttle: this.#throttle, onBytes, signal }
-    const sent = await atDestination(() => uploadShard(shard, target, options))
-    if (this.#options.readBack) {
-      const restored = { ...target, shardId: newShardId }
-      await atDestination(() => readBack(shard, { shard: restored, sent }, options))
-    }
-    this.#progress({ type: 'shardDone', shard, bytes, durationMs: performance.now() - started })
-    const { database, retentionPolicy, shardId } = shard
-    return { database, retentionPolicy, shardId, newShardId, bytes }
+  } catch (error) {
+    throw await undone(error, run, { ...options, server, journal })
   }
 }
 
-function notMapped(shard: ShardName, server: string): SnapError {
-  return new SnapError(
-    'E_DESTINATION',
-    `${server} made no shard for shard ${describeShard(shard)}, although it was in the metadata`,
-  )
+function planned({ database, retentionPolicy, shardId }: ShardName): RestoredShard {
+  const nothing = { newShardId: undefined, bytes: 0, durationMs: 0, resumed: false }
+  return { database, retentionPolicy, shardId, ...nothing }
+}
+
+/** A state that cannot be kept matters only to a run that is to go on with it. */
+async function journalOf(
+  { backup, plan }: Work,
+  { name: server, data: { clusterId } }: { readonly name: string; readonly data: Data },
+  { stateDir, resume, progress }: CarryOutOptions,
+): Promise<RestoreJournal | undefined> {
+  if (stateDir === undefined) return undefined
+  try {
+    return await openJournal(stateDir, { backup, plan, server, clusterId })
+  } catch (error) {
+    if (resume || (error instanceof SnapError && error.code === 'E_LOCKED')) throw error
+    const message = `this restore cannot be resumed: ${messageOf(error)}`
+    progress({ type: 'note', level: 'warning', message })
+    return undefined
+  }
+}
+
+/** Cleans up after a failure, and returns it with what is left to do in its hint. */
+async function undone(
+  error: unknown,
+  { made }: RestoreRun,
+  options: CarryOutOptions & {
+    readonly server: OpenServer
+    readonly journal: RestoreJournal | undefined
+  },
+): Promise<unknown> {
+  const { server, http, resume: keep, progress, journal } = options
+  const { isClean, hint } = await cleanUp(made, { server, http, keep, progress })
+  if (isClean) await journal?.remove().catch(() => {})
+  else await journal?.close().catch(() => {})
+  if (!(error instanceof SnapError)) return error
+  const hints = [error.hint, hint].filter((text) => text !== undefined)
+  return new SnapError(error.code, error.message, {
+    cause: error,
+    hint: hints.length === 0 ? undefined : hints.join('; '),
+  })
 }

@@ -28,8 +28,11 @@ export type ServerPlace =
   | DirectoryPlace
 
 /** Changes of a data directory beyond those of the protocol. */
-export type WritableDirectory = Pick<DataDirectory, 'dropDatabase'> &
-  Pick<DataDirectory['tsdbStore'], 'createShard'>
+export interface WritableDirectory {
+  readonly createShard: DataDirectory['tsdbStore']['createShard']
+  /** Ends the service first, for good: nothing must be on its way into the directory any more. */
+  readonly dropDatabase: DataDirectory['dropDatabase']
+}
 
 /** The side that speaks the snapshotter protocol to an operation. */
 export interface OpenServer {
@@ -120,8 +123,11 @@ async function openDirectory(place: DirectoryPlace): Promise<OpenServer> {
     name: paths.dataDir,
     openShard: (shardId, signal) => tsdbStore.openShard(shardId, signal),
     directory: {
-      dropDatabase: (database, shardIds) => directory.dropDatabase(database, shardIds),
       createShard: (database, policy, id) => tsdbStore.createShard(database, policy, id),
+      dropDatabase: async (database, shardIds) => {
+        await service.close()
+        await directory.dropDatabase(database, shardIds)
+      },
     },
     losses: () => [...new Set(losses)],
     close: async () => {

@@ -1,7 +1,7 @@
 import type { SetWish } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
 import { openRestorable } from './restorable.ts'
-import { createDatabase, refuseExisting } from './restore-database.ts'
+import { atDestination, createDatabase, refuseExisting } from './restore-database.ts'
 import { planRestore, type Renames } from './restore-plan.ts'
 import type { Selection } from './selection.ts'
 import type { OpenServer } from './server.ts'
@@ -34,7 +34,8 @@ export async function updateMeta(options: UpdateMetaOptions): Promise<UpdatedMet
   const wish = { set, database: databases[0], retentionPolicy, shardId: shards[0] }
   const backup = await openRestorable(store, wish, signal)
   const plan = planRestore(backup, selection, renames)
-  await refuseExisting(plan, server, signal)
+  const data = await atDestination(() => server.client.metastoreBackup(signal))
+  for (const database of plan.databases) refuseExisting(database, { data, name: server.name })
   const shardIds = new Map<bigint, bigint>()
   for (const database of plan.databases) {
     for (const [from, to] of await createDatabase(database, server, signal)) shardIds.set(from, to)

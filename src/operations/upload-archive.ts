@@ -13,6 +13,7 @@ import { describeShard, type InspectedFile, type ShardName } from './inspect.ts'
 import type { Progress } from './progress.ts'
 import { readBack } from './readback.ts'
 import type { ArchivePart } from './restorable.ts'
+import { wholeContent } from './restore-content.ts'
 import { atDestination } from './restore-database.ts'
 import type { OpenServer } from './server.ts'
 import { createThrottle } from './throttle.ts'
@@ -69,21 +70,25 @@ export async function uploadArchive(options: UploadArchiveOptions): Promise<Uplo
   progress({ type: 'shardStart', shard: from })
   const started = performance.now()
   const throttle = createThrottle(limitRate)
+  const content = wholeContent(shard, tempDir)
   const transfer = {
-    ...{ client: server.client, tempDir, throttle, signal },
+    ...{ client: server.client, throttle, signal },
     onBytes: (bytes: number) => progress({ type: 'shardProgress', shard: from, bytes }),
   }
   const sent = await atDestination(() =>
-    uploadShard(shard, { newShardId, database, retentionPolicy }, transfer),
+    uploadShard(content, { newShardId, database, retentionPolicy }, transfer),
   )
   if (options.readBack) {
-    await atDestination(() => readBack(shard, { shard: to, sent }, transfer))
+    const reading = { server, tempDir, attempts: READ_ATTEMPTS, signal }
+    await atDestination(() => readBack(content, { shard: to, sent }, reading))
   }
   const bytes = sent.reduce((sum, { size }) => sum + size, 0)
   progress({ type: 'shardDone', shard: from, bytes, durationMs: performance.now() - started })
   return { from, to, files: sent.length, bytes }
 }
 
+/** Times the shard is read back in all. */
+const READ_ATTEMPTS = 4
 const GZIP_MAGIC = [0x1f, 0x8b]
 
 async function openArchive(path: string): Promise<ArchivePart> {

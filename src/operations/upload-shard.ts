@@ -1,10 +1,8 @@
 import { crc32 } from 'node:zlib'
 import type { Client } from '../client/index.ts'
-import { packShardTar, readShardTar, type TarEntry, tapShardTar } from '../tar/index.ts'
+import { packShardTar, type TarEntry, tapShardTar } from '../tar/index.ts'
 import { parseEntryName } from '../tar/names.ts'
-import { asDamage } from './check-archive.ts'
-import type { RestorableShard } from './restorable.ts'
-import { rewriteEntries } from './rewrite-entries.ts'
+import type { ShardContent } from './restore-content.ts'
 import type { Throttle } from './throttle.ts'
 
 /** A file as it was sent, or as it is read back. */
@@ -26,27 +24,24 @@ export interface UploadTarget {
 /** How a shard is uploaded. */
 export interface UploadOptions {
   readonly client: Client
-  readonly tempDir: string
   readonly throttle: Throttle
   readonly onBytes?: ((bytes: number) => void) | undefined
   readonly signal: AbortSignal
 }
 
 /**
- * Streams a stored shard to the server: tombstones are applied to the files they belong to, names made those of the
- * target. Returns the files as they were sent.
- * @throws SnapError `E_INTEGRITY` if the archive turns out damaged on the way, and what the client throws
+ * Streams a shard to the server, its names made those of the target. Returns the files as they were sent.
+ * @throws SnapError `E_INTEGRITY` if an archive turns out damaged on the way, and what the client throws
  */
 export async function uploadShard(
-  shard: RestorableShard,
+  content: ShardContent,
   target: UploadTarget,
   options: UploadOptions,
 ): Promise<readonly SentFile[]> {
-  const { client, tempDir, throttle, onBytes, signal } = options
-  const entries = rewriteEntries(entriesOf(shard, signal), { tempDir })
+  const { client, throttle, onBytes, signal } = options
   const sent: SentFile[] = []
   let bytes = 0
-  const tar = tapShardTar(packShardTar(entries), async (entry) => {
+  const tar = tapShardTar(packShardTar(content.entries(signal)), async (entry) => {
     const file = await describeEntry(entry, (length) => {
       bytes += length
       onBytes?.(bytes)
@@ -55,32 +50,27 @@ export async function uploadShard(
   })
   const { newShardId, database, retentionPolicy } = target
   const body = throttle(tar, signal)
-  await client.uploadShard(shard.shardId, newShardId, database, retentionPolicy, body, signal)
+  await client.uploadShard(content.shardId, newShardId, database, retentionPolicy, body, signal)
   return sent
 }
 
-/** Reads the files of a shard, of files with one name in several parts the newest. */
-export async function* entriesOf(
-  shard: RestorableShard,
-  signal?: AbortSignal,
-): AsyncGenerator<TarEntry> {
-  const seen = new Set<string>()
-  for (const part of shard.parts) {
-    try {
-      for await (const entry of readShardTar(part.open(signal), { name: part.name, signal })) {
-        if (seen.has(entry.name)) continue
-        seen.add(entry.name)
-        yield entry
-      }
-    } catch (error) {
-      throw asDamage(error, shard, part.name)
-    }
-  }
+/**
+ * Uploads no files, after which a server has the shard open again: it clears what an upload that broke off has left, and
+ * counts the generations of the shard's files anew.
+ */
+export async function reopenShard(
+  { newShardId }: Pick<UploadTarget, 'newShardId'>,
+  { client, signal }: Pick<UploadOptions, 'client' | 'signal'>,
+): Promise<void> {
+  await client.uploadShard(newShardId, newShardId, '', '', packShardTar([]), signal)
 }
 
 /** Reads an entry to its end and returns its name, size and CRC. */
 export async function describeEntry(
-  { name, body }: TarEntry,
+  {
+    name,
+    body,
+  }: Pick<TarEntry, 'name'> & { readonly body: AsyncIterable<Uint8Array> | Iterable<Uint8Array> },
   onLength: (length: number) => void = () => {},
 ): Promise<SentFile> {
   let crc = 0

@@ -3,6 +3,7 @@ import { expect } from 'vitest'
 import { contextOf, runIn } from '../cli/harness.ts'
 import { type Finished, launch, type Running, type RunOptions } from './run.ts'
 import { ROOT } from './sources.ts'
+import { tempDir } from './temp.ts'
 
 /** Additions to the environment of the program; undefined takes a variable away. */
 export interface ProgramOptions extends Omit<RunOptions, 'env'> {
@@ -10,19 +11,25 @@ export interface ProgramOptions extends Omit<RunOptions, 'env'> {
 }
 
 export interface SnapOptions {
+  /** Environment besides the state directory of the tests. */
+  readonly env?: Readonly<Record<string, string>>
   /** Runs `bin/snap.js` as a program of its own, as a user does. */
   readonly program?: boolean
 }
 
 const PROGRAM = join(ROOT, 'bin/snap.js')
 
+/** What runs note for those after them stays out of the home directory of whoever runs the tests. */
+const OWN = { XDG_STATE_HOME: await tempDir('state') }
+
 /**
  * Runs `snap` with `args` to its end, without a terminal. Unless said otherwise it runs over the sources in this process:
  * that is quick, and it is seen what of them ran.
  */
 export async function snap(args: readonly string[], options: SnapOptions = {}): Promise<Finished> {
-  if (options.program) return await startSnap(args).finished
-  const context = contextOf(args)
+  const env = { ...OWN, ...options.env }
+  if (options.program) return await startSnap(args, { env }).finished
+  const context = contextOf(args, { env })
   await runIn(context)
   const { stdout, stderr } = context
   const code = context.exitCode()
@@ -39,7 +46,7 @@ export function startSnap(args: readonly string[], options: ProgramOptions = {})
   const inherited = Object.entries(process.env).filter(
     ([name]) => !/^(?:INFLUX_SNAP_|INFLUXDB_|FORCE_COLOR$|NO_COLOR$|CI$)/.test(name),
   )
-  const all = Object.fromEntries([...inherited, ...Object.entries(env)])
+  const all = Object.fromEntries([...inherited, ...Object.entries({ ...OWN, ...env })])
   return launch(process.execPath, [PROGRAM, ...args], { ...rest, env: all })
 }
 

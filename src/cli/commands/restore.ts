@@ -9,24 +9,33 @@ import {
   addSelectionOptions,
   addTransferOptions,
   addWritingOptions,
+  readConnectionOptions,
   readSelectionOptions,
   readTransferOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
 import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
+import { addHttpOptions, readHttpOptions } from '../http-options.ts'
 import { addSettings, switchSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { formatShard } from '../progress-lines.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readWritablePlace } from '../server-place.ts'
+import { stateDirectory } from '../state-directory.ts'
 
 const GROUP = 'Restore:'
 const OPTIONS = {
   readBack: switchSetting({
     flags: '--no-readback',
     description: 'do not read restored shards back and compare them',
+    group: GROUP,
+  }),
+  resume: switchSetting({
+    flags: '--resume',
+    description:
+      'go on where an interrupted restore of the same stopped, and let stay what was made',
     group: GROUP,
   }),
   dryRun: switchSetting({
@@ -48,6 +57,7 @@ export function defineRestore(program: Command, context: CliContext): void {
   addSelectionOptions(command)
   addRenameOptions(command)
   addSettings(command, OPTIONS)
+  addHttpOptions(command)
   addTransferOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
@@ -61,6 +71,10 @@ export function defineRestore(program: Command, context: CliContext): void {
         ...{ target: readWritablePlace(command, context), store: openStore(source) },
         ...{ jobs, limitRate, tempDir, set, renames },
         selection: readSelectionOptions(command),
+        attempts: readConnectionOptions(command).retries + 1,
+        http: await readHttpOptions(command, context),
+        stateDir: stateDirectory(context.env),
+        resume: OPTIONS.resume.read(command),
         readBack: OPTIONS.readBack.read(command),
         dryRun: OPTIONS.dryRun.read(command),
         progress: run.progress,

@@ -1,0 +1,40 @@
+import { readShardTar, type TarEntry, type TarEntryInput } from '../tar/index.ts'
+import { asDamage } from './check-archive.ts'
+import type { ShardName } from './inspect.ts'
+import type { RestorableShard } from './restorable.ts'
+import { rewriteEntries } from './rewrite-entries.ts'
+
+/** What is restored of one shard. */
+export interface ShardContent extends ShardName {
+  /** Gives the files, named as in the backup, tombstones applied; the same ones each time it is called. */
+  entries(signal: AbortSignal): AsyncIterable<TarEntryInput>
+}
+
+/** Returns all of a stored shard. A TSM file to be rewritten may be spooled into `tempDir`. */
+export function wholeContent(shard: RestorableShard, tempDir: string): ShardContent {
+  const { database, retentionPolicy, shardId } = shard
+  const entries = (signal: AbortSignal) => rewriteEntries(entriesOf(shard, signal), { tempDir })
+  return { database, retentionPolicy, shardId, entries }
+}
+
+/**
+ * Reads the files of a shard, of files with one name in several parts the newest.
+ * @throws SnapError `E_INTEGRITY` naming the archive that is damaged
+ */
+export async function* entriesOf(
+  shard: RestorableShard,
+  signal?: AbortSignal,
+): AsyncGenerator<TarEntry> {
+  const seen = new Set<string>()
+  for (const part of shard.parts) {
+    try {
+      for await (const entry of readShardTar(part.open(signal), { name: part.name, signal })) {
+        if (seen.has(entry.name)) continue
+        seen.add(entry.name)
+        yield entry
+      }
+    } catch (error) {
+      throw asDamage(error, shard, part.name)
+    }
+  }
+}
