@@ -1,9 +1,11 @@
+import { writeFileSync } from 'node:fs'
 import { appendFile, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet'
 import { describe, expect, it } from 'vitest'
+import { SnapError } from '../../src/errors.ts'
 import { backup } from '../../src/operations/backup.ts'
 import {
   type ExportPointsOptions,
@@ -581,6 +583,55 @@ describe('failures', () => {
     )
     await expect(stream).rejects.toMatchObject({ code: 'E_DESTINATION' })
     expect(await readdir(dir)).toEqual(['file'])
+  })
+
+  it('of one name take the others back', async () => {
+    const dir = await tempDir('out')
+    const wait = ({ type }: ProgressEvent) => {
+      if (type === 'shardDone') writeFileSync(join(dir, 'other%20db.a%2Eb.lp'), 'mine')
+    }
+    const failed = withSource(dirs, 'files', (source) =>
+      run(source, { target: dir, progress: wait }),
+    )
+    await expect(failed).rejects.toMatchObject({ code: 'E_TARGET_EXISTS' })
+    expect(await readdir(dir)).toEqual(['other%20db.a%2Eb.lp'])
+  })
+
+  it('that may pass are tried again', async () => {
+    const stream = new Text()
+    const events: ProgressEvent[] = []
+    await withSource(dirs, 'wire', async (source) => {
+      let tries = 0
+      const flaky = changed(source, {
+        openShard: async (...args) => {
+          tries += 1
+          if (tries === 1) throw new SnapError('E_CUT', 'cut', { retryable: true })
+          return await source.openShard(...args)
+        },
+      })
+      const progress = (event: ProgressEvent) => void events.push(event)
+      const selection = { databases: ['db'] }
+      await run(flaky, { target: '-', stream, attempts: 2, progress, selection })
+    })
+    expect(lines(stream.text)).toEqual(LINES)
+    const notes = events.flatMap((event) => (event.type === 'note' ? [event.message] : []))
+    expect(notes).toEqual([expect.stringContaining('try 1 failed')])
+  })
+
+  it('of the backup that it comes from are said', async () => {
+    const set = await tempDir('set')
+    const options = { skipErrors: true, jobs: 1, attempts: 1, tempDir: set, dryRun: false }
+    const { skipped } = await withSource(await damaged(), 'wire', (source) =>
+      backup({
+        ...{ source, store: new LocalStore(set), selection: {}, compression: 'gzip' },
+        ...{ version: '0.0.0', signal: new AbortController().signal, ...options },
+      }),
+    )
+    expect(skipped).toMatchObject([{ shardId: 2n }])
+    const stream = new Text()
+    const result = await fromBackup(set, (source) => run(source, { target: '-', stream }))
+    expect(lines(stream.text)).toEqual([...LINES.slice(0, 2), OTHER])
+    expect(result.lost).toEqual([expect.stringContaining('shard 2 (db.rp): ')])
   })
 
   it.each(['lp', 'parquet'] as const)(
