@@ -32,6 +32,14 @@ export function wholeNumber(min: number, max: number): ValueParser<number> {
   }
 }
 
+/** Reads a share above zero of a hundred: `10%`, `0.5%`. */
+export function parsePercent(text: string, name: string): number {
+  const percent = Number(/^(\d{1,3}(?:\.\d{1,6})?)%$/.exec(text)?.[1] ?? Number.NaN)
+  return percent > 0 && percent <= 100
+    ? percent
+    : refuse(name, 'a share from 0% to 100% as 10%', text)
+}
+
 const MAX_UINT64 = 2n ** 64n - 1n
 
 /** Reads a shard id: a whole number up to 2^64 - 1, exactly. Shard ids begin at 1. */

@@ -41,7 +41,8 @@ export async function planShards(wish: ShardWish): Promise<ShardPlan> {
   })
 }
 
-function overlaps({ group }: ListedShard, range: ExactRange | undefined): boolean {
+/** Says whether a shard may hold points of these times. */
+export function overlaps({ group }: ListedShard, range: ExactRange | undefined): boolean {
   return range === undefined || (group.startTime <= range.end && group.endTime > range.start)
 }
 

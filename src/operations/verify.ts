@@ -1,141 +1,226 @@
-import { EXIT_CODES, SnapError } from '../errors.ts'
-import { listShards } from '../meta/index.ts'
-import { parseFileName } from '../portable/names.ts'
-import { readSidecar } from '../portable/sets.ts'
+import { newestMeta, readLegacy } from '../portable/legacy.ts'
+import { type ListedSet, listSets } from '../portable/listing.ts'
+import { manifestName, parseFileName } from '../portable/names.ts'
+import { candidates, noBackup } from '../portable/select-set.ts'
+import { readSet } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
-import { checkArchive, checkStoredHash } from './check-archive.ts'
-import type { ShardName } from './inspect.ts'
 import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
+import { legacyRestorable } from './restorable.ts'
+import { type VerifiedArchive, verifyArchive } from './verify-archive.ts'
 import {
-  type LostShard,
-  lostShards,
-  openRestorable,
-  type Restorable,
-  type RestorableShard,
-} from './restorable.ts'
+  Findings,
+  shardsById,
+  timesOf,
+  type VerifyGap,
+  type VerifyProblem,
+} from './verify-findings.ts'
+import { chooseArchives, distinctArchives, findStrays } from './verify-plan.ts'
+import { type ArchiveTask, type FoundSet, type VerifyContext, verifySet } from './verify-set.ts'
 
-/** Which sets to verify, and how. */
+/** The word for the newest set. */
+const LATEST = 'latest'
+
+/** What to verify, and how. */
 export interface VerifyOptions {
   readonly store: Store
+  /** One set by its name, the newest begun at or before a time, or `latest`. Default: all that is there. */
   readonly set?: string | Date | undefined
+  /** Decode every block, and compare the points with what the sidecars say of them. */
+  readonly deep: boolean
+  /** Only so many of 100 archives, chosen at random: above 0, at most 100. */
+  readonly subset?: number | undefined
+  /** What chance goes by: the same seed gives the same choice and order. */
+  readonly seed: number
+  /** Milliseconds after which no further archive is begun; they come in a random order then. */
+  readonly maxDuration?: number | undefined
+  /** Archives at a time. */
   readonly jobs: number
   readonly tempDir: string
   readonly progress?: Progress | undefined
   readonly signal: AbortSignal
 }
 
-/** Something that is not as it should be. */
-export interface VerifyProblem {
-  readonly file: string
-  readonly shard: ShardName | undefined
-  readonly message: string
+/** What was found of one backup. */
+export interface VerifiedSet {
+  /** Undefined for a legacy directory. */
+  readonly set: string | undefined
+  readonly kind: 'snap' | 'stock' | 'legacy'
+  /** When it was begun, RFC 3339; undefined for a legacy directory. */
+  readonly time: string | undefined
+  /** Archives that it lists; undefined if that cannot be read. */
+  readonly archives: number | undefined
+  readonly problems: number
 }
 
-/** What was found in one backup. */
-export interface VerifiedSet {
-  readonly set: string | undefined
-  readonly kind: Restorable['kind']
-  readonly shards: number
+/** What was found in all. */
+export interface Verified {
+  /** Newest first. */
+  readonly sets: readonly VerifiedSet[]
+  /** Each counted once, however many sets have it. */
+  readonly archives: {
+    readonly total: number
+    readonly verified: number
+    /** Names of those that were to be verified and were not begun in time. */
+    readonly left: readonly string[]
+  }
+  /** True if every archive of the sets was verified. */
+  readonly complete: boolean
+  /** Files in the archives, and their bytes. */
   readonly files: number
   readonly bytes: number
+  /** Values that were decoded; undefined unless it was deep. */
+  readonly points: number | undefined
   readonly problems: readonly VerifyProblem[]
-  /** Shards that could not be backed up into it. */
-  readonly lost: readonly LostShard[]
+  /** Live shards that a set does not have. */
+  readonly gaps: readonly VerifyGap[]
+  /** Sets that have begun and are not finished, or never will be. */
+  readonly unfinished: readonly string[]
+  /** Files of legacy directories that are not restored, and why. */
+  readonly leftOut: readonly { readonly name: string; readonly reason: string }[]
 }
 
 /**
- * Verifies the chosen set, or the newest: manifest, metastore and catalog against each other, the hash of every file that
- * has one, and every archive read to its end with each TSM file's index and the CRC of each block.
- * @throws SnapError `E_NO_BACKUP`, `E_INTEGRITY` if the set cannot be read at all
+ * Verifies backups: manifests, metastores, catalogs and sidecars against each other and by their hashes, and every archive
+ * read to its end once, however many sets share it.
+ * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED` if there is no such set; damage is in the result
  */
-export async function verify(options: VerifyOptions): Promise<VerifiedSet> {
-  const { store, set, jobs, signal } = options
-  const progress = options.progress ?? noProgress
-  const backup = await openRestorable(store, { set }, signal)
-  const { shards } = backup
-  progress({ type: 'plan', task: 'verify', shards: shards.length })
-  const problems: VerifyProblem[] = [...missingProblems(backup), ...strangers(backup)]
-  problems.push(...(await sidecarProblems(backup, options)))
-  const sizes = await mapParallel(shards, { jobs, signal }, (shard, stop) =>
-    verifyShard(shard, { ...options, progress, signal: stop, problems }),
-  )
-  const files = sizes.reduce((sum, size) => sum + size.files, 0)
-  const bytes = sizes.reduce((sum, size) => sum + size.bytes, 0)
-  const lost = lostShards(backup, {})
-  return { set: backup.set, kind: backup.kind, shards: shards.length, files, bytes, problems, lost }
+export async function verify(options: VerifyOptions): Promise<Verified> {
+  const { store, deep, signal } = options
+  const deadline = performance.now() + (options.maxDuration ?? Number.POSITIVE_INFINITY)
+  const listing = await listSets(store, signal)
+  const findings = new Findings()
+  const context = { store, listing, findings, sound: new Set<string>(), signal }
+  const found = await verifySets(context, options.set)
+  const all = options.set === undefined
+  const legacy = all ? await findLegacy(context) : undefined
+  const unfinished = all ? findStrays(context, found) : []
+  if (found.length === 0 && legacy === undefined && findings.problems.length === 0) {
+    throw noBackup(listing)
+  }
+  const own = found.flatMap(({ archives }) => archives ?? [])
+  const tasks = distinctArchives([...own, ...(legacy?.tasks ?? [])])
+  const archives = await verifyArchives(tasks, { ...options, findings, deadline })
+  const { problems, gaps } = findings
+  const ofSet = (set: string) => problems.filter(({ sets }) => sets.includes(set)).length
+  const sets = found.map(({ archives: listed, files: _, ...set }) => ({
+    ...{ ...set, archives: listed?.length, problems: ofSet(set.set) },
+  }))
+  const { read, left } = archives
+  const total = new Set([...tasks.map(({ file }) => file), ...unread(context, found)]).size
+  return {
+    sets: legacy === undefined ? sets : [...sets, summarizeLegacy(legacy, problems)],
+    archives: { total, verified: read.length, left },
+    complete: read.length === total,
+    files: sum(read.map(({ files }) => files)),
+    bytes: sum(read.map(({ bytes }) => bytes)),
+    points: deep ? sum(read.map(({ points = 0 }) => points)) : undefined,
+    ...{ problems, gaps, unfinished, leftOut: legacy?.leftOut ?? [] },
+  }
 }
 
-function missingProblems({ missing }: Restorable): VerifyProblem[] {
-  return missing.map(({ file, ...shard }) => ({ file, shard, message: `${file} is missing` }))
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }
 
-/** Archives of shards that the metastore does not have: no restore would find a place for them. */
-function strangers({ data, shards }: Restorable): VerifyProblem[] {
-  const known = new Map(
-    listShards(data, { includeDeleted: true }).map((listed) => [listed.shard.id, listed]),
+/** Verifies the small files of the wanted sets, newest first. */
+async function verifySets(
+  context: VerifyContext,
+  wanted: VerifyOptions['set'],
+): Promise<FoundSet[]> {
+  const { listing } = context
+  if (wanted !== undefined && listing.sets.length === 0) throw noBackup(listing)
+  const found: FoundSet[] = []
+  for (const listed of wanted ? await withOwners(context, wanted) : listing.sets) {
+    found.push(await verifySet(context, listed))
+  }
+  return found
+}
+
+/** Returns one set, and the older ones whose archives a restore of it would take. */
+async function withOwners(
+  { listing, findings, signal }: VerifyContext,
+  wanted: string | Date,
+): Promise<readonly ListedSet[]> {
+  const [chosen] = candidates(listing, { set: wanted === LATEST ? undefined : wanted })
+  if (chosen === undefined) return []
+  const { name } = chosen
+  const set = await findings.collect({ sets: [name], file: manifestName(name) }, () =>
+    readSet(listing, chosen, signal),
   )
-  return shards.flatMap(({ shardId, database, retentionPolicy, parts }) => {
-    const found = known.get(shardId)
-    if (found?.database === database && found.retentionPolicy === retentionPolicy) return []
-    const message = `the metastore has no shard ${shardId} in ${database}.${retentionPolicy}`
-    const shard = { shardId, database, retentionPolicy }
-    return [{ file: parts[0]?.name ?? '', shard, message }]
+  const owners = new Set(set?.entries.map(({ fileName }) => parseFileName(fileName)?.set))
+  return listing.sets.filter((listed) => listed === chosen || owners.has(listed.name))
+}
+
+interface FoundLegacy {
+  readonly tasks: readonly ArchiveTask[] | undefined
+  readonly leftOut: Verified['leftOut']
+}
+
+/** Lists the files of a legacy directory, if it is one. */
+async function findLegacy(context: VerifyContext): Promise<FoundLegacy | undefined> {
+  const { store, listing, findings, signal } = context
+  const metaFile = newestMeta(listing.files)
+  if (metaFile === undefined) return undefined
+  const read = await findings.collect({ sets: [], file: metaFile.name }, () =>
+    readLegacy(store, listing.files, signal),
+  )
+  if (read === undefined) return { tasks: undefined, leftOut: [] }
+  const { shards, leftOut, data } = legacyRestorable(store, read)
+  const known = shardsById(data)
+  const tasks = shards.flatMap(({ parts, ...shard }) =>
+    parts.map((part) => ({
+      ...{ sets: [], file: part.name, shard, times: timesOf(known.get(shard.shardId)), part },
+    })),
+  )
+  return { tasks, leftOut }
+}
+
+function summarizeLegacy({ tasks }: FoundLegacy, problems: readonly VerifyProblem[]): VerifiedSet {
+  const count = problems.filter(({ sets }) => sets.length === 0).length
+  const archives = tasks?.length
+  return { set: undefined, kind: 'legacy', time: undefined, archives, problems: count }
+}
+
+/** Archives that by their names are of sets that cannot be read, or that have no manifest. */
+function unread({ listing }: VerifyContext, found: readonly FoundSet[]): string[] {
+  const unreadable = new Set(found.flatMap(({ set, archives }) => (archives ? [] : [set])))
+  return [...listing.files.keys()].filter((name) => {
+    const parsed = parseFileName(name)
+    return parsed?.kind === 'archive' && unreadable.has(parsed.set)
   })
 }
 
-async function sidecarProblems(
-  { backup }: Restorable,
-  { store, signal }: VerifyOptions,
-): Promise<VerifyProblem[]> {
-  if (!('catalog' in backup) || backup.catalog === undefined) return []
-  const { catalog } = backup
-  const problems: VerifyProblem[] = []
-  for (const { name } of catalog.files) {
-    if (parseFileName(name)?.kind !== 'sidecar') continue
-    await collect(problems, { file: name, shard: undefined }, () =>
-      readSidecar(store, catalog, name, signal),
-    )
-  }
-  return problems
+interface ReadArchives {
+  readonly read: readonly VerifiedArchive[]
+  readonly left: readonly string[]
 }
 
-async function collect<T>(
-  problems: VerifyProblem[],
-  where: Omit<VerifyProblem, 'message'>,
-  work: () => Promise<T>,
-): Promise<T | undefined> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_INTEGRITY) throw error
-    problems.push({ ...where, message: error.message })
-    return undefined
-  }
-}
-
-async function verifyShard(
-  shard: RestorableShard,
-  options: VerifyOptions & { readonly progress: Progress; readonly problems: VerifyProblem[] },
-): Promise<{ readonly files: number; readonly bytes: number }> {
-  const { store, progress, problems, signal } = options
-  const { shardId, database, retentionPolicy } = shard
-  const name = { shardId, database, retentionPolicy }
-  const started = performance.now()
-  let files = 0
-  let bytes = 0
-  progress({ type: 'shardStart', shard: name })
-  for (const part of shard.parts) {
-    const where = { file: part.name, shard: name }
-    const found = await collect(problems, where, async () => {
-      await checkStoredHash(store, part, signal)
-      return await checkArchive(shard, part, options)
-    })
-    for (const { size } of found ?? []) {
-      files++
-      bytes += size
+/** Verifies archives, several at a time, those that are chosen and as long as there is time. */
+async function verifyArchives(
+  tasks: readonly ArchiveTask[],
+  options: VerifyOptions & { readonly findings: Findings; readonly deadline: number },
+): Promise<ReadArchives> {
+  const { jobs, signal, subset, seed, maxDuration, deadline, progress = noProgress } = options
+  const isRandom = subset !== undefined || maxDuration !== undefined
+  const chosen = isRandom ? chooseArchives(tasks, { percent: subset ?? 100, seed }) : tasks
+  progress({ type: 'plan', task: 'verify', shards: chosen.length })
+  const left: string[] = []
+  const read = await mapParallel(chosen, { jobs, signal }, async (task, stop) => {
+    if (performance.now() >= deadline) {
+      left.push(task.file)
+      return []
     }
-  }
-  progress({ type: 'shardDone', shard: name, bytes, durationMs: performance.now() - started })
-  return { files, bytes }
+    const { shard } = task
+    const started = performance.now()
+    progress({ type: 'shardStart', shard })
+    const archive = await verifyArchive(task, { ...options, signal: stop })
+    const { bytes, points } = archive
+    const durationMs = performance.now() - started
+    if (options.findings.has(task.file)) {
+      progress({ type: 'shardSkipped', shard, reason: 'damaged' })
+    } else progress({ type: 'shardDone', shard, bytes, points, durationMs })
+    return [archive]
+  })
+  return { read: read.flat(), left }
 }

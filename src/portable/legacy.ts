@@ -46,8 +46,8 @@ export function isLegacyFile(name: string): boolean {
   return META_FILE.test(name) || SHARD_FILE.test(name)
 }
 
-/** The newest metastore by number: `meta.100` comes after `meta.99`. */
-function newestMeta(files: FileListing): LegacyFile | undefined {
+/** Returns the newest metastore by number: `meta.100` comes after `meta.99`. */
+export function newestMeta(files: FileListing): LegacyFile | undefined {
   let newest: LegacyFile | undefined
   for (const { name, size } of files.values()) {
     const increment = Number(META_FILE.exec(name)?.[1] ?? -1)

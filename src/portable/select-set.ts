@@ -29,8 +29,14 @@ export function noBackup({ source, files }: SetListing): SnapError {
   return new SnapError('E_NO_BACKUP', message)
 }
 
-/** The sets that a wish leaves to look at, newest first. */
-function candidates({ source, sets }: SetListing, { set: wanted }: SetWish): readonly ListedSet[] {
+/**
+ * Returns the sets that a wish leaves to look at, newest first.
+ * @throws SnapError `E_NOTHING_MATCHED` if there are sets and none of them is meant
+ */
+export function candidates(
+  { source, sets }: SetListing,
+  { set: wanted }: Pick<SetWish, 'set'>,
+): readonly ListedSet[] {
   if (wanted === undefined) return sets
   const isTime = typeof wanted !== 'string'
   const found = sets.filter(({ name, time }) =>

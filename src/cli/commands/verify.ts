@@ -1,20 +1,53 @@
+import { randomInt } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
 import { SnapError } from '../../errors.ts'
-import type { VerifiedSet } from '../../operations/verify.ts'
+import type { ShardName } from '../../operations/inspect.ts'
+import type { Verified } from '../../operations/verify.ts'
+import type { ShardTimes, VerifyGap, VerifyProblem } from '../../operations/verify-findings.ts'
+import { formatGoTime } from '../../protocol/go-time.ts'
 import { addTransferOptions, readTransferOptions } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
-import { formatBytes, formatNumberOf, printable } from '../format.ts'
+import { formatBytes, formatCount, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
-import { addSettings } from '../options.ts'
+import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { setSetting } from '../set-option.ts'
+import { parseDuration } from '../times.ts'
+import { parsePercent, wholeNumber } from '../values.ts'
 
+const GROUP = 'Verify:'
+const MAX_SEED = 2 ** 32
+/** Shards without an archive that are named for people. */
+const MAX_GAPS = 20
 const OPTIONS = {
   set: setSetting({
-    description: 'a set by name, latest, or the newest at a time (default: latest)',
-    group: 'Verify:',
+    description: 'only this set: a name, latest, or the newest at a time (default: all)',
+    group: GROUP,
+  }),
+  deep: switchSetting({
+    flags: '--deep',
+    description: 'decode every block, and compare the points with their fingerprints',
+    group: GROUP,
+  }),
+  subset: valueSetting({
+    flags: '--subset <percent>',
+    description: 'read only a part of the archives, chosen at random (10%)',
+    parse: parsePercent,
+    group: GROUP,
+  }),
+  seed: valueSetting({
+    flags: '--seed <n>',
+    description: 'choose as an earlier run did that names this number',
+    parse: wholeNumber(0, MAX_SEED - 1),
+    group: GROUP,
+  }),
+  maxDuration: valueSetting({
+    flags: '--max-duration <time>',
+    description: 'begin no further archive after this time, and say what is left (1h)',
+    parse: parseDuration,
+    group: GROUP,
   }),
 }
 
@@ -23,7 +56,7 @@ export function defineVerify(program: Command, context: CliContext): void {
   const command = program
     .command('verify')
     .description(
-      'prove that a backup is whole: hashes, gzip, tar, TSM indexes, the CRC of each block',
+      'prove that backups are whole: hashes, gzip, tar, TSM indexes, the CRC of each block',
     )
     .argument('[SOURCE]', 'a directory with sets of snap or influxd, or a legacy backup')
   addSettings(command, OPTIONS)
@@ -33,45 +66,123 @@ export function defineVerify(program: Command, context: CliContext): void {
     runCommand(context, command, async (run) => {
       const source = placeOf(run, { name: 'SOURCE', value })
       const { jobs, tempDir = tmpdir() } = readTransferOptions(command)
+      const { progress, signal } = run
+      const choice = {
+        deep: OPTIONS.deep.read(command),
+        subset: OPTIONS.subset.read(command),
+        seed: OPTIONS.seed.read(command) ?? randomInt(MAX_SEED),
+        maxDuration: OPTIONS.maxDuration.read(command),
+      }
+      const isOne = command.getOptionValue('set') !== undefined
+      const set = isOne ? (OPTIONS.set.read(command) ?? 'latest') : undefined
       const { verify } = await import('../../operations/verify.ts')
       const { openStore } = await import('../../operations/open-store.ts')
-      const { progress, signal } = run
-      const set = OPTIONS.set.read(command)
-      return report(
-        await verify({ store: openStore(source), set, jobs, tempDir, progress, signal }),
-        source,
-      )
+      const options = { store: openStore(source), set, jobs, tempDir, progress, signal }
+      return report(await verify({ ...options, ...choice }), { source, ...choice })
     }),
   )
 }
 
-function report(result: VerifiedSet, source: string): CommandResult {
-  const { set, kind, shards, files, bytes, problems, lost } = result
-  const name = set === undefined ? source : `set ${set} in ${source}`
-  const what = `${formatNumberOf(shards, 'shard')}, ${formatNumberOf(files, 'file')}, ${formatBytes(bytes)}`
-  const lines = [
-    problems.length === 0 ? `${name} is whole: ${what}` : `${name} is damaged`,
-    ...problems.map(({ message }) => `  ${message}`),
-    ...lost.map(({ shardId, reason }) => `  shard ${shardId} was not backed up: ${reason}`),
-  ]
+interface Request {
+  readonly source: string
+  readonly deep: boolean
+  readonly subset: number | undefined
+  readonly seed: number
+  readonly maxDuration: number | undefined
+}
+
+function report(result: Verified, request: Request): CommandResult {
+  const { sets, archives, complete, files, bytes, points, unfinished, leftOut } = result
+  const { source, deep, subset, seed, maxDuration } = request
+  const isRandom = subset !== undefined || maxDuration !== undefined
+  const document = {
+    ...{ source, deep, subset, ...(isRandom && { seed }), complete },
+    sets: sets.map(({ set = null, ...rest }) => ({ set, ...rest })),
+    ...{ archives, files, bytes, points },
+    problems: result.problems.map(withTimes),
+    gaps: result.gaps.map(withTimes),
+    ...{ unfinished, leftOut },
+  }
+  return { document, summary: summaryOf(result, request), problem: problemOf(result, source) }
+}
+
+/** Replaces the times of a shard by text. */
+function withTimes<T extends Pick<VerifyProblem, 'times'>>({ times, ...rest }: T) {
   return {
-    document: { source, set: set ?? null, kind, shards, files, bytes, problems, lost },
-    summary: lines.map(printable).join('\n'),
-    problem: problemOf(result, name),
+    ...rest,
+    ...(times && { start: formatGoTime(times.start), end: formatGoTime(times.end) }),
   }
 }
 
-function problemOf({ problems, lost }: VerifiedSet, name: string): SnapError | undefined {
+function summaryOf(result: Verified, { source, subset, seed, maxDuration }: Request): string {
+  const { sets, archives, problems, gaps, unfinished, leftOut } = result
+  const { total, verified, left } = archives
+  const what = [
+    formatNumberOf(verified, 'archive'),
+    formatNumberOf(result.files, 'file'),
+    ...(result.points === undefined ? [] : [formatNumberOf(result.points, 'value')]),
+    formatBytes(result.bytes),
+  ].join(', ')
+  const [only] = sets
+  const name =
+    sets.length === 1 && only?.set ? `set ${only.set}` : formatNumberOf(sets.length, 'set')
+  const isWhole = problems.length === 0
+  const part = `${formatCount(verified)} of ${formatNumberOf(total, 'archive')} were read`
+  const share = subset === undefined && maxDuration === undefined ? '' : ` (--seed ${seed})`
+  return [
+    `${name} in ${source}: ${isWhole ? `whole, ${what}` : formatNumberOf(problems.length, 'problem')}`,
+    ...(result.complete ? [] : [`  ${part}${share}`]),
+    ...(left.length > 0 ? [`  no time for ${formatNumberOf(left.length, 'archive')}`] : []),
+    ...problems.map(problemText),
+    ...atMost(MAX_GAPS, gaps.filter(isTold).map(gapText)),
+    ...unfinished.map((set) => `  set ${set} is not finished`),
+    ...leftOut.map((file) => `  ${file.name} is not restored: ${file.reason}`),
+  ]
+    .map(printable)
+    .join('\n')
+}
+
+function problemText({ message, shard, times }: VerifyProblem): string {
+  const of = shard === undefined ? '' : `; shard ${describeShard(shard)}${timesText(times)}`
+  return `  ${message}${of}`
+}
+
+function timesText(times: ShardTimes | undefined): string {
+  return times ? `, ${formatGoTime(times.start)} to ${formatGoTime(times.end)}` : ''
+}
+
+function describeShard({ shardId, database, retentionPolicy }: ShardName): string {
+  return `${shardId} (${database}.${retentionPolicy})`
+}
+
+/** A catalog says why a shard is not there; that is worth a line only if something is lost. */
+function isTold({ lost, reason }: VerifyGap): boolean {
+  return lost || reason === undefined
+}
+
+function gapText(gap: VerifyGap): string {
+  const { set, reason = 'influxd does not say why', lost } = gap
+  const what = lost ? 'could not be backed up' : 'has no archive'
+  return `  shard ${describeShard(gap)}${timesText(gap.times)} ${what} in set ${set}: ${reason}`
+}
+
+function atMost(limit: number, lines: readonly string[]): readonly string[] {
+  if (lines.length <= limit) return lines
+  return [...lines.slice(0, limit), `  and ${formatNumberOf(lines.length - limit, 'more shard')}`]
+}
+
+function problemOf({ problems, gaps }: Verified, source: string): SnapError | undefined {
   const [first] = problems
   if (first !== undefined) {
     const count = formatNumberOf(problems.length, 'problem')
-    return new SnapError('E_INTEGRITY', `${name}: ${count}, the first: ${first.message}`, {
-      hint: 'do not rely on this set; `snap list` shows the others, --set verifies one of them',
+    return new SnapError('E_INTEGRITY', `${source}: ${count}, the first: ${first.message}`, {
+      hint: 'the result names every damaged file, its sets and its shard; other sets can be restored (--set)',
     })
   }
+  const lost = gaps.filter((gap) => gap.lost)
   if (lost.length === 0) return undefined
   const count = formatNumberOf(lost.length, 'shard')
-  return new SnapError('E_INCOMPLETE', `${name}: ${count} could not be backed up into it`, {
-    hint: 'the result names each; run the backup again once the cause is gone',
+  return new SnapError('E_INCOMPLETE', `${source}: ${count} could not be backed up`, {
+    hint: 'the result names each and its set; newer sets may have them',
   })
 }

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto'
+import { manifestName, parseFileName } from '../portable/names.ts'
+import { listUnfinished } from '../portable/target.ts'
+import type { ArchiveTask, FoundSet, VerifyContext } from './verify-set.ts'
+
+/** Returns each archive once for all sets that say the same of it. */
+export function distinctArchives(tasks: readonly ArchiveTask[]): ArchiveTask[] {
+  const byKey = new Map<string, ArchiveTask>()
+  for (const task of tasks) {
+    const { name, stored, tarSize } = task.part
+    const { database, retentionPolicy, shardId } = task.shard
+    const said = [name, stored?.sha256, tarSize, shardId, database, retentionPolicy]
+    const key = said.join('\0')
+    const known = byKey.get(key)
+    const sets = [...(known?.sets ?? []), ...task.sets]
+    byKey.set(key, { ...(known ?? task), sets })
+  }
+  return [...byKey.values()]
+}
+
+/** Which of the archives are to be verified. */
+export interface Choice {
+  /** Above 0, at most 100. */
+  readonly percent: number
+  /** The same seed gives the same order. */
+  readonly seed: number
+}
+
+/** Returns a part of the archives, at least one, in an order that is random but for the seed. */
+export function chooseArchives(
+  tasks: readonly ArchiveTask[],
+  { percent, seed }: Choice,
+): ArchiveTask[] {
+  const count = Math.ceil((tasks.length * percent) / 100)
+  const place = ({ part }: ArchiveTask) =>
+    createHash('sha256').update(`${seed} ${part.name}`).digest('hex')
+  return tasks
+    .map((task) => ({ task, place: place(task) }))
+    .sort((a, b) => (a.place < b.place ? -1 : 1))
+    .slice(0, count)
+    .map(({ task }) => task)
+}
+
+/**
+ * Finds files that are named as those of a set and are in none: their manifest is gone, or does not list them.
+ * @returns the sets that are not finished, because a run is at work or has died
+ */
+export function findStrays(
+  { listing, findings }: VerifyContext,
+  found: readonly FoundSet[],
+): string[] {
+  const unfinished = new Set(listUnfinished(listing.files).map(({ set }) => set))
+  const readable = new Map(found.map(({ set, archives }) => [set, archives !== undefined]))
+  const used = new Set(found.flatMap(({ files }) => [...files]))
+  const headless = new Map<string, number>()
+  for (const name of listing.files.keys()) {
+    const set = parseFileName(name)?.set
+    if (set === undefined || used.has(name) || unfinished.has(set)) continue
+    if (!readable.has(set)) headless.set(set, (headless.get(set) ?? 0) + 1)
+    else if (readable.get(set)) {
+      findings.add({ sets: [set], file: name }, `${name}: no manifest or catalog lists it`)
+    }
+  }
+  for (const [set, count] of headless) {
+    const file = manifestName(set)
+    const message = `${file} is missing: nothing can be restored of the ${count} files of set ${set}`
+    findings.add({ sets: [set], file }, message)
+  }
+  return [...unfinished]
+}

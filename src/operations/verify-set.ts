@@ -1,0 +1,176 @@
+import type { Data } from '../meta/index.ts'
+import type { Catalog } from '../portable/catalog.ts'
+import type { ListedSet, SetListing } from '../portable/listing.ts'
+import type { Manifest } from '../portable/manifest.ts'
+import { catalogName, manifestName, parseFileName, sidecarName } from '../portable/names.ts'
+import { readCatalog, readManifest, readMeta } from '../portable/set-files.ts'
+import type { Store } from '../storage/index.ts'
+import { checkStoredHash } from './check-archive.ts'
+import type { ShardName } from './inspect.ts'
+import { overlaps, shardName } from './plan-shards.ts'
+import { type ArchivePart, archivePart, shardOf } from './restorable.ts'
+import { selectShards } from './selection.ts'
+import { type Findings, type Place, shardsById, timesOf } from './verify-findings.ts'
+
+/** An archive to be verified. */
+export interface ArchiveTask extends Place {
+  readonly shard: ShardName
+  readonly part: ArchivePart
+  /** What the set's catalog and sidecar say of it; sets of influxd have neither. */
+  readonly described?: { readonly catalog: Catalog; readonly sidecar: string } | undefined
+}
+
+/** One set, its small files verified. */
+export interface FoundSet {
+  readonly set: string
+  readonly kind: 'snap' | 'stock'
+  /** When it was begun, RFC 3339. */
+  readonly time: string
+  /** Undefined if manifest, metastore or catalog cannot be read: its archives are not known then. */
+  readonly archives: readonly ArchiveTask[] | undefined
+  /** Files that belong to it. */
+  readonly files: ReadonlySet<string>
+}
+
+/** What verifying the sets of a target shares. */
+export interface VerifyContext {
+  readonly store: Store
+  readonly listing: SetListing
+  readonly findings: Findings
+  /** Files with their hashes that were right: sets that share archives share sidecars. */
+  readonly sound: Set<string>
+  readonly signal: AbortSignal
+}
+
+/** Verifies the small files of a set, against each other and by their hashes, and lists its archives. */
+export async function verifySet(context: VerifyContext, listed: ListedSet): Promise<FoundSet> {
+  const { listing, findings, signal } = context
+  const { source } = listing
+  const { name: set, time } = listed
+  const place = (file: string): Place => ({ sets: [set], file })
+  const manifest = await findings.collect(place(manifestName(set)), () =>
+    readManifest(source, set, signal).then((read) => read.manifest),
+  )
+  const kind = listed.kind === 'snap' || manifest?.catalog !== undefined ? 'snap' : 'stock'
+  const found = { set, kind, time: time.toISOString() } as const
+  if (manifest === undefined) return { ...found, archives: undefined, files: new Set() }
+  const metaFile = manifest.meta.fileName
+  const meta = await findings.collect(place(metaFile), () =>
+    readMeta(source, manifest, signal).then((read) => read.meta),
+  )
+  const catalogFile = manifest.catalog ?? catalogName(set)
+  const catalog = await findings.collect(place(catalogFile), () =>
+    readCatalog(listing, listed, manifest, signal),
+  )
+  const files = new Set([manifestName(set), metaFile, catalogFile])
+  for (const { fileName } of manifest.files) files.add(fileName)
+  for (const { name } of catalog?.files ?? []) files.add(name)
+  if (catalog !== undefined) await verifyListed(context, { set, manifest, catalog })
+  if (meta === undefined || (kind === 'snap' && catalog === undefined)) {
+    return { ...found, archives: undefined, files }
+  }
+  const archives = listArchives(context, { set, manifest, meta, catalog })
+  findGaps(context, { set, manifest, meta, catalog })
+  return { ...found, archives, files }
+}
+
+interface ReadSet {
+  readonly set: string
+  readonly manifest: Manifest
+  readonly meta: Data
+  readonly catalog: Catalog | undefined
+}
+
+/** Checks the files of a catalog: those that are small by their hash, archives only for being there and in the manifest. */
+async function verifyListed(
+  { store, listing, findings, sound, signal }: VerifyContext,
+  { set, manifest, catalog }: Pick<ReadSet, 'set' | 'manifest'> & { readonly catalog: Catalog },
+): Promise<void> {
+  const inManifest = new Set(manifest.files.map(({ fileName }) => fileName))
+  const shards = new Map(manifest.files.map((entry) => [sidecarOf(entry.fileName), shardOf(entry)]))
+  for (const { name, size, sha256 } of catalog.files) {
+    const place = { sets: [set], file: name, shard: shards.get(name) }
+    const isArchive = parseFileName(name)?.kind === 'archive'
+    if (isArchive && inManifest.has(name)) continue
+    if (isArchive) findings.add(place, `${name}: in the catalog of set ${set}, not in its manifest`)
+    else if (!listing.files.has(name)) findings.add(place, `${name} is missing`)
+    else if (!sound.has(`${name} ${size} ${sha256}`)) {
+      const stored = { size, sha256 }
+      const done = await findings.collect(place, async () => {
+        await checkStoredHash(store, { name, stored }, signal)
+        return true
+      })
+      if (done) sound.add(`${name} ${size} ${sha256}`)
+    }
+  }
+}
+
+/** Returns the archives of a manifest that are there, and finds those that are not or that no restore would take. */
+function listArchives(context: VerifyContext, read: ReadSet): ArchiveTask[] {
+  const { listing, findings } = context
+  const known = shardsById(read.meta)
+  const storedOf = new Map(read.catalog?.files.map((file) => [file.name, file]))
+  const tasks: ArchiveTask[] = []
+  for (const entry of read.manifest.files) {
+    const { fileName: file } = entry
+    const shard = shardOf(entry)
+    const listed = known.get(shard.shardId)
+    const place = { sets: [read.set], file, shard, times: timesOf(listed) }
+    const { database, retentionPolicy, shardId } = shard
+    if (listed?.database !== database || listed.retentionPolicy !== retentionPolicy) {
+      const where = `${database}.${retentionPolicy}`
+      findings.add(place, `${file}: the metastore has no shard ${shardId} in ${where}`)
+    }
+    const stored = storedOf.get(file)
+    if (read.catalog !== undefined && stored === undefined) {
+      findings.add(place, `${file}: in the manifest of set ${read.set}, not in its catalog`)
+    }
+    if (!listing.files.has(file)) findings.add(place, `${file} is missing`)
+    else {
+      const part = archivePart(context.store, entry, stored)
+      tasks.push({ ...place, part, described: describedBy(file, read.catalog, storedOf) })
+    }
+  }
+  return tasks
+}
+
+function describedBy(
+  archive: string,
+  catalog: Catalog | undefined,
+  listed: ReadonlyMap<string, unknown>,
+): ArchiveTask['described'] {
+  const sidecar = sidecarOf(archive)
+  if (catalog === undefined || sidecar === undefined || !listed.has(sidecar)) return undefined
+  return { catalog, sidecar }
+}
+
+function sidecarOf(archive: string): string | undefined {
+  const parsed = parseFileName(archive)
+  return parsed?.kind === 'archive' ? sidecarName(parsed.set, parsed.shardId) : undefined
+}
+
+/**
+ * Finds shards that are live in the metastore of a set and have no archive. A catalog says which were selected, and why one
+ * was left out; one of which it says nothing is a problem. Sets of influxd say nothing of either.
+ */
+function findGaps({ findings }: VerifyContext, { set, manifest, meta, catalog }: ReadSet): void {
+  const held = new Set(manifest.files.map(({ shardId }) => shardId))
+  const databases = [...new Set(manifest.files.map(({ database }) => database))]
+  const { shardIds: shards, ...selected } = catalog?.selection ?? { databases }
+  const skipped = new Map(catalog?.skipped.map((shard) => [shard.shardId, shard]))
+  for (const listed of selectShards(meta, { ...selected, shards })) {
+    const shard = shardName(listed)
+    if (held.has(shard.shardId) || !overlaps(listed, catalog?.range)) continue
+    const times = { start: listed.group.startTime, end: listed.group.endTime }
+    const said = skipped.get(shard.shardId)
+    const gap = { ...shard, set, times }
+    if (catalog === undefined) {
+      findings.gaps.push({ ...gap, reason: undefined, lost: false })
+    } else if (said !== undefined) {
+      findings.gaps.push({ ...gap, reason: said.reason, lost: said.lost })
+    } else if (catalog.selection.since === undefined) {
+      const message = `${manifestName(set)}: no archive of shard ${shard.shardId}, which was selected and is live in the metastore`
+      findings.add({ sets: [set], file: manifestName(set), shard, times }, message)
+    }
+  }
+}
