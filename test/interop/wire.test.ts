@@ -129,7 +129,7 @@ describeWithInfluxd('the wire, between ours and influxd', () => {
 
   it('imports metadata and uploads shards', async () => {
     const ids = await restored('copy')
-    expect([...ids.keys()]).toEqual([1n, 2n])
+    expect(new Set(ids.keys())).toEqual(new Set([1n, 2n]))
     for (const shard of await shards()) {
       const tar = client.shardBackup(shard)
       await client.uploadShard(shard.shardId, ids.get(shard.shardId) ?? 0n, 'copy', '', tar)
