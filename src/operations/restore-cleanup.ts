@@ -1,11 +1,11 @@
-import { type Client, quoteName } from '../client/index.ts'
+import { type Client, type HttpClient, quoteName } from '../client/index.ts'
 import { messageOf, SnapError } from '../errors.ts'
 import { type Data, findDatabase, listShards } from '../meta/index.ts'
 import type { NoteLevel, Progress } from './progress.ts'
 import { findShardIds } from './restore-database.ts'
 import type { DatabasePlan } from './restore-plan.ts'
 import type { OpenServer } from './server.ts'
-import { type HttpPlace, openHttp } from './server-http.ts'
+import { expectSame } from './server-http.ts'
 
 /** A database that a run has made, or begun to make. */
 export interface MadeDatabase {
@@ -31,8 +31,8 @@ export interface CleanedUp {
 /** How a failed restore is cleaned up. */
 export interface CleanUpOptions {
   readonly server: OpenServer
-  /** Where the server's HTTP API is, over which databases can be dropped; undefined: it is not to be used. */
-  readonly http: HttpPlace | undefined
+  /** The server's HTTP API, over which databases can be dropped, found to be the same before the run made any. */
+  readonly http: HttpClient | undefined
   /** What was made stays, to be resumed. */
   readonly keep: boolean
   readonly progress: Progress
@@ -44,8 +44,8 @@ const CLEAN_UP_MS = 60_000
 const NAMED = 20
 
 /**
- * Removes what a failed restore has made: from a data directory, and from a server whose HTTP API can be reached and
- * proves to be the same. Of what has to stay it tells what it is and which statement removes it. Never throws.
+ * Removes what a failed restore has made: from a data directory, and from a server whose HTTP API was seen to lack it
+ * before and has it now. Of what has to stay it tells what it is and which statement removes it. Never throws.
  */
 export async function cleanUp(
   made: readonly MadeDatabase[],
@@ -134,13 +134,12 @@ async function removeOverHttp(
   if (isWrittenTo) return `${remains}; something else writes to it`
   if (http === undefined) return remains
   try {
-    const api = await openHttp(server, http, signal)
-    await api.query(`DROP DATABASE ${quoteName(plan.newDatabase)}`, {
-      signal,
-      deadline: CLEAN_UP_MS,
-    })
+    const place = { url: http.url }
+    await expectSame(http, server, { place, signal })
+    const drop = `DROP DATABASE ${quoteName(plan.newDatabase)}`
+    await http.query(drop, { signal, deadline: CLEAN_UP_MS })
   } catch (error) {
-    return http.url === undefined ? remains : `${remains}; ${messageOf(error)}`
+    return `${remains}; ${messageOf(error)}`
   }
   const now = await server.client.metastoreBackup(signal)
   return findDatabase(now, plan.newDatabase) === undefined ? undefined : remains

@@ -41,6 +41,9 @@ export interface RunOptions {
   readonly signal: AbortSignal
 }
 
+/** So long, in ms, a run that is stopped waits for the answer that tells which shards were made for it. */
+const ANSWER_GRACE_MS = 5000
+
 /** Makes the databases of a plan and fills their shards. */
 export class RestoreRun {
   readonly #options: RunOptions
@@ -125,7 +128,7 @@ export class RestoreRun {
     const { server, signal } = this.#options
     const { newDatabase } = made.plan
     await this.#note((journal) => journal.addDatabase(newDatabase))
-    const ids = await createDatabase(made.plan, server, signal)
+    const ids = await createDatabase(made.plan, server, withGrace(signal, ANSWER_GRACE_MS))
     made.ids = ids
     await this.#note((journal) => journal.addDatabase(newDatabase, ids))
   }
@@ -197,7 +200,8 @@ export class RestoreRun {
 
   #noteWriter(made: MadeDatabase, shard: ShardName, extra: number): void {
     made.isWrittenTo = true
-    const message = `shard ${describeShard(shard)} has ${extra} points that were not restored: something writes to it`
+    const points = `${extra} more ${extra === 1 ? 'point' : 'points'}`
+    const message = `something writes to shard ${describeShard(shard)}: it has ${points} than were restored`
     this.#options.progress({ type: 'note', level: 'warning', message })
   }
 
@@ -212,6 +216,15 @@ export class RestoreRun {
       this.#options.progress({ type: 'note', level: 'warning', message })
     }
   }
+}
+
+/** Returns a signal that is aborted so much later than `signal`. */
+function withGrace(signal: AbortSignal, ms: number): AbortSignal {
+  const late = new AbortController()
+  const start = () => setTimeout(() => late.abort(signal.reason), ms).unref()
+  if (signal.aborted) late.abort(signal.reason)
+  else signal.addEventListener('abort', start, { once: true })
+  return late.signal
 }
 
 function newlyMade(plan: DatabasePlan): MadeDatabase {

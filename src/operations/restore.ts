@@ -1,3 +1,4 @@
+import type { HttpClient } from '../client/index.ts'
 import { messageOf, SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
 import type { SetWish } from '../portable/select-set.ts'
@@ -20,7 +21,7 @@ import { type RestoredShard, RestoreRun } from './restore-run.ts'
 import { openJournal, type RestoreJournal } from './resume.ts'
 import type { Selection } from './selection.ts'
 import { type OpenServer, openTarget, type ServerPlace } from './server.ts'
-import type { HttpPlace } from './server-http.ts'
+import { expectSame, type HttpPlace, httpOf } from './server-http.ts'
 
 export type { RestoredShard } from './restore-run.ts'
 
@@ -123,13 +124,31 @@ async function carryOut(
   const journal = await journalOf(work, { name: server.name, data }, options)
   const run = new RestoreRun({ ...options, server, contents, journal, limitRate })
   run.checkTarget(plan, data)
+  const http = await httpFor(server, options)
   if (dryRun) return [...contents.values()].map(planned)
   try {
     const restored = await run.restoreAll(plan, data)
     await journal?.remove()
     return restored
   } catch (error) {
-    throw await undone(error, run, { ...options, server, journal })
+    throw await undone(error, run, { ...options, server, journal, http })
+  }
+}
+
+/** A server that was named has to be the right one; at the usual port there may be none. */
+async function httpFor(
+  server: OpenServer,
+  { http: place, signal }: CarryOutOptions,
+): Promise<HttpClient | undefined> {
+  if (place === undefined || server.directory !== undefined) return undefined
+  const http = httpOf(server, place)
+  try {
+    await atDestination(() => expectSame(http, server, { place, signal }))
+    return http
+  } catch (error) {
+    signal.throwIfAborted()
+    if (place.url !== undefined) throw error
+    return undefined
   }
 }
 
@@ -159,9 +178,10 @@ async function journalOf(
 async function undone(
   error: unknown,
   { made }: RestoreRun,
-  options: CarryOutOptions & {
+  options: Omit<CarryOutOptions, 'http'> & {
     readonly server: OpenServer
     readonly journal: RestoreJournal | undefined
+    readonly http: HttpClient | undefined
   },
 ): Promise<unknown> {
   const { server, http, resume: keep, progress, journal } = options

@@ -14,36 +14,76 @@ export interface HttpPlace extends Omit<HttpOptions, 'url'> {
 const DEFAULT_PORT = 8086
 /** A shard may be made between the two looks at the server. */
 const LOOKS = 3
+/** Nobody waits long for an address that was only guessed, in ms. */
+const GUESS_DEADLINE_MS = 2000
 
 /**
- * Returns the HTTP API of a server, after its `SHOW SHARDS` was found equal to the metastore that comes over the
- * snapshotter port: nothing else is ever sent to another server that happens to listen there. Where the URL was not
+ * Returns the HTTP API of a server, after it was found to be the same, see {@link expectSame}. Where the URL was not
  * given, a server without any shard proves nothing.
  * @throws SnapError `E_SOURCE` if it is another server, and what {@link HttpClient.query} throws
  */
 export async function openHttp(
-  { client, name }: Pick<OpenServer, 'client' | 'name'>,
+  server: Pick<OpenServer, 'client' | 'name'>,
   place: HttpPlace,
   signal: AbortSignal,
 ): Promise<HttpClient> {
-  const http = new HttpClient({ ...place, url: place.url ?? defaultUrl(name) })
+  const http = httpOf(server, place)
+  const shards = await expectSame(http, server, { place, signal })
+  if (place.url !== undefined || shards > 0) return http
+  throw otherServer(http, server, 'there are no shards to tell it by')
+}
+
+/** Returns the HTTP API that was named, or that of the server's host, unseen. */
+export function httpOf({ name }: Pick<OpenServer, 'name'>, place: HttpPlace): HttpClient {
+  return new HttpClient({ ...place, url: place.url ?? defaultUrl(name) })
+}
+
+/**
+ * Compares databases and shards over HTTP with the metastore that comes over the snapshotter port: nothing else is
+ * ever sent to another server that happens to listen there. Two servers can be as equal as a server and a restored copy
+ * of it: whoever wants to change something must have seen them equal before and after a change of one of them.
+ * @returns how many shards they have
+ * @throws SnapError `E_SOURCE` if it is another server, and what {@link HttpClient.query} throws
+ */
+export async function expectSame(
+  http: HttpClient,
+  server: Pick<OpenServer, 'client' | 'name'>,
+  { place, signal }: { readonly place: HttpPlace; readonly signal: AbortSignal },
+): Promise<number> {
+  const deadline = place.url === undefined ? GUESS_DEADLINE_MS : undefined
   for (let look = 1; ; look++) {
-    const data = await client.metastoreBackup(signal)
-    const rows = await http.query('SHOW SHARDS', { signal })
-    const expected = shardsOf(data)
-    const isProof = place.url !== undefined || expected.length > 0
-    if (isProof && isSame(expected, shardsIn(rows))) return http
+    const data = await server.client.metastoreBackup(signal)
+    const rows = await http.query('SHOW DATABASES; SHOW SHARDS', { signal, deadline })
+    const shards = rows.filter(({ values }) => 'id' in values)
+    const databases = rows.filter(({ values }) => 'name' in values)
+    const sameDatabases = isSame(databasesOf(data), databasesIn(databases))
+    if (sameDatabases && isSame(shardsOf(data), shardsIn(shards))) return shards.length
     if (look < LOOKS) continue
-    const why = isProof ? 'it lists other shards' : 'there are no shards to tell it by'
-    throw new SnapError('E_SOURCE', `${http.url} is not the server at ${name}: ${why}`, {
-      hint: 'give the HTTP API of that server with --http',
-    })
+    throw otherServer(http, server, `it lists other ${sameDatabases ? 'shards' : 'databases'}`)
   }
+}
+
+function otherServer(
+  { url }: HttpClient,
+  { name }: Pick<OpenServer, 'name'>,
+  why: string,
+): SnapError {
+  return new SnapError('E_SOURCE', `${url} is not the server at ${name}: ${why}`, {
+    hint: 'give the HTTP API of that server with --http',
+  })
 }
 
 function defaultUrl(server: string): string {
   const { host } = parseAddress(server)
   return `http://${isIPv6(host) ? `[${host}]` : host}:${DEFAULT_PORT}`
+}
+
+function databasesOf({ databases }: Data): string[] {
+  return databases.map(({ name }) => name).sort()
+}
+
+function databasesIn(rows: readonly QueryRow[]): string[] {
+  return rows.map(({ values }) => String(values['name'])).sort()
 }
 
 function isSame(expected: readonly string[], got: readonly string[]): boolean {

@@ -31,11 +31,14 @@ describeWithInfluxd('the HTTP API of a server', () => {
     ])
   })
 
-  it('is refused if it lists other shards', async () => {
-    await expect(open(other, server.httpUrl)).rejects.toMatchObject({
-      code: 'E_SOURCE',
-      message: expect.stringContaining('lists other shards'),
-    })
+  it('is refused if it lists other databases or shards', async () => {
+    const refused = async (why: string) => {
+      const message = expect.stringContaining(why)
+      await expect(open(other, server.httpUrl)).rejects.toMatchObject({ code: 'E_SOURCE', message })
+    }
+    await refused('lists other databases')
+    await other.query('CREATE DATABASE "d b"')
+    await refused('lists other shards')
   })
 
   it('is looked for at port 8086 of the host', async () => {
