@@ -13,7 +13,7 @@ const OPTIONS = {
   }),
   tags: listSetting({
     flags: '--tag <key=value>',
-    description: 'only series with this tag (may be given again: one value for each key)',
+    description: 'only series with this tag (may be given again: any value of each key)',
     parse: parseTag,
     group: GROUP,
   }),
