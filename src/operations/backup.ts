@@ -3,6 +3,7 @@ import type { Catalog } from '../portable/catalog.ts'
 import { listSets } from '../portable/sets.ts'
 import { checkTarget } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
+import { atDestination } from './at-destination.ts'
 import {
   type FetchedShards,
   type FetchShardsOptions,
@@ -13,7 +14,6 @@ import { describeShard, type ShardName } from './inspect.ts'
 import { removeLeftovers } from './leftovers.ts'
 import { planShards, type ShardPlan, shardName } from './plan-shards.ts'
 import { noProgress } from './progress.ts'
-import { atDestination } from './restore-database.ts'
 import type { Selection } from './selection.ts'
 import { keepSeries, type SeriesSelection } from './series-selection.ts'
 import { type SetScope, scopeOf } from './set-scope.ts'

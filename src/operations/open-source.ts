@@ -1,6 +1,6 @@
 import { BackupSource } from './backup-source.ts'
 import { openStore } from './open-store.ts'
-import { openRestorable } from './restorable.ts'
+import { openRestorable, wishOf } from './restorable.ts'
 import type { Selection } from './selection.ts'
 import { openServer, type ServerPlace } from './server.ts'
 import { ServerSource } from './server-source.ts'
@@ -31,9 +31,7 @@ export async function openSource(place: ServerPlace | BackupPlace): Promise<Open
     return { source: new ServerSource(server), close: () => server.close() }
   }
   const { from, set, selection, signal } = place
-  const { databases = [], retentionPolicy, shards = [] } = selection
-  const wish = { set, database: databases[0], retentionPolicy, shardId: shards[0] }
   const store = openStore(from)
-  const backup = await openRestorable(store, wish, signal)
+  const backup = await openRestorable(store, wishOf({ set, selection }), signal)
   return { source: new BackupSource(store, backup), close: async () => {} }
 }

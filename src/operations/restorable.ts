@@ -49,6 +49,26 @@ export interface Restorable {
   readonly backup: BackupSet | LegacyBackup
 }
 
+/** Says what of a backup is wanted: all that a selection names, out of one set. */
+export function wishOf({
+  set,
+  selection,
+}: {
+  readonly set?: SetWish['set']
+  readonly selection: Selection
+}): SetWish {
+  const { databases = [], retentionPolicy, shards = [] } = selection
+  const [only, ...others] = databases
+  const [first, ...also] =
+    shards.length > 0
+      ? shards.map((shardId) => ({ database: others.length > 0 ? undefined : only, shardId }))
+      : databases.map((database) => ({ database }))
+  return {
+    ...{ set, retentionPolicy, ...first },
+    also: also.map((wanted) => ({ retentionPolicy, ...wanted })),
+  }
+}
+
 /**
  * Finds the backup in a store that holds what is wanted: a set of snap or influxd, or a legacy directory.
  * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED`, `E_INTEGRITY`

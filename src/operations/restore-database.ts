@@ -1,17 +1,8 @@
-import { EXIT_CODES, recode, SnapError } from '../errors.ts'
+import { SnapError } from '../errors.ts'
 import { type Data, decodeData, findDatabase, listShards } from '../meta/index.ts'
+import { atDestination } from './at-destination.ts'
 import type { DatabasePlan } from './restore-plan.ts'
 import type { OpenServer } from './server.ts'
-
-/** Runs work on the far side of a restore and gives its failures the code of a destination. */
-export async function atDestination<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_SOURCE) throw error
-    throw recode(error, 'E_DESTINATION')
-  }
-}
 
 /**
  * Throws if a server has a database of a name that is to be made.

@@ -1,4 +1,5 @@
 import { SnapError } from '../errors.ts'
+import { atDestination } from './at-destination.ts'
 import { describeShard } from './inspect.ts'
 import type { Progress } from './progress.ts'
 import {
@@ -10,7 +11,6 @@ import {
   readBack,
 } from './readback.ts'
 import type { ShardContent } from './restore-content.ts'
-import { atDestination } from './restore-database.ts'
 import { retryShard } from './retry-shard.ts'
 import type { OpenServer } from './server.ts'
 import type { Throttle } from './throttle.ts'

@@ -1,8 +1,8 @@
 import type { HttpClient } from '../client/index.ts'
 import { messageOf, SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
-import type { SetWish } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
+import { atDestination } from './at-destination.ts'
 import type { ShardName } from './inspect.ts'
 import { noProgress, type Progress } from './progress.ts'
 import {
@@ -11,11 +11,11 @@ import {
   openRestorable,
   type Restorable,
   refuseMissing,
+  wishOf,
 } from './restorable.ts'
 import { checkShards } from './restore-check.ts'
 import { cleanUp } from './restore-cleanup.ts'
 import type { ShardContent } from './restore-content.ts'
-import { atDestination } from './restore-database.ts'
 import { type ExpiringShard, planRestore, type Renames, type RestorePlan } from './restore-plan.ts'
 import { type RestoredShard, RestoreRun } from './restore-run.ts'
 import { openJournal, type RestoreJournal } from './resume.ts'
@@ -98,11 +98,6 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   } finally {
     await server?.close()
   }
-}
-
-function wishOf({ set, selection }: RestoreOptions): SetWish {
-  const { databases = [], retentionPolicy, shards = [] } = selection
-  return { set, database: databases[0], retentionPolicy, shardId: shards[0] }
 }
 
 interface Work {

@@ -12,6 +12,7 @@ import { MetaFile } from '../datadir/meta-file.ts'
 import { duplexPair } from '../io/duplex-pair.ts'
 import type { GoJson } from '../protocol/index.ts'
 import { Service } from '../service/index.ts'
+import { atDestination } from './at-destination.ts'
 
 /** A data directory that is served in this process. */
 export interface DirectoryPlace {
@@ -91,16 +92,20 @@ export interface Target {
   readonly server: OpenServer | undefined
 }
 
-/** Opens the server that a restore goes to. A dry run makes no directory. */
+/**
+ * Opens the server that a restore goes to. A dry run makes no directory.
+ * @throws SnapError `E_DESTINATION`, `E_LOCKED`, `E_USAGE`
+ */
 export async function openTarget(place: ServerPlace, dryRun: boolean): Promise<Target> {
-  if (dryRun && 'directory' in place) {
-    const { dataDir, metaDir } = await resolveDataDirectory(place.directory)
-    if (!(await new MetaFile(metaDir, refuseChanges).isThere())) {
-      return { name: dataDir, server: undefined }
+  return await atDestination(async () => {
+    if (dryRun && 'directory' in place) {
+      const { dataDir, metaDir } = await resolveDataDirectory(place.directory)
+      const isThere = await new MetaFile(metaDir, refuseChanges).isThere()
+      if (!isThere) return { name: dataDir, server: undefined }
     }
-  }
-  const server = await openServer(place)
-  return { name: server.name, server }
+    const server = await openServer(place)
+    return { name: server.name, server }
+  })
 }
 
 async function openDirectory(place: DirectoryPlace): Promise<OpenServer> {

@@ -1,7 +1,8 @@
 import type { SetWish } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
-import { openRestorable } from './restorable.ts'
-import { atDestination, createDatabase, refuseExisting } from './restore-database.ts'
+import { atDestination } from './at-destination.ts'
+import { openRestorable, wishOf } from './restorable.ts'
+import { createDatabase, refuseExisting } from './restore-database.ts'
 import { planRestore, type Renames } from './restore-plan.ts'
 import type { Selection } from './selection.ts'
 import type { OpenServer } from './server.ts'
@@ -30,9 +31,7 @@ export interface UpdatedMeta {
  */
 export async function updateMeta(options: UpdateMetaOptions): Promise<UpdatedMeta> {
   const { server, store, set, selection, renames, signal } = options
-  const { databases = [], retentionPolicy, shards = [] } = selection
-  const wish = { set, database: databases[0], retentionPolicy, shardId: shards[0] }
-  const backup = await openRestorable(store, wish, signal)
+  const backup = await openRestorable(store, wishOf({ set, selection }), signal)
   const plan = planRestore(backup, selection, renames)
   const data = await atDestination(() => server.client.metastoreBackup(signal))
   for (const database of plan.databases) refuseExisting(database, { data, name: server.name })

@@ -10,6 +10,8 @@ import { readSet } from './sets.ts'
 export interface SetWish extends Wanted {
   /** The name of a set, or a time that the set was begun at or before. Default: any. */
   readonly set?: string | Date | undefined
+  /** What is wanted out of the same set besides. */
+  readonly also?: readonly Wanted[] | undefined
 }
 
 /** The error for a place without a set, saying what else is there. */
@@ -63,30 +65,36 @@ export async function selectSet(
   signal?: AbortSignal,
 ): Promise<BackupSet> {
   if (listing.sets.length === 0) throw noBackup(listing)
+  const wanted = [wish, ...(wish.also ?? [])]
   let newestPart: string | undefined
   for (const listed of candidates(listing, wish)) {
     const set = await readOrExplain(listing, listed, signal)
     const isNamed = typeof wish.set === 'string'
-    if (holdsWhole(set, wish) || (isNamed && holdsPart(set, wish))) return set
-    if (holdsPart(set, wish)) newestPart ??= set.name
+    const isIn = (each: Wanted) => holdsWhole(set, each) || (isNamed && holdsPart(set, each))
+    if (wanted.every(isIn)) return set
+    if (wanted.some((each) => holdsPart(set, each))) newestPart ??= set.name
   }
   throw nothingMatched(listing, wish, newestPart)
 }
 
 function nothingMatched(
   { source }: SetListing,
-  { set, database, retentionPolicy, shardId }: SetWish,
+  { set, also = [], ...first }: SetWish,
   newestPart: string | undefined,
 ): SnapError {
-  const wanted = Object.entries({ database, 'retention policy': retentionPolicy, shard: shardId })
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => `${key} ${value}`)
-  const what = wanted.length === 0 ? 'everything' : wanted.join(', ')
+  const what = [first, ...also].map(describe).join(' and ')
   const where = typeof set === 'string' ? `set ${set}` : 'any set'
   const whole = newestPart === undefined ? '' : ' as a whole'
   return new SnapError('E_NOTHING_MATCHED', `${source.url}: ${what} is not in ${where}${whole}`, {
     hint: newestPart && `set ${newestPart} has a part of it (--set ${newestPart})`,
   })
+}
+
+function describe({ database, retentionPolicy, shardId }: Wanted): string {
+  const named = Object.entries({ database, 'retention policy': retentionPolicy, shard: shardId })
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key} ${value}`)
+  return named.length === 0 ? 'everything' : named.join(', ')
 }
 
 async function readOrExplain(
