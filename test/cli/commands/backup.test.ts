@@ -9,11 +9,9 @@ import { encodeData } from '../../../src/meta/index.ts'
 import { decodeCatalog } from '../../../src/portable/catalog.ts'
 import { decodeManifest } from '../../../src/portable/manifest.ts'
 import {
-  directoryAt,
   HOUR,
   makeDirectory,
   pointsIn,
-  pointsOnDisk,
   SAMPLE,
   type SampleDirectory,
 } from '../../helpers/data-directory.ts'
@@ -23,20 +21,8 @@ import { tempDir } from '../../helpers/temp.ts'
 import { filesOf } from '../../helpers/tree.ts'
 import { serveDirectory, serveOwn } from '../../operations/servers.ts'
 import { MemoryStore } from '../../service/memory-store.ts'
-import { contextOf } from '../harness.ts'
-import { expectCode, finishJson, snap } from './snap.ts'
-
-/** A place for sets that is not there yet. */
-async function newTarget(): Promise<string> {
-  return join(await tempDir('target'), 'sets')
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    () => false,
-  )
-}
+import { expectCode, finishJson, snap, worldOf } from './snap.ts'
+import { isThere, newTarget, restored } from './targets.ts'
 
 /** Turns one bit over in the only file of shard 10. */
 async function damage({ root }: SampleDirectory): Promise<void> {
@@ -47,13 +33,6 @@ async function damage({ root }: SampleDirectory): Promise<void> {
 }
 
 const idsOf = (shards: readonly { shardId: string }[]) => shards.map(({ shardId }) => shardId)
-
-/** Restores a target's newest set into a fresh directory and returns the points that are there then. */
-async function restored(target: string, ...words: string[]): Promise<string[]> {
-  const fresh = directoryAt(join(await tempDir('restored'), 'influxdb'))
-  await expectCode(0, 'restore', ...fresh.flags, ...words, target)
-  return await pointsOnDisk(fresh)
-}
 
 describe('snap backup', () => {
   it('takes every point of a data directory, _internal aside', async () => {
@@ -79,7 +58,7 @@ describe('snap backup', () => {
     expect(code, stderr).toBe(0)
     expect(stdout).toMatch(/^backed up 4 shards, 11\.0 KiB \(.* stored\), as set \d{8}T\d{6}Z in /)
     expect(stderr.split('\n')[0]).toBe('backup: 4 shards')
-    expect(stderr).toMatch(/^\[\d\/4\] shard 10 two words\/autogen: .* in .*, .* stored$/m)
+    expect(stderr).toMatch(/^\[\d\/4\] shard 10 two words\/autogen: .* in .*, .* stored, 2 points$/m)
     expect(await restored(target)).toEqual(pointsIn())
   })
 
@@ -625,7 +604,7 @@ describe('a signal', () => {
     }
     const { host, store } = await serveOwn((data) => new Waiting(data))
     const target = await newTarget()
-    const context = contextOf(['backup', '--host', host, target, '--json'])
+    const context = await worldOf(['backup', '--host', host, target, '--json'])
     const running = finishJson(context)
     await vi.waitFor(() => expect(store.waits).toBe(1))
     context.signals.emit('SIGINT')

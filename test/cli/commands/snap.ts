@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { ROOT } from '../../helpers/sources.ts'
+import { tempDir } from '../../helpers/temp.ts'
 import { contextOf, runIn, type TestContext } from '../harness.ts'
 import { violations } from '../json-schema.ts'
 
@@ -22,7 +23,18 @@ export interface JsonOutcome extends Outcome {
 
 /** Runs `snap` with `words` in this process, over the sources. */
 export async function snap(...words: readonly string[]): Promise<Outcome> {
-  return await finish(contextOf(words))
+  return await finish(await worldOf(words))
+}
+
+let home: string | undefined
+
+/** A world for `words` with a home of its own, in which state may be kept. */
+export async function worldOf(
+  words: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<TestContext> {
+  home ??= await tempDir('home')
+  return contextOf(words, { env: { HOME: home, ...env } })
 }
 
 /** Runs a command line to its end. */
@@ -34,7 +46,7 @@ export async function finish(context: TestContext): Promise<Outcome> {
 
 /** Runs `snap` with `words` and `--json`; what it prints is held to its schema. */
 export async function snapJson(...words: readonly string[]): Promise<JsonOutcome> {
-  return await finishJson(contextOf([...words, '--json']))
+  return await finishJson(await worldOf([...words, '--json']))
 }
 
 /** Runs a command line with `--json` to its end. */

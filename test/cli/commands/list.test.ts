@@ -1,0 +1,59 @@
+import { readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { makeDirectory } from '../../helpers/data-directory.ts'
+import { tempDir } from '../../helpers/temp.ts'
+import { expectCode, snap } from './snap.ts'
+import { backedUp } from './targets.ts'
+
+const FIXTURES = join(import.meta.dirname, '../../fixtures')
+
+describe('snap list', () => {
+  it('lists sets, newest first', async () => {
+    const target = await backedUp()
+    const { flags } = await makeDirectory()
+    const second = await expectCode(0, 'backup', ...flags, '--db', 'two words', target)
+    const { document } = await expectCode(0, 'list', target)
+    expect(document.source).toBe(target)
+    expect(document.sets).toMatchObject([
+      { set: second.document.set, kind: 'snap', databases: ['two words'], shards: 1, bytes: 2048 },
+      { kind: 'snap', databases: ['telegraf', 'two words'], shards: 4 },
+    ])
+    const [newest] = document.sets
+    expect(newest.set).toBe(newest.time.replace(/[-:]|\.000/g, ''))
+    const { stdout } = await snap('list', '--quiet', target)
+    expect(stdout).toMatch(
+      /^\S+ {2}snap {2}1 shard {2}2\.0 KiB {2}two words\n\S+ {2}snap {2}4 shards {2}.*telegraf, two words\n$/,
+    )
+  })
+
+  it('lists sets of influxd', async () => {
+    const { document } = await expectCode(0, 'list', join(FIXTURES, 'portable/two-sets'))
+    expect(document.sets).toMatchObject([
+      { set: '20261122T141642Z', kind: 'stock', databases: ['a.b', 'a', 'plain'] },
+      { set: '20261122T141639Z', kind: 'stock' },
+    ])
+  })
+
+  it('says what is wrong with a set', async () => {
+    const target = await backedUp()
+    await writeFile(join(target, '20990101T000000Z.manifest'), 'rubbish')
+    const archives = (await readdir(target)).filter((name) => name.endsWith('.tar.gz'))
+    await rm(join(target, archives[0] ?? ''))
+    const { document } = await expectCode(0, 'list', target)
+    expect(document.sets).toMatchObject([
+      { set: '20990101T000000Z', shards: 0, problem: expect.stringContaining('manifest') },
+      { shards: 3, problem: expect.stringMatching(/^\S+\.s1\.tar\.gz is missing$/) },
+    ])
+    const { stdout } = await snap('list', target)
+    expect(stdout).toMatch(/^20990101T000000Z {2}stock {2}damaged: .*manifest/)
+  })
+
+  it('ends with 10 where there are none', async () => {
+    const empty = await tempDir('empty')
+    expect((await expectCode(10, 'list', empty)).error?.message).toBe(`no backup in ${empty}`)
+    const { error } = await expectCode(10, 'list', join(FIXTURES, 'legacy/increments'))
+    expect(error?.hint).toContain('made by influxd without -portable')
+    expect((await expectCode(2, 'list')).error?.message).toBe('missing SOURCE')
+  })
+})
