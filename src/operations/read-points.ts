@@ -1,7 +1,6 @@
 import { SnapError } from '../errors.ts'
 import type { FieldPoints } from '../formats/points.ts'
 import { mergeTsm } from '../tsm/merge.ts'
-import { sourcesOf } from './digest.ts'
 import type { ExactRange } from './exact-range.ts'
 import { DROPPED } from './fetch-shards.ts'
 import type { ShardName } from './inspect.ts'
@@ -11,6 +10,7 @@ import type { KeepKey } from './series-selection.ts'
 import type { ShardFiles, ShardSource } from './shard-source.ts'
 import { sourceErrors } from './source-errors.ts'
 import type { Throttle } from './throttle.ts'
+import { sourcesOf } from './tsm-sources.ts'
 
 /** Which points of shards are read, and how. */
 export interface ReadPointsOptions {

@@ -1,7 +1,7 @@
 import type { RandomAccess } from '../io/random-access.ts'
 import { type MergedKey, mergeTsm } from '../tsm/merge.ts'
 import { type Block, sliceBlock, stringAt } from '../tsm/values.ts'
-import { sourcesOf } from './digest.ts'
+import { sourcesOf } from './tsm-sources.ts'
 
 /** How the points of two shards compare. */
 export interface PointCounts {
