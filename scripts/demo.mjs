@@ -11,10 +11,12 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { listShards } from '../dist/meta/index.js'
-import { digestShard } from '../dist/operations/digest.js'
 import { openServer } from '../dist/operations/server.js'
+import { ShardSums } from '../dist/operations/shard-sums.js'
 import { spoolShard } from '../dist/operations/spool-shard.js'
 import { readShardTar } from '../dist/tar/index.js'
+import { formatFingerprint } from '../dist/tsm/fingerprint.js'
+import { openTsm } from '../dist/tsm/reader.js'
 import { makeSampleData } from './demo-data.mjs'
 
 const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), '../bin/snap.js')
@@ -151,19 +153,18 @@ async function showFiles(dir) {
   }
 }
 
-/** Prints the points and the digest of each shard in both directories, which must agree. */
+/** Prints the points and the fingerprint of each shard in both directories, which must agree. */
 async function compare(before, after) {
-  const [old, restored] = [await digests(before), await digests(after)]
+  const [old, restored] = [await contents(before), await contents(after)]
   let points = 0
-  console.log('  shard                           points  sha256')
-  for (const [name, digest] of old) {
+  console.log('  shard                           points  fingerprint')
+  for (const [name, held] of old) {
     const other = restored.get(name)
-    const same = other?.sha256 === digest.sha256 && other.points === digest.points
-    points += digest.points
-    const count = digest.points.toLocaleString('en-US').padStart(8)
-    console.log(
-      `  ${name.padEnd(28)}  ${count}  ${digest.sha256.slice(0, 12)}  ${same ? 'same' : 'DIFFERENT'}`,
-    )
+    const same = other?.fingerprint === held.fingerprint && other.points === held.points
+    points += held.points
+    const count = held.points.toLocaleString('en-US').padStart(8)
+    const short = held.fingerprint.slice(0, 12)
+    console.log(`  ${name.padEnd(28)}  ${count}  ${short}  ${same ? 'same' : 'DIFFERENT'}`)
     if (!same) throw new Error(`${name} is not the same in ${before} and ${after}`)
   }
   if (restored.size !== old.size) throw new Error(`${after} has ${restored.size} shards`)
@@ -171,7 +172,7 @@ async function compare(before, after) {
 }
 
 /** Reads every shard of a data directory, WAL and tombstones included; by names and start, since a restore gives new ids. */
-async function digests(dataDir) {
+async function contents(dataDir) {
   const directory = { dataDir: join(folder, dataDir), env: {} }
   const { client, close } = await openServer({ directory, mode: 'read-only' })
   const found = new Map()
@@ -181,13 +182,24 @@ async function digests(dataDir) {
       const day = new Date(Number(group.startTime / 1_000_000n)).toISOString().slice(0, 10)
       const tar = client.shardBackup({ database, retentionPolicy, shardId: shard.id })
       const spooled = await spoolShard(readShardTar(tar), folder)
-      found.set(`${database}/${retentionPolicy} ${day}`, await digestShard(spooled.files))
+      found.set(`${database}/${retentionPolicy} ${day}`, await sumUp(spooled.files))
       await spooled.close()
     }
   } finally {
     await close()
   }
   return found
+}
+
+/** Counts the points of a shard as influxd would return them, and sums them up in a fingerprint. */
+async function sumUp(files) {
+  const sums = new ShardSums()
+  for (const [name, access] of files) {
+    if (name.endsWith('.tsm')) await sums.readTsm(name, await openTsm(access))
+    else sums.addTombstone(name)
+  }
+  const { all } = await sums.finish(() => files)
+  return { points: all.points, fingerprint: formatFingerprint(all.fingerprint) }
 }
 
 /** Copies a set and flips one bit in the middle of its largest archive. */
