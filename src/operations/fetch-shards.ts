@@ -182,7 +182,7 @@ async function fetchOnce({ set, found }: Output, shard: ShardName, fetch: Fetch)
     return
   }
   const { files, archive, data } = staged
-  const complete = staged.isComplete || (fetch.twice === true && (await isSameAgain(staged, fetch)))
+  const complete = await isComplete(set, staged, fetch)
   const { tarSize: bytes, gzSize: stored } = archive
   const durationMs = performance.now() - started
   progress({ type: 'shardDone', shard, bytes, stored, points: data?.all.points, durationMs })
@@ -194,6 +194,21 @@ function pointsOf({ all, inexact, flaws }: ShardData) {
   const fingerprint = formatFingerprint(all.fingerprint)
   const exact = inexact === undefined
   return { points: all.points, fingerprint, exact, ...(flaws.length > 0 && { flaws }) }
+}
+
+/** Tells whether a staged shard is complete. One that cannot be asked for again is taken out: it is fetched anew, or skipped. */
+async function isComplete(
+  set: SetWriter,
+  staged: StagedArchive & { readonly isComplete: boolean },
+  fetch: Fetch,
+): Promise<boolean> {
+  if (staged.isComplete || fetch.twice !== true) return staged.isComplete
+  try {
+    return await isSameAgain(staged, fetch)
+  } catch (error) {
+    await set.unstageShard(staged.shard.shardId)
+    throw error
+  }
 }
 
 /** Lists the files of a shard once more and tells whether they are the same: a tar cut between two files differs. */

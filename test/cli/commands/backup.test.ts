@@ -58,7 +58,9 @@ describe('snap backup', () => {
     expect(code, stderr).toBe(0)
     expect(stdout).toMatch(/^backed up 4 shards, 11\.0 KiB \(.* stored\), as set \d{8}T\d{6}Z in /)
     expect(stderr.split('\n')[0]).toBe('backup: 4 shards')
-    expect(stderr).toMatch(/^\[\d\/4\] shard 10 two words\/autogen: .* in .*, .* stored, 2 points$/m)
+    expect(stderr).toMatch(
+      /^\[\d\/4\] shard 10 two words\/autogen: .* in .*, .* stored, 2 points$/m,
+    )
     expect(await restored(target)).toEqual(pointsIn())
   })
 
@@ -511,6 +513,28 @@ describe('a source', () => {
     const target = await newTarget()
     const { error } = await expectCode(14, 'backup', ...words, target)
     expect(error).toMatchObject({ code: 'E_TIMEOUT' })
+    expect(await isThere(target)).toBe(false)
+  })
+
+  it('that fails when it is asked twice is asked once more', async () => {
+    class Failing extends MemoryStore {
+      asked = 0
+      override async backupShard(id: bigint, since: bigint, w: Writable, signal: AbortSignal) {
+        this.asked++
+        if (this.asked % 2 === 0 && this.asked < this.fails) throw new SnapError('E_SOURCE', 'no')
+        await super.backupShard(id, since, w, signal)
+      }
+      fails = 4
+    }
+    const { host, store } = await serveOwn((data) => new Failing(data))
+    const words = ['backup', '--host', host, '--db', 'two words', '--twice']
+    const { document } = await expectCode(0, ...words, await newTarget())
+    expect(document.shards).toMatchObject([{ shardId: '10', complete: true }])
+    expect(store.asked).toBe(4)
+    store.fails = 99
+    const target = await newTarget()
+    const more = ['--shard', '10', '--retries', '1', '--skip-errors', target]
+    await expectCode(14, ...words, ...more)
     expect(await isThere(target)).toBe(false)
   })
 
