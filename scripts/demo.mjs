@@ -56,11 +56,11 @@ async function demo() {
   await snap(['backup', '--host', host, 'backups'])
   await stop()
   title('Prove that the backup is whole')
-  await snap(['verify', 'backups'])
+  await snap(['verify', '--deep', 'backups'])
   title('Restore it into a directory of its own')
   await snap(['restore', '--data-dir', 'restored/data', '--influxd-is-stopped', 'backups'])
 
-  title('Compare the two directories: points, and a hash of every time and value')
+  title('Compare the two directories: points, and a fingerprint of every time and value')
   const { shards, points } = await compare('influx/data', 'restored/data')
   title('Flip one bit in a copy of the backup, and verify that')
   const archive = await damage('backups', 'damaged')

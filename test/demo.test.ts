@@ -28,10 +28,10 @@ it('serves, backs up, verifies, restores, compares and finds a wrong bit', async
   for (const line of [
     /^\$ snap serve --data-dir influx\/data --bind 127\.0\.0\.1:0 2> serve\.log &$/m,
     /^backed up 7 shards, .* as set \d{8}T\d{6}Z in .*\/backups$/m,
-    /^set \d{8}T\d{6}Z in backups is whole: 7 shards, 12 files, /m,
+    /^set \d{8}T\d{6}Z in backups: whole, 7 archives, 12 files, 417,478 values, /m,
     /^restored telegraf, plant: 7 shards, .*\/restored\/data$/m,
     /^ {2}telegraf\/autogen 2024-06-02 .* same$/m,
-    /^error: set .* in damaged: 1 problem, .*\(E_INTEGRITY\)$/m,
+    /^error: damaged: 1 problem, .*\(E_INTEGRITY\)$/m,
     /^\$ echo \$\?\n13$/m,
     /^ {2}417,478 points in 7 shards /m,
   ]) {
