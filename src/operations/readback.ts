@@ -12,7 +12,7 @@ import { describeEntry, reopenShard, type SentFile } from './upload-shard.ts'
 
 /** How a shard is read back. */
 export interface ReadBackOptions {
-  readonly server: Pick<OpenServer, 'client' | 'openShard'>
+  readonly server: Pick<OpenServer, 'client' | 'name' | 'openShard'>
   readonly tempDir: string
   /** Times a read is tried in all. */
   readonly attempts: number
@@ -42,7 +42,7 @@ export async function readBack(
   const what = `${counts.missing} of ${counts.expected} points are missing, ${counts.different} have another value`
   throw new SnapError(
     'E_DESTINATION',
-    `shard ${describeShard(shard)} does not hold what was sent: ${what}`,
+    `${options.server.name}: shard ${describeShard(shard)} does not hold what was sent: ${what}`,
     {
       hint: "look at the server's log; the restored database is not to be trusted",
       retryable: found.size === 0,
@@ -65,14 +65,15 @@ export async function listShard(
   shard: ShardName,
   options: ReadBackOptions,
 ): Promise<ReadonlyMap<string, SentFile>> {
-  return await readLive(shard, options, async () => {
+  const list = async (entries: AsyncIterable<TarEntry>) => {
     const found = new Map<string, SentFile>()
-    for await (const entry of liveEntries(shard, options)) {
+    for await (const entry of entries) {
       const file = await describeEntry(entry)
       found.set(file.name, file)
     }
     return found
-  })
+  }
+  return await readLive(shard, options, () => readArriving(shard, options, list))
 }
 
 /** Compares the points of a shard on the server with those it should have. */
@@ -106,7 +107,8 @@ export async function comparePoints(
 export async function openLive(shard: ShardName, options: ReadBackOptions): Promise<ShardFiles> {
   const { server, tempDir, signal } = options
   if (server.openShard !== undefined) return await server.openShard(shard.shardId, signal)
-  return await readLive(shard, options, () => spoolShard(liveEntries(shard, options), tempDir))
+  const spoolLive = (entries: AsyncIterable<TarEntry>) => spoolShard(entries, tempDir)
+  return await readLive(shard, options, () => readArriving(shard, options, spoolLive))
 }
 
 /** What was to be restored was read before: what cannot be read now is what the server has. */
@@ -121,15 +123,17 @@ function isDamage(error: unknown): error is SnapError {
   return error.code === 'E_CUT' || error.exitCode === EXIT_CODES.E_INTEGRITY
 }
 
-async function* liveEntries(
+/** Reads the tar of a shard on the server; what arrives damaged may be right the next time. */
+async function readArriving<T>(
   shard: ShardName,
   { server, signal }: ReadBackOptions,
-): AsyncGenerator<TarEntry, void, undefined> {
+  read: (entries: AsyncIterable<TarEntry>) => Promise<T>,
+): Promise<T> {
   try {
-    yield* readShardTar(server.client.shardBackup(shard, signal), { signal })
+    return await read(readShardTar(server.client.shardBackup(shard, signal), { signal }))
   } catch (error) {
     if (!isDamage(error)) throw error
-    const message = `shard ${describeShard(shard)} arrived damaged: ${error.message}`
+    const message = `${server.name}: shard ${describeShard(shard)} arrived damaged: ${error.message}`
     throw new SnapError('E_SOURCE_DAMAGED', message, { cause: error, retryable: true })
   }
 }

@@ -24,7 +24,7 @@ import {
 
 /** How a shard is restored. */
 export interface RestoreShardOptions extends ReadBackOptions {
-  readonly server: Pick<OpenServer, 'client' | 'openShard' | 'directory'>
+  readonly server: Pick<OpenServer, 'client' | 'name' | 'openShard' | 'directory'>
   readonly throttle: Throttle
   /** Read the shard back and compare. */
   readonly readBack: boolean

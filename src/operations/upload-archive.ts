@@ -31,6 +31,8 @@ export interface UploadArchiveOptions {
   readonly newDatabase?: string | undefined
   readonly newRetentionPolicy?: string | undefined
   readonly readBack: boolean
+  /** Times the shard is read back in all. */
+  readonly attempts: number
   readonly limitRate?: number | undefined
   readonly tempDir: string
   readonly progress: Progress
@@ -79,7 +81,7 @@ export async function uploadArchive(options: UploadArchiveOptions): Promise<Uplo
     uploadShard(content, { newShardId, database, retentionPolicy }, transfer),
   )
   if (options.readBack) {
-    const reading = { server, tempDir, attempts: READ_ATTEMPTS, signal }
+    const reading = { server, tempDir, attempts: options.attempts, signal }
     await atDestination(() => readBack(content, { shard: to, sent }, reading))
   }
   const bytes = sent.reduce((sum, { size }) => sum + size, 0)
@@ -87,8 +89,6 @@ export async function uploadArchive(options: UploadArchiveOptions): Promise<Uplo
   return { from, to, files: sent.length, bytes }
 }
 
-/** Times the shard is read back in all. */
-const READ_ATTEMPTS = 4
 const GZIP_MAGIC = [0x1f, 0x8b]
 
 async function openArchive(path: string): Promise<ArchivePart> {

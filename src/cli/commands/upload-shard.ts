@@ -76,6 +76,7 @@ export function defineUploadShard(program: Command, context: CliContext): void {
         newDatabase: OPTIONS.newDatabase.read(command),
         newRetentionPolicy: OPTIONS.newRetentionPolicy.read(command),
         readBack: OPTIONS.readBack.read(command),
+        attempts: readConnectionOptions(command).retries + 1,
       })
       const what = `${formatNumberOf(files, 'file')}, ${formatBytes(bytes)}`
       const place = `shard ${to.shardId} of ${to.database}.${to.retentionPolicy} on ${server.name}`
