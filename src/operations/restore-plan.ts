@@ -71,16 +71,18 @@ function databasesToRestore(backup: Restorable, selection: Selection): string[] 
   const withArchives = new Set(shards.map(({ database }) => database))
   const named = new Set(selection.databases ?? [])
   const everything = isOfEverything(backup)
-  return selectDatabases(data, selection).filter((name) => {
-    const hasShards = selectShards(data, { ...selection, databases: [name] }).length > 0
-    const { retentionPolicy } = selection
-    const database = findDatabase(data, name)
-    if (database === undefined) return false
+  const selected = new Set(selectDatabases(data, selection))
+  const { retentionPolicy, shards: only = [] } = selection
+  const wanted = data.databases.filter((database) => {
+    const { name } = database
+    if (!selected.has(name)) return false
     if (retentionPolicy !== undefined && !findRetentionPolicy(database, retentionPolicy))
       return false
-    if ((selection.shards?.length ?? 0) > 0) return hasShards
+    const hasShards = selectShards(data, { ...selection, databases: [name] }).length > 0
+    if (only.length > 0) return hasShards
     return withArchives.has(name) || (!hasShards && (everything || named.has(name)))
   })
+  return wanted.map(({ name }) => name)
 }
 
 function isOfEverything({ data, shards, backup }: Restorable): boolean {
