@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import {
   oneOf,
   parseHost,
+  parsePercent,
   parseRate,
   parseShardId,
   parseSize,
@@ -66,6 +67,14 @@ describe('wholeNumber', () => {
     expect([parse('1', '--jobs'), parse('64', '--jobs')]).toEqual([1, 64])
     for (const text of ['0', '65', '', '1.5', 'x', '-1', '1'.repeat(400)])
       expect(() => parse(text, '--jobs')).toThrow('--jobs: expected a whole number from 1 to 64')
+  })
+})
+
+describe('parsePercent', () => {
+  it('reads a share of a hundred', () => {
+    expect([parsePercent('10%', '--subset'), parsePercent('0.5%', '--subset')]).toEqual([10, 0.5])
+    for (const text of ['', '0%', '101%', '10', '-1%', '1e1%', 'x%'])
+      expect(() => parsePercent(text, '--subset')).toThrow('--subset: expected a share from 0%')
   })
 })
 

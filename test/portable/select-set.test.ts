@@ -57,6 +57,8 @@ describe('selectSet', () => {
     ['a policy without shards', { database: 'db', retentionPolicy: 'empty' }, A],
     ['a database without shards', { database: 'bare' }, A],
     ['a policy of any database', { retentionPolicy: 'autogen' }, D],
+    ['two databases', { database: 'other', also: [{ database: 'db' }] }, A],
+    ['two shards', { shardId: 1n, also: [{ shardId: 2n }] }, C],
     ['a name', { set: A, database: 'db' }, A],
     ['a name and a part of a database', { set: D, database: 'db' }, D],
     ['a time between sets', { set: new Date('2024-01-02T23:59:59Z') }, B],
@@ -78,6 +80,11 @@ describe('selectSet', () => {
       'a database in a set',
       { set: B, database: 'db' },
       /database db is not in set 20240102T000000Z$/,
+    ],
+    [
+      'one of two databases in a set',
+      { set: B, database: 'other', also: [{ database: 'db' }] },
+      /database other and database db is not in set 20240102T000000Z as a whole$/,
     ],
     [
       'a set',
