@@ -2,6 +2,7 @@ import { isIP, type Socket } from 'node:net'
 import { checkServerIdentity, connect, type TLSSocket } from 'node:tls'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
 import { DOOR_PROTOCOL } from '../protocol/index.ts'
+import { TlsWire } from './tls-wire.ts'
 
 /** How TLS is spoken with a server. All in PEM. */
 export interface ClientTls {
@@ -18,7 +19,7 @@ export interface ClientTls {
 export function beginTls(socket: Socket, host: string, options: ClientTls): TLSSocket {
   const { ca, cert, key, serverName = host } = options
   return connect({
-    socket,
+    socket: new TlsWire(socket),
     ...(ca !== undefined && { ca: Buffer.from(ca) }),
     ...(cert !== undefined && { cert: Buffer.from(cert) }),
     ...(key !== undefined && { key: Buffer.from(key) }),

@@ -5,14 +5,19 @@ import type { GoJson } from '../protocol/index.ts'
 import type { ServiceLimits } from './limits.ts'
 import type { MetaClient, TSDBStore } from './stores.ts'
 
+/** A peer that has asked for something. */
+export interface Conversation {
+  readonly connection: Connection
+  /** What follows the opening. */
+  readonly reader: ChunkReader
+  readonly limits: ServiceLimits
+}
+
 /** What an answer is made from. */
-export interface Context {
+export interface Context extends Conversation {
   readonly metaClient: MetaClient
   readonly tsdbStore: TSDBStore
   readonly node: GoJson
-  readonly connection: Connection
-  readonly reader: ChunkReader
-  readonly limits: ServiceLimits
   /** Runs metadata updates one after another. */
   readonly serially: <T>(work: () => Promise<T>) => Promise<T>
 }

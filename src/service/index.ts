@@ -1,3 +1,7 @@
+export { Door, openDoor } from './door.ts'
+export type { DoorFiles } from './door-files.ts'
+export type { Bind } from './entrance.ts'
 export type { ServiceLimits } from './limits.ts'
+export { PeerServer } from './peer-server.ts'
 export { Service, type ServiceOptions } from './service.ts'
 export type { Awaitable, Logger, MetaClient, TSDBStore } from './stores.ts'

@@ -1,13 +1,19 @@
 /** What one peer, and all together, may take. Times in ms. */
 export interface ServiceLimits {
-  /** Connections at a time; further ones are reset at once. */
+  /** Connections at a time. Past them those that have asked for nothing make room; if there are none, new ones are reset. */
   readonly connections: number
-  /** From the connection to the last byte of the request. */
+  /** For the TLS handshake. */
+  readonly handshake: number
+  /** For the line with the token after it. */
+  readonly token: number
+  /** From then on to the last byte of the request. */
   readonly header: number
   /** For the next bytes from the peer, or for room to send it some. */
   readonly idle: number
   /** For a whole upload. */
   readonly upload: number
+  /** For a request of the network and its answer, from the connection to its end. */
+  readonly total: number
   /** For stores to stop when the service closes on them. */
   readonly stop: number
 }
@@ -15,8 +21,11 @@ export interface ServiceLimits {
 /** The limits of a service that is given none. */
 export const DEFAULT_LIMITS: ServiceLimits = {
   connections: 64,
+  handshake: 10_000,
+  token: 5_000,
   header: 10_000,
   idle: 120_000,
   upload: 1_800_000,
+  total: 86_400_000,
   stop: 5_000,
 }

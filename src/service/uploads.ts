@@ -1,6 +1,5 @@
 import { SnapError } from '../errors.ts'
-import type { ChunkReader } from '../io/chunk-reader.ts'
-import type { Connection } from '../io/connection.ts'
+import type { Conversation } from './context.ts'
 import type { TSDBStore } from './stores.ts'
 
 /** The shards that an upload is running to. */
@@ -8,43 +7,42 @@ export class Uploads {
   readonly #running = new Set<bigint>()
 
   /**
-   * Takes an upload out of `reader` into the shard.
-   * @param limit longest time in ms for the whole
-   * @throws SnapError `E_DESTINATION` if another upload to the shard is running, `E_TIMEOUT`, and what the store throws
+   * Runs an upload to the shard.
+   * @throws SnapError `E_DESTINATION` if another one is running, and what `upload` throws
    */
-  async run(
-    shardId: bigint,
-    source: { readonly connection: Connection; readonly reader: ChunkReader },
-    { tsdbStore, limit }: { readonly tsdbStore: TSDBStore; readonly limit: number },
-  ): Promise<void> {
+  async run(shardId: bigint, upload: () => Promise<void>): Promise<void> {
     if (this.#running.has(shardId)) {
       throw new SnapError('E_DESTINATION', `shard ${shardId}: another upload to it is running`)
     }
     this.#running.add(shardId)
     try {
-      await tsdbStore.setShardEnabled(shardId, false)
-      try {
-        await restore(shardId, source, { tsdbStore, limit })
-      } finally {
-        await tsdbStore.setShardEnabled(shardId, true)
-      }
+      await upload()
     } finally {
       this.#running.delete(shardId)
     }
   }
 }
 
-async function restore(
+/**
+ * Takes the tar that a peer uploads into the shard.
+ * @throws SnapError `E_TIMEOUT`, and what the store throws
+ */
+export async function restoreShard(
   shardId: bigint,
-  { connection, reader }: { readonly connection: Connection; readonly reader: ChunkReader },
-  { tsdbStore, limit }: { readonly tsdbStore: TSDBStore; readonly limit: number },
+  { connection, reader, limits }: Conversation,
+  tsdbStore: TSDBStore,
 ): Promise<void> {
-  const restored = (async () =>
-    await tsdbStore.restoreShard(shardId, reader.rest(), connection.signal))()
+  await tsdbStore.setShardEnabled(shardId, false)
   try {
-    await connection.within(limit, 'end of the upload', restored)
+    const restored = (async () =>
+      await tsdbStore.restoreShard(shardId, reader.rest(), connection.signal))()
+    try {
+      await connection.within(limits.upload, 'end of the upload', restored)
+    } finally {
+      // Past the deadline the store is told to stop, and may need a moment: the shard is not to be used before.
+      await Promise.allSettled([restored])
+    }
   } finally {
-    // Past the deadline the store is told to stop, and may need a moment: the shard is not to be used before.
-    await Promise.allSettled([restored])
+    await tsdbStore.setShardEnabled(shardId, true)
   }
 }

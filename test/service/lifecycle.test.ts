@@ -65,15 +65,34 @@ describe('Service.open', () => {
   })
 
   it('resets connections past the limit, and takes new ones when others are done', async () => {
-    const { port, log, client } = await serve(sampleStore(), { limits: { connections: 2 } })
+    const store = sampleStore()
+    const finish = new AbortController()
+    store.backupShard = async () => void (await once(finish.signal, 'abort'))
+    const { port, log, client } = await serve(store, { limits: { connections: 2 } })
     const first = await open(port)
-    await open(port)
-    const error = await rejected(client('tcp').databaseInfo())
+    const second = await open(port)
+    for (const socket of [first, second]) socket.write('\x03\x00{}\n')
+    await delay(50)
+    const error = await rejected(client('tcp').metastoreBytes())
     expect(error.retryable).toBe(true)
     await log.line(/warn: .*refused, 2 connections are open/)
-    first.resume().end()
-    await once(first, 'close')
-    expect((await client('tcp').databaseInfo()).Paths).toHaveLength(3)
+    finish.abort()
+    second.resume().end()
+    await once(second, 'close')
+    expect((await client('tcp').metastoreBytes()).node.length).toBeGreaterThan(0)
+    first.destroy()
+  })
+
+  it('makes room by resetting who asks for nothing', async () => {
+    const { port, log, client } = await serve(sampleStore(), { limits: { connections: 2 } })
+    const sockets = await Promise.all([open(port), open(port)])
+    const ends = sockets.map(receive)
+    sockets[1]?.write('\x03\x03{"Backup')
+    for (let turn = 0; turn < 5; turn++) {
+      expect((await client('tcp').databaseInfo()).Paths).toHaveLength(3)
+    }
+    expect((await ends[0])?.end).toBe('reset')
+    await log.line(/error: .*reset to make room: 2 connections are open, and this one asks/)
   })
 })
 
