@@ -1,6 +1,6 @@
 import { fieldTypeCode } from './format.ts'
-import { addPoints, addStrings, seedKey } from './kernels/kernels.ts'
-import { type Block, type FieldType, sliceBlock } from './values.ts'
+import { addEncoded, addPoints, addStrings, seedKey } from './kernels/kernels.ts'
+import { type Block, type FieldType, sliceBlock, type TimeRange } from './values.ts'
 
 /**
  * Two sums modulo 2^64 over the hashes of points. Equal points give equal sums in whatever order and pieces they are
@@ -31,6 +31,16 @@ export class PointSum {
       this.#add(count > MAX_POINTS ? sliceBlock(block, from, from + MAX_POINTS) : block)
     }
     this.points += count
+  }
+
+  /**
+   * Adds the points of an encoded block without giving them out, if they are what nearly all blocks have: 64-bit values in
+   * ascending order of time, the first and the last time as given. Else adds nothing and returns false.
+   */
+  addEncoded(bytes: Uint8Array, times: TimeRange): boolean {
+    const count = addEncoded(this.#state, bytes, times)
+    this.points += count
+    return count > 0
   }
 
   /** Takes away points of the key that was begun last, which were added before or will be. */

@@ -124,6 +124,11 @@ export class MeasurementSums {
     this.#points().add(block)
   }
 
+  /** Adds the points of an encoded block if it is an ordinary one, see {@link PointSum.addEncoded}. */
+  addEncoded(bytes: Uint8Array, times: TimeRange): boolean {
+    return this.#points().addEncoded(bytes, times)
+  }
+
   /** Takes away points of the key that was begun last. */
   remove(block: Block): void {
     this.#points().remove(block)

@@ -11,7 +11,6 @@ import { MAX_TIME, MIN_TIME, rangeOf, type TimeRange } from './values.ts'
 export interface TsmContents extends TimeRange {
   readonly keys: number
   readonly blocks: number
-  readonly points: number
   /** First and last key in order. */
   readonly minKey: Uint8Array
   readonly maxKey: Uint8Array
@@ -30,7 +29,7 @@ const MAX_FLAWS = 100
  * @throws SnapError as {@link TsmFile.keys} and {@link TsmFile.readBlock}
  */
 export async function readTsm(file: TsmFile, sums?: MeasurementSums): Promise<TsmContents> {
-  const found = { keys: 0, blocks: 0, points: 0, minTime: MAX_TIME, maxTime: MIN_TIME }
+  const found = { keys: 0, blocks: 0, minTime: MAX_TIME, maxTime: MIN_TIME }
   const flaws: string[] = []
   let minKey: Uint8Array | undefined
   let maxKey: Uint8Array = new Uint8Array()
@@ -68,7 +67,7 @@ function addBlock(
   { key, entry, bytes }: ReadBlock,
 ): string | undefined {
   try {
-    sums.add(file.decodePoints(key, entry, bytes))
+    if (!sums.addEncoded(bytes, entry)) sums.add(file.decodePoints(key, entry, bytes))
     sums.cover(entry)
     return undefined
   } catch (error) {

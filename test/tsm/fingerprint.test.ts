@@ -2,9 +2,16 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
+import { decodeBlock, encodeBlock } from '../../src/tsm/block.ts'
 import { formatFingerprint, PointSum } from '../../src/tsm/fingerprint.ts'
-import { fieldTypeCode } from '../../src/tsm/format.ts'
-import { type Block, sliceBlock, stringColumn } from '../../src/tsm/values.ts'
+import { type FieldType, fieldTypeCode } from '../../src/tsm/format.ts'
+import {
+  type Block,
+  rangeOf,
+  sliceBlock,
+  stringColumn,
+  type TimeRange,
+} from '../../src/tsm/values.ts'
 import { ROOT } from '../helpers/sources.ts'
 import { blockOf, runs, someBlock, TYPES } from './arbitraries.ts'
 import { fingerprintOf, type Point, wordOf, xxh64 } from './reference/fingerprint.ts'
@@ -63,6 +70,48 @@ describe('the kernel agrees with the reference', () => {
     }
     const other = { ...block, values: stringColumn([long.fill(7)]) }
     expect(sumOf([KEY, block])).not.toBe(sumOf([KEY, other]))
+  })
+})
+
+describe('an encoded block', () => {
+  const addEncoded = (bytes: Uint8Array, type: FieldType, times: TimeRange) => {
+    const sum = new PointSum()
+    sum.begin(KEY, type)
+    const added = sum.addEncoded(bytes, times)
+    return { added, points: sum.points, fingerprint: formatFingerprint(sum.fingerprint) }
+  }
+  const NOTHING = { added: false, points: 0, fingerprint: '0'.repeat(32) }
+
+  test.prop({ block: someBlock(60), at: fc.nat(), bit: fc.nat({ max: 7 }) }, runs(500))(
+    'is added as it decodes, or not at all',
+    ({ block, at, bit }) => {
+      const { type, times } = block
+      const bytes = encodeBlock(block)
+      const isWord = type !== 'boolean' && type !== 'string'
+      const expected = { added: true, points: times.length, fingerprint: sumOf([KEY, block]) }
+      expect(addEncoded(bytes, type, rangeOf(block))).toEqual(isWord ? expected : NOTHING)
+      const { minTime, maxTime } = rangeOf(block)
+      expect(addEncoded(bytes, type, { minTime: minTime - 1n, maxTime })).toEqual(NOTHING)
+      expect(addEncoded(bytes, type, { minTime, maxTime: maxTime + 1n })).toEqual(NOTHING)
+      const index = at % bytes.length
+      bytes[index] = (bytes[index] ?? 0) ^ (1 << bit)
+      const damaged = addEncoded(bytes, type, rangeOf(block))
+      if (!damaged.added) expect(damaged).toEqual(NOTHING)
+      else {
+        const decoded = decodeBlock(bytes)
+        const fingerprint = sumOf([KEY, { ...decoded, type } as Block])
+        expect(damaged).toEqual({ added: true, points: decoded.times.length, fingerprint })
+      }
+    },
+  )
+
+  it('that is cut, or longer than any, is not added', () => {
+    const block = blockOf('float', [1n, 5n, 9n], 1)
+    const bytes = encodeBlock(block)
+    for (let length = 0; length < bytes.length; length++) {
+      expect(addEncoded(bytes.subarray(0, length), 'float', rangeOf(block))).toEqual(NOTHING)
+    }
+    expect(addEncoded(new Uint8Array(4_000_000), 'float', rangeOf(block))).toEqual(NOTHING)
   })
 })
 

@@ -20,6 +20,7 @@ interface Kernels {
   addWords(times: number, values: number, count: number, state: number): void
   addBytes(times: number, values: number, count: number, state: number): void
   addStrings(times: number, offsets: number, bytes: number, count: number, state: number): void
+  addBlock(src: number, length: number, dst: number, limit: number, state: number): number
 }
 
 // of the JavaScript API only what is used here: the node types do not have it
@@ -161,19 +162,20 @@ export function sortTimes(times: BigInt64Array): Uint32Array {
 /** Two seeds of a key, then two sums over points: four words. */
 export type FingerprintState = BigUint64Array
 
-// where a state lies while a kernel works on it, and what comes after it
-const COLUMNS = BASE + 32
+// where a state lies while a kernel works on it, with room for two more words, and what comes after it
+const COLUMNS = BASE + 48
 
-function withState(
+function withState<T>(
   state: FingerprintState,
   size: number,
-  run: (kernels: Kernels, buffer: ArrayBuffer) => void,
-): void {
+  run: (kernels: Kernels, buffer: ArrayBuffer) => T,
+): T {
   const kernels = kernelsFor(COLUMNS + size)
   const { buffer } = kernels.memory
   copyIn(state, buffer, BASE)
-  run(kernels, buffer)
+  const result = run(kernels, buffer)
   state.set(new BigUint64Array(buffer, BASE, 4))
+  return result
 }
 
 /** Puts the seeds of a key into `state`; its sums stay. */
@@ -214,5 +216,25 @@ export function addStrings(
     copyIn(used, buffer, COLUMNS + size)
     const origin = COLUMNS + size - first
     kernels.addStrings(COLUMNS, COLUMNS + times.byteLength, origin, times.length, BASE)
+  })
+}
+
+/**
+ * Adds the points of an encoded block as {@link addPoints} does, without handing them out.
+ * @returns how many there were; 0, and nothing is added, unless it is a block of 64-bit values that ascend in time from
+ * `minTime` to `maxTime`
+ */
+export function addEncoded(
+  state: FingerprintState,
+  bytes: Uint8Array,
+  { minTime, maxTime }: { readonly minTime: bigint; readonly maxTime: bigint },
+): number {
+  const src = COLUMNS
+  if (src + bytes.length + SLACK + MAX_BLOCK_VALUES * 16 > SHARED_SIZE) return 0
+  return withState(state, SHARED_SIZE - COLUMNS, (kernels, buffer) => {
+    new BigInt64Array(buffer, BASE + 32, 2).set([minTime, maxTime])
+    new Uint8Array(buffer, src, bytes.length).set(bytes)
+    const dst = align(src + bytes.length + SLACK)
+    return kernels.addBlock(src, bytes.length, dst, MAX_BLOCK_VALUES, BASE)
   })
 }

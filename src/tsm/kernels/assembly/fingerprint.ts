@@ -1,6 +1,11 @@
 // Fingerprints of points, see docs/formats/fingerprint.md: a hash of every point, added up, in two lanes of 64 bits.
 //
 // A state is four u64: the two seeds of the key, then the two sums.
+import { readVarint, varint } from './bytes'
+import { decodeFloats } from './floats'
+import { decodeIntegers } from './integers'
+import { isAscending } from './order'
+import { decodeTimes } from './times'
 
 const P1: u64 = 0x9e3779b185ebca87
 const P2: u64 = 0xc2b2ae3d27d4eb4f
@@ -121,4 +126,31 @@ export function addStrings(
   }
   store<u64>(state, sumA, 16)
   store<u64>(state, sumB, 24)
+}
+
+/**
+ * Decodes an encoded block of 64-bit values, `length` bytes at `src`, to `dst` and adds its points, in one go. Returns how
+ * many there were, or 0 and adds nothing if anything is out of the ordinary: another type, a wrong encoding, times that do
+ * not ascend, or whose first and last are not the two words after the state.
+ */
+export function addBlock(src: usize, length: i32, dst: usize, limit: i32, state: usize): i32 {
+  const end = src + length
+  const type = load<u8>(src)
+  if (type > 1 && type != 4) return 0
+  const ptr = readVarint(src + 1, end)
+  if (ptr == 0 || varint > <u64>(end - ptr)) return 0
+  const timesLength = <i32>varint
+  const count = decodeTimes(ptr, timesLength, dst, limit)
+  if (count < 1 || isAscending(dst, count) == 0) return 0
+  const values = dst + (<usize>count << 3)
+  if (load<u64>(dst) != load<u64>(state, 32) || load<u64>(values - 8) != load<u64>(state, 40)) return 0
+  const encoded = ptr + timesLength
+  const rest = <i32>(end - encoded)
+  const found =
+    type == 0
+      ? decodeFloats(encoded, rest, values, limit)
+      : decodeIntegers(encoded, rest, values, limit)
+  if (found != count) return 0
+  addWords(dst, values, count, state)
+  return count
 }
