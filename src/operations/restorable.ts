@@ -1,4 +1,4 @@
-import { SnapError } from '../errors.ts'
+import { EXIT_CODES, SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
 import { readArchive } from '../portable/archive-reader.ts'
 import { type LegacyBackup, type LegacyShard, readLegacy } from '../portable/legacy.ts'
@@ -86,6 +86,26 @@ export async function openRestorable(
   return setRestorable(store, await selectSet(listing, wish, signal))
 }
 
+/**
+ * Finds a backup as {@link openRestorable} does, and reads a set without its catalog if that is what is damaged.
+ * @param onDamage told what is wrong with it
+ */
+export async function openDamaged(
+  store: Store,
+  wish: SetWish,
+  { signal, onDamage }: { readonly signal: AbortSignal; readonly onDamage: (why: string) => void },
+): Promise<Restorable> {
+  try {
+    return await openRestorable(store, wish, signal)
+  } catch (error) {
+    if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_INTEGRITY) throw error
+    const listing = { ...(await listSets(store, signal)), withoutCatalogs: true }
+    const set = await selectSet(listing, wish, signal)
+    onDamage(error.message)
+    return setRestorable(store, set)
+  }
+}
+
 /** Returns a set that was read already. */
 export function setRestorable(store: Store, backup: BackupSet): Restorable {
   const { name, kind, meta, entries, missing, catalog } = backup
@@ -169,13 +189,22 @@ export function placeOf({ url, set }: Pick<Restorable, 'url' | 'set'>): string {
   return set === undefined ? url : `set ${set} in ${url}`
 }
 
+/** Returns the selected shards whose archive is not there. */
+export function missingShards(
+  { data, missing }: Pick<Restorable, 'data' | 'missing'>,
+  selection: Selection,
+): Restorable['missing'] {
+  const selected = new Set(selectShards(data, selection).map(({ shard }) => shard.id))
+  return missing.filter(({ shardId }) => selected.has(shardId))
+}
+
 /**
  * Throws unless every archive of the selected shards is there.
  * @throws SnapError `E_INTEGRITY`
  */
-export function refuseMissing({ url, set, data, missing }: Restorable, selection: Selection): void {
-  const selected = new Set(selectShards(data, selection).map(({ shard }) => shard.id))
-  const [first, ...more] = missing.filter(({ shardId }) => selected.has(shardId))
+export function refuseMissing(backup: Restorable, selection: Selection): void {
+  const { url, set } = backup
+  const [first, ...more] = missingShards(backup, selection)
   if (first === undefined) return
   const others = more.length > 0 ? ` and ${more.length} more` : ''
   throw new SnapError(

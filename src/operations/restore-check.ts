@@ -1,8 +1,10 @@
 import type { Store } from '../storage/index.ts'
 import { checkArchive, checkStoredHash } from './check-archive.ts'
 import { mapParallel } from './parallel.ts'
-import type { RestorableShard } from './restorable.ts'
+import type { Restorable, RestorableShard } from './restorable.ts'
 import { type ShardContent, wholeContent } from './restore-content.ts'
+import { type Loss, salvageShard } from './salvage.ts'
+import { isStoredDamage } from './salvage-image.ts'
 
 /** How stored shards are checked before they go anywhere. */
 export interface CheckOptions {
@@ -26,14 +28,36 @@ export async function checkShard(
   }
 }
 
-/** Checks shards and returns what to restore of each, by its id. */
+/** What was found in stored shards. */
+export interface CheckedShards {
+  /** What to restore of each, by its id in the backup. */
+  readonly contents: ReadonlyMap<bigint, ShardContent>
+  /** What of them is damaged; empty unless they were to be salvaged. */
+  readonly losses: readonly Loss[]
+}
+
+/**
+ * Checks shards. With `salvage` damaged ones are no error: what is left of them is found out.
+ * @throws SnapError `E_INTEGRITY`
+ */
 export async function checkShards(
   shards: readonly RestorableShard[],
-  options: CheckOptions,
-): Promise<ReadonlyMap<bigint, ShardContent>> {
-  const { jobs, signal, tempDir } = options
-  await mapParallel(shards, { jobs, signal }, (shard, stop) =>
-    checkShard(shard, { ...options, signal: stop }),
-  )
-  return new Map(shards.map((shard) => [shard.shardId, wholeContent(shard, tempDir)]))
+  options: CheckOptions & { readonly backup: Restorable; readonly salvage: boolean },
+): Promise<CheckedShards> {
+  const { jobs, signal, salvage, tempDir } = options
+  const checked = await mapParallel(shards, { jobs, signal }, async (shard, stop) => {
+    const within = { ...options, signal: stop }
+    try {
+      await checkShard(shard, within)
+      return { content: wholeContent(shard, tempDir), losses: [] }
+    } catch (error) {
+      if (!salvage || !isStoredDamage(error)) throw error
+      return await salvageShard(shard, within)
+    }
+  })
+  const contents = checked.flatMap(({ content }) => content ?? [])
+  return {
+    contents: new Map(contents.map((content) => [content.shardId, content])),
+    losses: checked.flatMap(({ losses }) => losses),
+  }
 }

@@ -8,7 +8,10 @@ import { noProgress, type Progress } from './progress.ts'
 import {
   type LostShard,
   lostShards,
+  missingShards,
+  openDamaged,
   openRestorable,
+  placeOf,
   type Restorable,
   refuseMissing,
   wishOf,
@@ -19,6 +22,7 @@ import type { ShardContent } from './restore-content.ts'
 import { type ExpiringShard, planRestore, type Renames, type RestorePlan } from './restore-plan.ts'
 import { type RestoredShard, RestoreRun } from './restore-run.ts'
 import { openJournal, type RestoreJournal } from './resume.ts'
+import { type Loss, lostShard } from './salvage.ts'
 import type { Selection } from './selection.ts'
 import { type OpenServer, openTarget, type ServerPlace } from './server.ts'
 import { expectSame, type HttpPlace, httpOf } from './server-http.ts'
@@ -43,6 +47,8 @@ export interface RestoreOptions {
   /** Read every shard back and compare. */
   readonly readBack: boolean
   readonly dryRun: boolean
+  /** Restore what is whole of a damaged backup. */
+  readonly salvage: boolean
   /** Where the state of a restore is kept until it is done, so that it can be resumed; default nowhere. */
   readonly stateDir?: string | undefined
   /** Go on with a restore that was interrupted; whatever fails, what was made stays. */
@@ -63,6 +69,8 @@ export interface RestoreResult {
   readonly shards: readonly RestoredShard[]
   /** Selected shards that could not be backed up into this set. */
   readonly lost: readonly LostShard[]
+  /** What could not be restored, or not as it was, because the backup is damaged; only of a salvage. */
+  readonly damaged: readonly Loss[]
   /** Shards that the target's retention will drop at its next check. */
   readonly expiring: readonly ExpiringShard[]
   readonly leftOut: Restorable['leftOut']
@@ -75,13 +83,12 @@ export interface RestoreResult {
  * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED`, `E_INTEGRITY`, `E_TARGET_EXISTS`, `E_LOCKED`, `E_DESTINATION`
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
-  const { store, signal, selection, renames, dryRun } = options
+  const { selection, renames, dryRun } = options
   const progress = options.progress ?? noProgress
-  const backup = await openRestorable(store, wishOf(options), signal)
+  const damaged: Loss[] = []
+  const backup = await openBackup(options, damaged)
   const plan = planRestore(backup, selection, renames)
-  refuseMissing(backup, selection)
-  const stored = plan.databases.flatMap((database) => database.shards)
-  const contents = await checkShards(stored, options)
+  const contents = await checkBackup({ backup, plan }, options, damaged)
   const { name, server } = await openTarget(options.target, dryRun)
   try {
     progress({ type: 'plan', task: 'restore', shards: contents.size })
@@ -92,13 +99,50 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
         : await carryOut(work, server, { ...options, progress })
     return {
       ...{ target: name, set: backup.set, kind: backup.kind, dryRun, shards },
-      ...{ lost: lostShards(backup, selection), expiring: plan.expiring, leftOut: backup.leftOut },
+      ...{ lost: lostShards(backup, selection), damaged },
+      ...{ expiring: plan.expiring, leftOut: backup.leftOut },
       databases: plan.databases.map(({ database: from, newDatabase: to }) => ({ from, to })),
     }
   } finally {
     await server?.close()
   }
 }
+
+async function openBackup(options: RestoreOptions, damaged: Loss[]): Promise<Restorable> {
+  const { store, salvage, signal } = options
+  const wish = wishOf(options)
+  if (!salvage) return await openRestorable(store, wish, signal)
+  const onDamage = (message: string) => {
+    damaged.push({ file: store.url, message: `${message}: its hashes could not be checked` })
+  }
+  return await openDamaged(store, wish, { signal, onDamage })
+}
+
+/** Checks all that is to be restored, before anything is changed. */
+async function checkBackup(
+  { backup, plan }: Pick<Work, 'backup' | 'plan'>,
+  options: RestoreOptions,
+  damaged: Loss[],
+): Promise<ReadonlyMap<bigint, ShardContent>> {
+  const { selection, salvage } = options
+  const stored = plan.databases.flatMap((database) => database.shards)
+  try {
+    if (salvage)
+      damaged.push(...missingShards(backup, selection).map((shard) => lostShard(shard, backup)))
+    else refuseMissing(backup, selection)
+    const { contents, losses } = await checkShards(stored, { ...options, backup })
+    damaged.push(...losses)
+    if (contents.size > 0 || damaged.length === 0) return contents
+    throw new SnapError('E_INTEGRITY', `${placeOf(backup)}: nothing of it can be restored`)
+  } catch (error) {
+    if (salvage || !(error instanceof SnapError) || error.code !== 'E_INTEGRITY') throw error
+    const { code, message, hint = SALVAGE_HINT } = error
+    throw new SnapError(code, message, { cause: error, hint })
+  }
+}
+
+const SALVAGE_HINT =
+  '`snap verify` names every damaged file; an older set may be whole (--set); --salvage restores what is whole of this one'
 
 interface Work {
   readonly backup: Restorable

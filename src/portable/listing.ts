@@ -16,6 +16,8 @@ export interface SetListing {
   readonly source: SetSource
   readonly files: FileListing
   readonly sets: readonly ListedSet[]
+  /** Catalogs are not read, nor what only they can tell: for what is left of a set whose catalog is damaged. */
+  readonly withoutCatalogs?: boolean | undefined
 }
 
 /** Lists the sets of a place. @throws SnapError `E_SOURCE` if it cannot be listed */

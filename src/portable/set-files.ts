@@ -67,14 +67,14 @@ export function checkListed(
   }
 }
 
-/** Reads the catalog of a set; undefined if the set is a stock one. */
+/** Reads the catalog of a set; undefined if the set is a stock one, or catalogs are not to be read. */
 export async function readCatalog(
-  { source, files }: SetListing,
+  { source, files, withoutCatalogs }: SetListing,
   { name: set, kind }: ListedSet,
   manifest: Manifest,
   signal: AbortSignal | undefined,
 ): Promise<Catalog | undefined> {
-  if (manifest.catalog === undefined && kind === 'stock') return undefined
+  if (withoutCatalogs || (manifest.catalog === undefined && kind === 'stock')) return undefined
   const name = manifest.catalog ?? catalogName(set)
   if (!files.has(name)) {
     const message = `${source.url}: catalog ${name} of set ${set} is missing`

@@ -1,8 +1,5 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
-import { SnapError } from '../../errors.ts'
-import type { RestoreResult } from '../../operations/restore.ts'
-import { formatGoTime } from '../../protocol/go-time.ts'
 import {
   addConnectionOptions,
   addDirectoryOptions,
@@ -14,13 +11,11 @@ import {
   readTransferOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
-import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
 import { addSettings, switchSetting } from '../options.ts'
-import type { CommandResult } from '../output.ts'
-import { formatShard } from '../progress-lines.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
+import { restoreReport } from '../restore-report.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readWritablePlace } from '../server-place.ts'
 import { stateDirectory } from '../state-directory.ts'
@@ -36,6 +31,11 @@ const OPTIONS = {
     flags: '--resume',
     description:
       'go on where an interrupted restore of the same stopped, and let stay what was made',
+    group: GROUP,
+  }),
+  salvage: switchSetting({
+    flags: '--salvage',
+    description: 'restore what is whole of a damaged set, say what is not, and end with 3',
     group: GROUP,
   }),
   dryRun: switchSetting({
@@ -74,6 +74,7 @@ export function defineRestore(program: Command, context: CliContext): void {
         attempts: readConnectionOptions(command).retries + 1,
         http: await readHttpOptions(command, context),
         stateDir: stateDirectory(context.env),
+        salvage: OPTIONS.salvage.read(command),
         resume: OPTIONS.resume.read(command),
         readBack: OPTIONS.readBack.read(command),
         dryRun: OPTIONS.dryRun.read(command),
@@ -83,43 +84,4 @@ export function defineRestore(program: Command, context: CliContext): void {
       return restoreReport(result)
     }),
   )
-}
-
-function restoreReport(result: RestoreResult): CommandResult {
-  const { target, set, kind, databases, shards, lost, leftOut, dryRun } = result
-  const expiring = result.expiring.map(({ expires, ...shard }) => ({
-    ...shard,
-    expires: formatGoTime(expires),
-  }))
-  const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
-  const document = {
-    ...{ target, set: set ?? null, kind, dryRun, databases, shards, bytes },
-    ...{ lost, expiring, leftOut },
-  }
-  const names = databases.map(({ from, to }) => (from === to ? from : `${from} as ${to}`))
-  const what = `${names.join(', ')}: ${formatNumberOf(shards.length, 'shard')}`
-  const done = dryRun
-    ? `would restore ${what}, to ${target}`
-    : `restored ${what}, ${formatBytes(bytes)}, to ${target}`
-  const remarks = [
-    ...(dryRun ? shards.map((shard) => `shard ${formatShard(shard)}`) : []),
-    ...lost.map(({ shardId, reason }) => `shard ${shardId} was not backed up: ${reason}`),
-    ...leftOut.map(({ name, reason }) => `${name} left out: ${reason}`),
-    ...expiring.map(
-      ({ shardId, retentionPolicy, expires }) =>
-        `shard ${shardId} will be dropped at the next retention check: policy ${retentionPolicy} keeps it until ${expires}`,
-    ),
-  ]
-  return {
-    document,
-    summary: [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n'),
-    problem: lost.length > 0 ? incomplete(lost.length) : undefined,
-  }
-}
-
-function incomplete(count: number): SnapError {
-  const message = `the set is incomplete: ${formatNumberOf(count, 'shard')} could not be backed up`
-  return new SnapError('E_INCOMPLETE', message, {
-    hint: 'the result names each; an older set may hold it (--set)',
-  })
 }

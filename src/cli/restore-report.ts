@@ -1,0 +1,69 @@
+import { SnapError } from '../errors.ts'
+import type { RestoreResult } from '../operations/restore.ts'
+import type { Loss } from '../operations/salvage.ts'
+import { formatGoTime } from '../protocol/go-time.ts'
+import { formatBytes, formatNumberOf, printable } from './format.ts'
+import type { CommandResult } from './output.ts'
+import { formatShard } from './progress-lines.ts'
+
+/** Renders what a restore did. */
+export function restoreReport(result: RestoreResult): CommandResult {
+  const { target, set, kind, databases, shards, lost, leftOut, dryRun } = result
+  const expiring = result.expiring.map(({ expires, ...shard }) => ({
+    ...shard,
+    expires: formatGoTime(expires),
+  }))
+  const damaged = result.damaged.map(describeLoss)
+  const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
+  const document = {
+    ...{ target, set: set ?? null, kind, dryRun, databases, shards, bytes },
+    ...{ lost, damaged, expiring, leftOut },
+  }
+  const remarks = [
+    ...(dryRun ? shards.map((shard) => `shard ${formatShard(shard)}`) : []),
+    ...lost.map(({ shardId, reason }) => `shard ${shardId} was not backed up: ${reason}`),
+    ...damaged.map(lossLine),
+    ...leftOut.map(({ name, reason }) => `${name} left out: ${reason}`),
+    ...expiring.map(
+      ({ shardId, retentionPolicy, expires }) =>
+        `shard ${shardId} will be dropped at the next retention check: policy ${retentionPolicy} keeps it until ${expires}`,
+    ),
+  ]
+  const lines = [doneLine(result, bytes), ...remarks.map((line) => `  ${line}`)]
+  return {
+    document,
+    summary: lines.map(printable).join('\n'),
+    problem: damaged.length + lost.length > 0 ? incomplete(result) : undefined,
+  }
+}
+
+function doneLine({ databases, shards, dryRun, target }: RestoreResult, bytes: number): string {
+  const names = databases.map(({ from, to }) => (from === to ? from : `${from} as ${to}`))
+  const what = `${names.join(', ')}: ${formatNumberOf(shards.length, 'shard')}`
+  if (dryRun) return `would restore ${what}, to ${target}`
+  const resumed = shards.filter((shard) => shard.resumed).length
+  const before = resumed > 0 ? ` (${formatNumberOf(resumed, 'shard')} before)` : ''
+  return `restored ${what}${before}, ${formatBytes(bytes)}, to ${target}`
+}
+
+function describeLoss({ minTime, maxTime, ...loss }: Loss) {
+  const start = minTime === undefined ? undefined : formatGoTime(minTime)
+  const end = maxTime === undefined ? undefined : formatGoTime(maxTime)
+  return { ...loss, start, end }
+}
+
+function lossLine(loss: ReturnType<typeof describeLoss>): string {
+  const { shardId, database, retentionPolicy, start, end, message } = loss
+  if (shardId === undefined) return message
+  return `shard ${shardId} (${database}.${retentionPolicy}), ${start} to ${end}: ${message}`
+}
+
+function incomplete({ damaged, lost }: RestoreResult): SnapError {
+  const what = [
+    ...(lost.length > 0 ? [`${formatNumberOf(lost.length, 'shard')} could not be backed up`] : []),
+    ...(damaged.length > 0 ? [`it is damaged in ${formatNumberOf(damaged.length, 'place')}`] : []),
+  ]
+  return new SnapError('E_INCOMPLETE', `the set is incomplete: ${what.join(', ')}`, {
+    hint: 'the result names each; an older set may hold it (--set)',
+  })
+}
