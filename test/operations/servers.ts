@@ -46,7 +46,7 @@ export async function serveDirectory(
   const serving = /^info: serving .* on (\S+), /
   const line = await Promise.race([
     running.then(() => ''),
-    vi.waitFor(() => notes.find((note) => serving.test(note)) ?? expect.fail('not yet')),
+    vi.waitFor(() => notes.find((note) => serving.test(note)) ?? expect.fail('not yet'), 20_000),
   ])
   return { host: serving.exec(line)?.[1] ?? '', notes, stop }
 }

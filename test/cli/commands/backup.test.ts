@@ -630,7 +630,7 @@ describe('a signal', () => {
     const target = await newTarget()
     const context = await worldOf(['backup', '--host', host, target, '--json'])
     const running = finishJson(context)
-    await vi.waitFor(() => expect(store.waits).toBe(1))
+    await vi.waitFor(() => expect(store.waits).toBe(1), 20_000)
     context.signals.emit('SIGINT')
     const { code, error } = await running
     expect([code, error?.message]).toEqual([130, 'interrupted'])

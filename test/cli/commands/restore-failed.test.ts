@@ -294,10 +294,9 @@ describe('a data directory', () => {
     const words = ['restore', ...target.flags, '--limit-rate', '100', set]
     const context = await worldOf(words)
     const running = finish(context)
-    await vi.waitFor(() => expect(context.stderr.text).toContain('restore: 4 shards'), 5000)
-    await vi.waitFor(async () =>
-      expect((await metastoreOf(target)).databases).toContain('telegraf'),
-    )
+    await vi.waitFor(() => expect(context.stderr.text).toContain('restore: 4 shards'), 20_000)
+    const isMade = async () => expect((await metastoreOf(target)).databases).toContain('telegraf')
+    await vi.waitFor(isMade, 20_000)
     await sleep(100)
     context.signals.emit('SIGINT')
     const { code, stderr } = await running

@@ -440,7 +440,7 @@ describe('a signal', () => {
     const words = ['restore', '--host', host, '--db', 'two words', await backedUp(), '--json']
     const context = await worldOf(words)
     const running = finishJson(context)
-    await vi.waitFor(() => expect(store.waits).toBe(1))
+    await vi.waitFor(() => expect(store.waits).toBe(1), 20_000)
     context.signals.emit('SIGTERM')
     const { code, stderr } = await running
     expect(code).toBe(143)
