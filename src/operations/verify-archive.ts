@@ -100,8 +100,8 @@ async function sumUp(
     const data = await sums.finish(open)
     for (const flaw of data.flaws) findings.add(task, `${name}: ${flaw}`)
     const difference = sidecar?.data && differentTotals(sidecar.data, describeData(data))
-    if (difference)
-      findings.add(task, `${name} (shard ${describeShard(task.shard)}): ${difference}`)
+    const where = `${name} (shard ${describeShard(task.shard)})`
+    if (difference !== undefined) findings.add(task, `${where}: ${difference}`)
     return data.all.points
   } catch (error) {
     throw asDamage(error, task.shard, name)

@@ -1,4 +1,4 @@
-import { EXIT_CODES, SnapError } from '../errors.ts'
+import { EXIT_CODES, errnoOf, SnapError } from '../errors.ts'
 import { type Data, type ListedShard, listShards } from '../meta/index.ts'
 import type { ShardName } from './inspect.ts'
 
@@ -61,11 +61,16 @@ export class Findings {
     try {
       return await work()
     } catch (error) {
-      if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_INTEGRITY) throw error
+      if (!(error instanceof SnapError) || !isDamage(error)) throw error
       this.add(place, error.message)
       return undefined
     }
   }
+}
+
+/** True for what is wrong with stored bytes; a disk that cannot give them has lost them. */
+function isDamage({ exitCode, cause }: SnapError): boolean {
+  return exitCode === EXIT_CODES.E_INTEGRITY || errnoOf(cause) === 'EIO'
 }
 
 /** The shards of a metastore by id, those of deleted groups too. */

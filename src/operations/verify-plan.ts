@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { manifestName, parseFileName } from '../portable/names.ts'
 import { listUnfinished } from '../portable/target.ts'
-import type { ArchiveTask, FoundSet, VerifyContext } from './verify-set.ts'
+import { type ArchiveTask, type FoundSet, isThere, type VerifyContext } from './verify-set.ts'
 
 /** Returns each archive once for all sets that say the same of it. */
 export function distinctArchives(tasks: readonly ArchiveTask[]): ArchiveTask[] {
@@ -43,12 +43,15 @@ export function chooseArchives(
 
 /**
  * Finds files that are named as those of a set and are in none: their manifest is gone, or does not list them.
+ * @param only the set that is looked at; default all
  * @returns the sets that are not finished, because a run is at work or has died
  */
-export function findStrays(
-  { listing, findings }: VerifyContext,
+export async function findStrays(
+  context: VerifyContext,
   found: readonly FoundSet[],
-): string[] {
+  only?: string,
+): Promise<string[]> {
+  const { listing, findings } = context
   const unfinished = new Set(listUnfinished(listing.files).map(({ set }) => set))
   const readable = new Map(found.map(({ set, archives }) => [set, archives !== undefined]))
   const used = new Set(found.flatMap(({ files }) => [...files]))
@@ -56,6 +59,7 @@ export function findStrays(
   for (const name of listing.files.keys()) {
     const set = parseFileName(name)?.set
     if (set === undefined || used.has(name) || unfinished.has(set)) continue
+    if (only !== undefined && set !== only) continue
     if (!readable.has(set)) headless.set(set, (headless.get(set) ?? 0) + 1)
     else if (readable.get(set)) {
       findings.add({ sets: [set], file: name }, `${name}: no manifest or catalog lists it`)
@@ -63,6 +67,7 @@ export function findStrays(
   }
   for (const [set, count] of headless) {
     const file = manifestName(set)
+    if (await isThere(context, file)) continue
     const message = `${file} is missing: nothing can be restored of the ${count} files of set ${set}`
     findings.add({ sets: [set], file }, message)
   }

@@ -69,7 +69,7 @@ export async function verifySet(context: VerifyContext, listed: ListedSet): Prom
   if (meta === undefined || (kind === 'snap' && catalog === undefined)) {
     return { ...found, archives: undefined, files }
   }
-  const archives = listArchives(context, { set, manifest, meta, catalog })
+  const archives = await listArchives(context, { set, manifest, meta, catalog })
   findGaps(context, { set, manifest, meta, catalog })
   return { ...found, archives, files }
 }
@@ -83,9 +83,10 @@ interface ReadSet {
 
 /** Checks the files of a catalog: those that are small by their hash, archives only for being there and in the manifest. */
 async function verifyListed(
-  { store, listing, findings, sound, signal }: VerifyContext,
+  context: VerifyContext,
   { set, manifest, catalog }: Pick<ReadSet, 'set' | 'manifest'> & { readonly catalog: Catalog },
 ): Promise<void> {
+  const { store, findings, sound, signal } = context
   const inManifest = new Set(manifest.files.map(({ fileName }) => fileName))
   const shards = new Map(manifest.files.map((entry) => [sidecarOf(entry.fileName), shardOf(entry)]))
   for (const { name, size, sha256 } of catalog.files) {
@@ -93,7 +94,7 @@ async function verifyListed(
     const isArchive = parseFileName(name)?.kind === 'archive'
     if (isArchive && inManifest.has(name)) continue
     if (isArchive) findings.add(place, `${name}: in the catalog of set ${set}, not in its manifest`)
-    else if (!listing.files.has(name)) findings.add(place, `${name} is missing`)
+    else if (!(await isThere(context, name))) findings.add(place, `${name} is missing`)
     else if (!sound.has(`${name} ${size} ${sha256}`)) {
       const stored = { size, sha256 }
       const done = await findings.collect(place, async () => {
@@ -106,8 +107,8 @@ async function verifyListed(
 }
 
 /** Returns the archives of a manifest that are there, and finds those that are not or that no restore would take. */
-function listArchives(context: VerifyContext, read: ReadSet): ArchiveTask[] {
-  const { listing, findings } = context
+async function listArchives(context: VerifyContext, read: ReadSet): Promise<ArchiveTask[]> {
+  const { findings } = context
   const known = shardsById(read.meta)
   const storedOf = new Map(read.catalog?.files.map((file) => [file.name, file]))
   const tasks: ArchiveTask[] = []
@@ -125,13 +126,21 @@ function listArchives(context: VerifyContext, read: ReadSet): ArchiveTask[] {
     if (read.catalog !== undefined && stored === undefined) {
       findings.add(place, `${file}: in the manifest of set ${read.set}, not in its catalog`)
     }
-    if (!listing.files.has(file)) findings.add(place, `${file} is missing`)
+    if (!(await isThere(context, file))) findings.add(place, `${file} is missing`)
     else {
       const part = archivePart(context.store, entry, stored)
       tasks.push({ ...place, part, described: describedBy(file, read.catalog, storedOf) })
     }
   }
   return tasks
+}
+
+/** Says whether a file is there; one that was published while the target was listed may not be in the list. */
+export async function isThere(
+  { store, listing, signal }: VerifyContext,
+  name: string,
+): Promise<boolean> {
+  return listing.files.has(name) || (await store.stat(name, signal)) !== undefined
 }
 
 function describedBy(

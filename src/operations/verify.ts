@@ -1,5 +1,5 @@
 import { newestMeta, readLegacy } from '../portable/legacy.ts'
-import { type ListedSet, listSets } from '../portable/listing.ts'
+import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
 import { manifestName, parseFileName } from '../portable/names.ts'
 import { candidates, noBackup } from '../portable/select-set.ts'
 import { readSet } from '../portable/sets.ts'
@@ -86,30 +86,22 @@ export interface Verified {
  * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED` if there is no such set; damage is in the result
  */
 export async function verify(options: VerifyOptions): Promise<Verified> {
-  const { store, deep, signal } = options
+  const { store, deep, set: wanted, signal } = options
   const deadline = performance.now() + (options.maxDuration ?? Number.POSITIVE_INFINITY)
   const listing = await listSets(store, signal)
   const findings = new Findings()
   const context = { store, listing, findings, sound: new Set<string>(), signal }
-  const found = await verifySets(context, options.set)
-  const all = options.set === undefined
-  const legacy = all ? await findLegacy(context) : undefined
-  const unfinished = all ? findStrays(context, found) : []
-  if (found.length === 0 && legacy === undefined && findings.problems.length === 0) {
-    throw noBackup(listing)
-  }
+  const { found, legacy, unfinished } = await findBackups(context, wanted)
   const own = found.flatMap(({ archives }) => archives ?? [])
   const tasks = distinctArchives([...own, ...(legacy?.tasks ?? [])])
-  const archives = await verifyArchives(tasks, { ...options, findings, deadline })
-  const { problems, gaps } = findings
-  const ofSet = (set: string) => problems.filter(({ sets }) => sets.includes(set)).length
-  const sets = found.map(({ archives: listed, files: _, ...set }) => ({
-    ...{ ...set, archives: listed?.length, problems: ofSet(set.set) },
-  }))
-  const { read, left } = archives
+  const { read, left } = await verifyArchives(tasks, { ...options, findings, deadline })
   const total = new Set([...tasks.map(({ file }) => file), ...unread(context, found)]).size
+  const { problems, gaps } = findings
   return {
-    sets: legacy === undefined ? sets : [...sets, summarizeLegacy(legacy, problems)],
+    sets: [
+      ...found.map((set) => summarize(set, problems)),
+      ...(legacy ? [summarizeLegacy(legacy, problems)] : []),
+    ],
     archives: { total, verified: read.length, left },
     complete: read.length === total,
     files: sum(read.map(({ files }) => files)),
@@ -119,21 +111,46 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
   }
 }
 
+interface FoundBackups {
+  readonly found: readonly FoundSet[]
+  readonly legacy?: FoundLegacy | undefined
+  readonly unfinished: readonly string[]
+}
+
+/** Finds what is there and verifies its small files. */
+async function findBackups(
+  context: VerifyContext,
+  wanted: VerifyOptions['set'],
+): Promise<FoundBackups> {
+  const { listing, findings } = context
+  if (wanted === undefined) {
+    const found = await verifySets(context, listing.sets)
+    const legacy = await findLegacy(context)
+    const unfinished = await findStrays(context, found)
+    const isNothing = found.length === 0 && legacy === undefined
+    if (isNothing && findings.problems.length === 0) throw noBackup(listing)
+    return { found, legacy, unfinished }
+  }
+  if (typeof wanted === 'string' && isHeadless(listing, wanted)) {
+    return { found: [], unfinished: await findStrays(context, [], wanted) }
+  }
+  if (listing.sets.length === 0) throw noBackup(listing)
+  return { found: await verifySets(context, await withOwners(context, wanted)), unfinished: [] }
+}
+
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0)
 }
 
-/** Verifies the small files of the wanted sets, newest first. */
-async function verifySets(
-  context: VerifyContext,
-  wanted: VerifyOptions['set'],
-): Promise<FoundSet[]> {
-  const { listing } = context
-  if (wanted !== undefined && listing.sets.length === 0) throw noBackup(listing)
+/** True if there are files of a set and no manifest. */
+function isHeadless({ sets, files }: SetListing, wanted: string): boolean {
+  if (sets.some(({ name }) => name === wanted)) return false
+  return [...files.keys()].some((name) => parseFileName(name)?.set === wanted)
+}
+
+async function verifySets(context: VerifyContext, sets: readonly ListedSet[]): Promise<FoundSet[]> {
   const found: FoundSet[] = []
-  for (const listed of wanted ? await withOwners(context, wanted) : listing.sets) {
-    found.push(await verifySet(context, listed))
-  }
+  for (const listed of sets) found.push(await verifySet(context, listed))
   return found
 }
 
@@ -174,6 +191,14 @@ async function findLegacy(context: VerifyContext): Promise<FoundLegacy | undefin
     })),
   )
   return { tasks, leftOut }
+}
+
+function summarize(
+  { set, kind, time, archives }: FoundSet,
+  problems: readonly VerifyProblem[],
+): VerifiedSet {
+  const count = problems.filter(({ sets }) => sets.includes(set)).length
+  return { set, kind, time, archives: archives?.length, problems: count }
 }
 
 function summarizeLegacy({ tasks }: FoundLegacy, problems: readonly VerifyProblem[]): VerifiedSet {

@@ -138,6 +138,30 @@ describe('snap verify', () => {
     expect(exitCode()).toBe(0)
   })
 
+  it('names some of the shards that influxd left out, and files that nobody restores', async () => {
+    const copy = await tempDir('stock')
+    await cp(join(ROOT, 'test/fixtures/legacy/increments'), copy, { recursive: true })
+    await writeFile(join(copy, 'a.b.c.99999.00'), '')
+    const { stdout } = await run('verify', copy)
+    expect(stdout.text).toContain(
+      '  a.b.c.99999.00 is not restored: the metastore has no such shard',
+    )
+    const many = await tempDir('many')
+    const shards = Array.from({ length: 25 }, (_, i) => shard(BigInt(i + 1)))
+    await run('backup', ...directoryFlags(await writeDirectories(shards)), many)
+    for (const name of await readdir(many)) {
+      if (/json$/.test(name)) await rm(join(many, name))
+      if (/\.s(?!1\.).*gz$/.test(name)) await rm(join(many, name))
+      if (!name.endsWith('manifest')) continue
+      const { files, meta } = JSON.parse(await readFile(join(many, name), 'utf8'))
+      await writeFile(join(many, name), JSON.stringify({ meta, files: files.slice(0, 1) }))
+    }
+    const stock = await run('verify', many)
+    expect(stock.exitCode()).toBe(0)
+    expect(stock.stdout.text.match(/ has no archive in set /g)).toHaveLength(20)
+    expect(stock.stdout.text).toContain('  and 4 more shards\n')
+  })
+
   it.each([
     [['--subset', '10'], '--subset: expected a share from 0% to 100% as 10%, got "10"'],
     [['--subset', '0%'], 'expected a share'],

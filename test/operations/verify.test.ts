@@ -1,6 +1,7 @@
 import { cp, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { SnapError } from '../../src/errors.ts'
 import type { ProgressEvent } from '../../src/operations/progress.ts'
 import { decodeCatalog, encodeCatalog } from '../../src/portable/catalog.ts'
 import { MemoryStore } from '../helpers/memory-store.ts'
@@ -222,6 +223,16 @@ describe('a problem', () => {
     ])
   })
 
+  it('is a tar that is not as long as the manifest says', async () => {
+    const { store, set } = await backUp([shard(1n)])
+    changeFile(store, `${set}.manifest`, (text) =>
+      text.replace(/"size": \d+,\n +"lastM/, '"size": 9, "lastM'),
+    )
+    expect(messages(await verified(store))).toEqual([
+      expect.stringMatching(/s1\.tar\.gz \(shard 1 \(db\.rp\)\): a tar of \d+ bytes, expected 9$/),
+    ])
+  })
+
   it('is a sidecar that says what is not so', async () => {
     const { store, set } = await backUp(SHARDS)
     const sidecar = `${set}.s1.json`
@@ -253,6 +264,9 @@ describe('a problem', () => {
     ])
     expect(await tryWith('"measurement":"cpu"', '"measurement":"gone"', true)).toEqual([
       expect.stringContaining('measurement gone: 0 points of 0 series and 0 keys, fingerprint 000'),
+    ])
+    expect(await tryWith('"seekPoints":[[0,', '"seekPoints":[[0,1', true)).toEqual([
+      expect.stringContaining(`${set}.s1.tar.gz: block at offset 134: does not inflate`),
     ])
     const others = '"otherMeasurements":{"series":1,"keys":1,"points":1,"fingerprint":"'
     expect(await tryWith('"data":{', `"data":{${others}${'a'.repeat(32)}"},`, true)).toEqual([
@@ -302,6 +316,10 @@ describe('--set', () => {
     expect(await setsOf(new Date(Date.now() + 60_000))).toEqual([newer.set])
     await expect(setsOf('20010101T000000Z')).rejects.toMatchObject({ code: 'E_NOTHING_MATCHED' })
     await expect(setsOf(new Date(0))).rejects.toMatchObject({ code: 'E_NOTHING_MATCHED' })
+    store.files.delete(`${set}.manifest`)
+    expect((await verified(store, { set })).problems).toMatchObject([
+      { file: `${set}.manifest`, sets: [set] },
+    ])
     await expect(verified(new MemoryStore(), { set })).rejects.toMatchObject({
       code: 'E_NO_BACKUP',
     })
@@ -315,6 +333,42 @@ describe('--set', () => {
     store.files.set('20261122T141639Z.manifest', Buffer.from('{'))
     const { problems } = await verified(store, { set: '20261122T141642Z' })
     expect(problems).toMatchObject([{ sets: ['20261122T141642Z'] }])
+  })
+})
+
+describe('a file', () => {
+  it('that appeared after the target was listed is not missing', async () => {
+    const { store, set } = await backUp(SHARDS)
+    const hidden = [`${set}.s1.tar.gz`, `${set}.s2.json`]
+    store.list = async function* (this: MemoryStore) {
+      for (const [name, { length: size }] of this.files) {
+        if (!hidden.includes(name)) yield { name, size, modified: new Date(0) }
+      }
+    }
+    expect(await verified(store)).toMatchObject({ problems: [], complete: true })
+    hidden.push(`${set}.manifest`)
+    await expect(verified(store)).rejects.toMatchObject({ code: 'E_NO_BACKUP' })
+  })
+
+  it('that the disk cannot read is a problem, and the others are verified', async () => {
+    const { store, set } = await backUp(SHARDS)
+    const bad = `${set}.s2.tar.gz`
+    const read = store.read.bind(store)
+    const cause = Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' })
+    store.read = async function* (name, range) {
+      if (name === bad) throw new SnapError('E_SOURCE', `${name}: i/o error`, { cause })
+      yield* read(name, range)
+    }
+    expect(await verified(store)).toMatchObject({
+      problems: [{ file: bad, shard: { shardId: 2n } }],
+      archives: { verified: 3 },
+    })
+    const denied = new SnapError('E_SOURCE', 'permission denied')
+    store.read = async function* () {
+      yield* []
+      throw denied
+    }
+    await expect(verified(store)).rejects.toBe(denied)
   })
 })
 
