@@ -22,6 +22,24 @@ describe('sidecars', () => {
     expect(decodeSidecar(encodeSidecar(bare))).toMatchObject(bare)
   })
 
+  it('say what points there are', () => {
+    const totals = { series: 1, keys: 2, points: 3, fingerprint: '0123456789abcdef'.repeat(2) }
+    const times = { minTime: -5n, maxTime: 7n }
+    const data = {
+      ...{ exact: false, reason: 'why', ...totals, ...times },
+      measurements: [
+        { measurement: 'cpu', ...totals, ...times },
+        { measurement: 'x\ufffd', measurementHex: '78ff', ...totals },
+      ],
+      otherMeasurements: totals,
+    }
+    expect(decodeSidecar(encodeSidecar({ ...SIDECAR, data })).data).toEqual(data)
+    const spoiled = encodeSidecar({ ...SIDECAR, data: { ...data, fingerprint: 'ABC' } })
+    expect(() => decodeSidecar(spoiled)).toThrow(
+      failure(/data.fingerprint: expected a fingerprint in hex/),
+    )
+  })
+
   it('are one line of JSON with seek points as pairs and 64-bit numbers as text', () => {
     const text = Buffer.from(encodeSidecar(SIDECAR)).toString()
     expect(text.indexOf('\n')).toBe(text.length - 1)

@@ -48,6 +48,16 @@ export function storeConformance(title: string, make: () => Promise<Store>): voi
       expect(await store.stat('a')).toBeUndefined()
     })
 
+    it('reads what is staged, or says that it cannot', async () => {
+      const staged = await store.stage('a', text('hello'))
+      if (staged.read === undefined) return
+      expect((await contents(staged.read({ start: 1, end: 4 }))).toString()).toBe('ell')
+      await expect(contents(staged.read({ start: 1, end: 9 }))).rejects.toEqual(
+        failure('E_INTEGRITY'),
+      )
+      await staged.discard()
+    })
+
     it('shows staged bytes under their name only once they are published', async () => {
       const staged = await store.stage('a.manifest', text('hello'))
       expect(staged).toMatchObject({ name: 'a.manifest', size: 5 })
