@@ -1,9 +1,15 @@
 import type { Client, HttpClient } from '../client/index.ts'
-import { SnapError } from '../errors.ts'
+import { recode, SnapError } from '../errors.ts'
 import { type Data, decodeData, listShards } from '../meta/index.ts'
-import { parseShardPath } from '../protocol/index.ts'
+import {
+  encodeMetastoreFrame,
+  encodeResponse,
+  type MetastoreFrame,
+  parseShardPath,
+} from '../protocol/index.ts'
 import { packShardTar, readShardTar, takeStatement } from '../tar/index.ts'
 import { describeShard, type ShardName } from './inspect.ts'
+import { readTwice } from './read-twice.ts'
 import { checkSelection, type Selection } from './selection.ts'
 import { abilitiesOf, type OpenServer, type ServerAbilities } from './server.ts'
 import { type HttpPlace, openHttp } from './server-http.ts'
@@ -35,20 +41,43 @@ export class ServerSource implements ShardSource {
   /** Reads the metastore and the list of shards and, if a shard was born between the two, the metastore again. */
   async readMetastore(selection: Selection, signal: AbortSignal): Promise<SourceMetastore> {
     const { name } = this
-    const first = await this.#client.metastoreBytes(signal)
+    const first = await this.#readFrame(signal)
     const firstData = this.#decode(first.meta)
     checkSelection(firstData, selection, name)
     this.#abilities = abilitiesOf(first.node)
-    const { databases = [] } = selection
-    const [only] = databases
-    const { Paths } = await this.#client.databaseInfo(databases.length === 1 ? only : '', signal)
-    const present = new Set(Paths.map((path) => parseShardPath(path).shardId))
+    const present = await this.#readPresent(selection, signal)
     const known = new Set(shardIds(firstData))
     const isBehind = [...present].some((id) => !known.has(id))
-    const metaBytes = isBehind ? (await this.#client.metastoreBytes(signal)).meta : first.meta
+    const metaBytes = isBehind ? (await this.#readFrame(signal)).meta : first.meta
     const data = isBehind ? this.#decode(metaBytes) : firstData
     const absent = new Set(shardIds(data).filter((id) => !present.has(id)))
     return { data, metaBytes, host: name, present, absent }
+  }
+
+  async #readFrame(signal: AbortSignal): Promise<MetastoreFrame> {
+    return await readTwice({
+      what: `metastore of ${this.name}`,
+      ask: () => this.#client.metastoreBytes(signal),
+      bytesOf: encodeMetastoreFrame,
+    })
+  }
+
+  /** Reads which shards the server has. */
+  async #readPresent(
+    { databases = [] }: Selection,
+    signal: AbortSignal,
+  ): Promise<ReadonlySet<bigint>> {
+    const database = databases.length === 1 ? databases[0] : ''
+    const { Paths } = await readTwice({
+      what: `list of shards of ${this.name}`,
+      ask: () => this.#client.databaseInfo(database, signal),
+      bytesOf: encodeResponse,
+    })
+    try {
+      return new Set(Paths.map((path) => parseShardPath(path).shardId))
+    } catch (error) {
+      throw error instanceof SnapError ? recode(error, error.code, `${this.name}: `) : error
+    }
   }
 
   #decode(metaBytes: Uint8Array): Data {
