@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { setImmediate as turn } from 'node:timers/promises'
 import { asSnapError, errnoOf, messageOf, SnapError } from '../errors.ts'
 import { Connection } from '../io/connection.ts'
 import { withDeadline } from '../io/deadline.ts'
@@ -64,6 +65,8 @@ async function secure(
   const connection = new Connection(secured, { name, idle, signal, transport: socket, explain })
   try {
     await connection.within(connect, 'TLS handshake', once(secured, 'secureConnect'))
+    // Out of the callback of OpenSSL: nothing that happens from here on may pull TLS away from under it.
+    await turn()
     if (secured.alpnProtocol === DOOR_PROTOCOL) await connection.write(line)
     else if (token !== undefined) throw knowsNoTokens(name)
     return connection

@@ -148,7 +148,10 @@ export class Connection {
     const ending = duplex.writableEnded && !duplex.writableFinished
     if (transport instanceof Socket && !transport.connecting && !ending && !transport.destroyed) {
       try {
+        // TLS above follows by itself. Destroyed here and now it would go from under the hands of OpenSSL, which may be
+        // in the middle of the handshake that we are called from.
         transport.resetAndDestroy()
+        return
       } catch {
         // Only TCP knows a reset; a pipe is just closed.
       }
@@ -164,8 +167,9 @@ export class Connection {
 
   /** Hands something over, of which {@link #flush} waits to be told that it left. */
   #send(handOver: (sent: (error?: Error | null) => void) => void): void {
-    // Node calls an end after a reset a success.
-    if (this.#duplex.destroyed) throw this.#reasonOf(this.#duplex.errored)
+    // Node calls an end after a reset a success, and TLS does not know of one at once.
+    const { destroyed, errored } = this.#duplex
+    if (destroyed || this.#failure !== undefined) throw this.#reasonOf(errored)
     this.#sent = new Promise((resolve, reject) => {
       handOver((error) => (error ? reject(error) : resolve()))
     })

@@ -1,5 +1,6 @@
 import { constants } from 'node:crypto'
 import type { Socket } from 'node:net'
+import { setImmediate as turn } from 'node:timers/promises'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
 import { Connection } from '../io/connection.ts'
@@ -94,6 +95,8 @@ export class Door {
       const secured = await withDeadline(this.#shake(socket, key), handshake, () => {
         return new SnapError('E_TIMEOUT', `${name}: no TLS handshake in ${handshake / 1000} s`)
       })
+      // Out of the callback of OpenSSL: nothing that happens from here on may pull TLS away from under it.
+      await turn()
       const subject = this.#checkCertificate(secured, name)
       const connection = new Connection(secured, {
         name: subject === undefined ? name : `${name} (${JSON.stringify(subject)})`,
