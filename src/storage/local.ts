@@ -169,7 +169,7 @@ export class LocalStore implements Store {
 
   async #make(): Promise<void> {
     try {
-      this.#made = await mkdir(this.url, { recursive: true, mode: 0o700 })
+      this.#made = await makeDirectories(this.url)
       if (this.#made === undefined) return
       for (let path = this.url; path.length >= this.#made.length; path = dirname(path)) {
         await fsyncDirectory(dirname(path))
@@ -177,6 +177,24 @@ export class LocalStore implements Store {
     } catch (error) {
       throw destinationError(error, this.url)
     }
+  }
+}
+
+/**
+ * Makes a directory and what is missing above it; returns the highest that was made. Not Node's recursive `mkdir`, which
+ * never ends below a directory that takes no entries, such as /proc.
+ */
+async function makeDirectories(path: string): Promise<string | undefined> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+    return path
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST' && (await stat(path)).isDirectory()) return undefined
+    const parent = dirname(path)
+    if (errnoOf(error) !== 'ENOENT' || parent === path) throw error
+    const made = await makeDirectories(parent)
+    await mkdir(path, { mode: 0o700 })
+    return made ?? path
   }
 }
 

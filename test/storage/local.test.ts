@@ -111,3 +111,8 @@ describe('LocalStore', () => {
     expect(seen).toEqual([1000, 2000, 3000, 4000])
   })
 })
+
+it('gives up where no directory can be made', async () => {
+  const store = new LocalStore('/proc/no/such/place')
+  await expect(store.reserve('x', '')).rejects.toMatchObject({ code: 'E_DESTINATION' })
+})
