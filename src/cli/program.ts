@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { defineBackup } from './commands/backup.ts'
+import { defineDrill } from './commands/drill.ts'
 import { defineExport } from './commands/export.ts'
 import { defineList } from './commands/list.ts'
 import { defineRestore } from './commands/restore.ts'
@@ -23,6 +24,7 @@ const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] 
   defineExport,
   defineRestore,
   defineVerify,
+  defineDrill,
   defineList,
   defineUpdateMeta,
   defineUploadShard,

@@ -4,9 +4,11 @@ import { parseTime } from './times.ts'
 
 const NANOSECONDS_PER_MILLISECOND = 1_000_000n
 
-const LATEST = 'latest'
+/** The word for the newest set. */
+export const LATEST = 'latest'
 
-function parseSet(text: string, name: string): string | Date {
+/** Reads the name of a set, a time, or {@link LATEST}. */
+export function parseSet(text: string, name: string): string | Date {
   if (text === LATEST || parseSetName(text) !== undefined) return text
   return new Date(Number(parseTime(text, name) / NANOSECONDS_PER_MILLISECOND))
 }

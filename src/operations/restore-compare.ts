@@ -1,6 +1,6 @@
 import type { RandomAccess } from '../io/random-access.ts'
 import { type MergedKey, mergeTsm } from '../tsm/merge.ts'
-import { type Block, sliceBlock, stringAt } from '../tsm/values.ts'
+import { type Block, type FieldType, sliceBlock, stringAt } from '../tsm/values.ts'
 import { sourcesOf } from './tsm-sources.ts'
 
 /** How the points of two shards compare. */
@@ -21,6 +21,8 @@ export interface PointCounts {
 export interface KeyComparison extends PointCounts {
   /** The composite key. */
   readonly key: Uint8Array
+  /** As it should be, if it should be there. */
+  readonly type: FieldType
 }
 
 /** The files of a shard by name: TSM files and their tombstones. */
@@ -42,8 +44,11 @@ export async function* compareShards(
     while (a !== undefined || b !== undefined) {
       const order = a && b ? Buffer.compare(a.key, b.key) : a ? -1 : 1
       const [mine, theirs] = [order <= 0 ? a : undefined, order >= 0 ? b : undefined]
-      const key = mine?.key ?? theirs?.key
-      if (key !== undefined) yield { key, ...(await compareKey(mine, theirs)) }
+      const found = mine ?? theirs
+      if (found !== undefined) {
+        const { key, type } = found
+        yield { key, type, ...(await compareKey(mine, theirs)) }
+      }
       if (order <= 0) a = await next(left)
       if (order >= 0) b = await next(right)
     }

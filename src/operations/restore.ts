@@ -53,6 +53,8 @@ export interface RestoreOptions {
   readonly stateDir?: string | undefined
   /** Go on with a restore that was interrupted; whatever fails, what was made stays. */
   readonly resume: boolean
+  /** The target is thrown away afterwards: what a failed run has made is left as it is. Default false. */
+  readonly disposable?: boolean | undefined
   /** The server's HTTP API, to remove what a failed run has made; left out, it is not used. */
   readonly http?: HttpPlace | undefined
   readonly progress?: Progress | undefined
@@ -170,6 +172,7 @@ async function carryOut(
     await journal?.remove()
     return restored
   } catch (error) {
+    if (options.disposable) throw error
     throw await undone(error, run, { ...options, server, journal, http })
   }
 }

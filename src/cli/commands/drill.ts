@@ -1,0 +1,80 @@
+import { tmpdir } from 'node:os'
+import type { Command } from 'commander'
+import {
+  addSelectionOptions,
+  addTransferOptions,
+  readSelectionOptions,
+  readTransferOptions,
+} from '../common-options.ts'
+import type { CliContext } from '../context.ts'
+import { drillReport } from '../drill-report.ts'
+import { addGeneralOptions } from '../general-options.ts'
+import { addSettings, switchSetting, valueSetting } from '../options.ts'
+import { placeOf, runCommand } from '../run.ts'
+import { LATEST, parseSet } from '../set-option.ts'
+import { oneOf, parseText } from '../values.ts'
+
+const GROUP = 'Drill:'
+/** The word for any of the sets. */
+const RANDOM = 'random'
+
+const OPTIONS = {
+  set: valueSetting({
+    flags: '--set <set>',
+    description: 'a set by name, latest, the newest at a time, or random (default: latest)',
+    parse: (text, name) => (text === RANDOM ? RANDOM : parseSet(text, name)),
+    group: GROUP,
+  }),
+  influxd: valueSetting({
+    flags: '--influxd <path>',
+    description: 'the influxd 1.x to restore into, or none (default: the first on PATH)',
+    parse: parseText,
+    group: GROUP,
+  }),
+  indexVersion: valueSetting({
+    flags: '--index-version <version>',
+    description: 'its index: inmem or tsi1',
+    parse: oneOf('inmem', 'tsi1'),
+    fallback: 'inmem',
+    group: GROUP,
+  }),
+  keep: switchSetting({
+    flags: '--keep',
+    description: 'let stay what was restored, and say where it is',
+    group: GROUP,
+  }),
+}
+
+/** Defines `snap drill`. */
+export function defineDrill(program: Command, context: CliContext): void {
+  const command = program
+    .command('drill')
+    .description('restore a set into a scratch place, compare every point, tell how long it took')
+    .argument('[SOURCE]', 'a directory with sets of snap or influxd, or a legacy backup')
+  addSettings(command, OPTIONS)
+  addSelectionOptions(command)
+  addTransferOptions(command)
+  addGeneralOptions(command)
+  command.action((value: string | undefined) =>
+    runCommand(context, command, async (run) => {
+      const source = placeOf(run, { name: 'SOURCE', value })
+      const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
+      const set = OPTIONS.set.read(command)
+      const random = set === RANDOM
+      const isAny = random || set === LATEST
+      const { drill } = await import('../../operations/drill.ts')
+      const { openStore } = await import('../../operations/open-store.ts')
+      const result = await drill({
+        ...{ store: openStore(source), set: isAny ? undefined : set, random },
+        ...{ jobs, limitRate, tempDir, env: context.env },
+        selection: readSelectionOptions(command),
+        influxd: OPTIONS.influxd.read(command),
+        indexVersion: OPTIONS.indexVersion.read(command),
+        keep: OPTIONS.keep.read(command),
+        progress: run.progress,
+        signal: run.signal,
+      })
+      return drillReport(result, source)
+    }),
+  )
+}
