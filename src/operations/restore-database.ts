@@ -1,6 +1,7 @@
 import { SnapError } from '../errors.ts'
 import { type Data, decodeData, findDatabase, listShards } from '../meta/index.ts'
 import { atDestination } from './at-destination.ts'
+import { differenceInMade } from './check-made.ts'
 import type { DatabasePlan } from './restore-plan.ts'
 import type { OpenServer } from './server.ts'
 
@@ -23,15 +24,16 @@ export function refuseExisting(
 }
 
 /**
- * Makes a database with its policies and empty shards and returns the map of old to new shard ids.
+ * Makes a database with its policies and empty shards, looks at what was made and returns the map of old to new shard ids.
  * @throws SnapError `E_DESTINATION`
  */
 export async function createDatabase(
   plan: DatabasePlan,
-  { client }: Pick<OpenServer, 'client'>,
+  server: Pick<OpenServer, 'client' | 'name'>,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<bigint, bigint>> {
   const { database, newDatabase, retentionPolicy, newRetentionPolicy, metaBytes } = plan
+  const { client } = server
   const request = {
     BackupDatabase: database,
     RestoreDatabase: newDatabase,
@@ -39,15 +41,36 @@ export async function createDatabase(
     RestoreRetentionPolicy: newRetentionPolicy,
   }
   return await atDestination(async () => {
-    try {
-      return await client.updateMeta(request, [metaBytes], signal)
-    } catch (error) {
+    const ids = await client.updateMeta(request, [metaBytes], signal).catch(async (error) => {
       // A database without shards is answered like a refusal: look which it was.
       if (plan.shards.length > 0 || !(error instanceof SnapError)) throw error
       const data = await client.metastoreBackup(signal)
       if (findDatabase(data, newDatabase) === undefined) throw error
-      return new Map()
-    }
+      return new Map<bigint, bigint>()
+    })
+    await checkMade(plan, { server, ids }, signal)
+    return ids
+  })
+}
+
+async function checkMade(
+  plan: DatabasePlan,
+  made: {
+    readonly server: Pick<OpenServer, 'client' | 'name'>
+    readonly ids: ReadonlyMap<bigint, bigint>
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const { server, ids } = made
+  const look = async () =>
+    differenceInMade(plan, { data: await server.client.metastoreBackup(signal), ids })
+  // What is seen only once was damaged on the way here.
+  const difference = (await look()) && (await look())
+  if (difference === undefined) return
+  const name = JSON.stringify(plan.newDatabase)
+  const message = `database ${name} on ${server.name} is not what was sent: ${difference}`
+  throw new SnapError('E_DESTINATION', message, {
+    hint: 'the connection damages what goes over it, or the server does: the database is not to be used',
   })
 }
 
