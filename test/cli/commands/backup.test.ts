@@ -8,6 +8,7 @@ import { thisProcess } from '../../../src/io/process-owner.ts'
 import { encodeData } from '../../../src/meta/index.ts'
 import { decodeCatalog } from '../../../src/portable/catalog.ts'
 import { decodeManifest } from '../../../src/portable/manifest.ts'
+import { RequestType } from '../../../src/protocol/index.ts'
 import {
   HOUR,
   makeDirectory,
@@ -488,9 +489,10 @@ describe('a source', () => {
 
   it('that cuts a shard short is asked again', async () => {
     const { host } = await serveDirectory(await makeDirectory())
-    // Metastore and paths, which come first, are shorter.
     const cut = { toClient: { cut: { after: 1024, how: 'rst' } } } as const
-    const proxy = await startFaultProxy(host, [cut, cut, cut, cut])
+    const proxy = await startFaultProxy(host, (type, before) =>
+      type === RequestType.ShardBackup && before === 0 ? cut : {},
+    )
     const target = await newTarget()
     const words = ['--db', 'two words', '--host', proxy.host]
     const { code, stderr } = await snap('backup', ...words, target)
