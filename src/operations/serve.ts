@@ -1,15 +1,32 @@
+import { Client } from '../client/index.ts'
 import { openDataDirectory, type PathOptions, resolveDataDirectory } from '../datadir/index.ts'
-import { type Logger, Service, type ServiceLimits } from '../service/index.ts'
+import type { Bind, DoorFiles, Logger, ServiceLimits } from '../service/index.ts'
+import { openDoor, PeerServer, Service, upstreamAnswerer } from '../service/index.ts'
 import type { Progress } from './progress.ts'
 import { SNAP_NODE } from './server.ts'
 
+/** A data directory to be served. */
+export interface ServedDirectory {
+  readonly directory: PathOptions
+  readonly influxdIsStopped: boolean
+}
+
+/** A server to stand in front of. */
+export interface ServedUpstream {
+  /** `host:port` */
+  readonly upstream: string
+}
+
 /** What to serve, and where. */
 export interface ServeOptions {
-  readonly directory: PathOptions
+  readonly source: ServedDirectory | ServedUpstream
   readonly mode: 'read-only' | 'read-write'
-  readonly influxdIsStopped: boolean
   readonly tempDir: string
-  readonly bind: { readonly host: string; readonly port: number }
+  readonly bind: Bind
+  /** A second address, without the door. */
+  readonly plainBind?: Bind | undefined
+  /** What clients of the first address have to pass. */
+  readonly door?: DoorFiles | undefined
   readonly limits: Partial<ServiceLimits>
   /** How long running requests may take to end, in ms. */
   readonly drainMs: number
@@ -21,37 +38,73 @@ export interface ServeOptions {
 
 /** What was served. */
 export interface Served {
+  /** `host:port` that was listened on. */
   readonly address: string
-  readonly directory: string
+  /** The same of the second address. */
+  readonly plainAddress?: string
+  /** Whether the first address speaks TLS. */
+  readonly tls: boolean
+  readonly mode: ServeOptions['mode']
+  /** The data directory; left out in front of another server. */
+  readonly directory?: string
+  /** The server behind; left out for a data directory. */
+  readonly upstream?: string
+}
+
+/** A service that does not listen yet. */
+interface OpenSource {
+  readonly server: Pick<PeerServer, 'open' | 'close' | 'address' | 'plainAddress'>
+  readonly what: Pick<Served, 'directory' | 'upstream'>
+  readonly close: () => Promise<void>
 }
 
 /**
- * Serves a data directory until `signal` is aborted, then lets running requests end.
- * @throws SnapError what opening the directory and listening throw
+ * Serves a data directory, or what another server has, until `signal` is aborted; then lets running requests end.
+ * @throws SnapError what opening the door, the directory and listening throw
  */
 export async function serve(options: ServeOptions): Promise<Served> {
-  const { mode, influxdIsStopped, tempDir, bind, limits, drainMs, signal } = options
+  const { mode, bind, plainBind, drainMs, signal } = options
   const logger = loggerOf(options.progress)
-  const paths = await resolveDataDirectory(options.directory)
-  const directory = await openDataDirectory(paths, { mode, influxdIsStopped, tempDir, logger })
-  const { metaClient, tsdbStore } = directory
-  const service = new Service({ metaClient, tsdbStore, ...bind, limits, node: SNAP_NODE, logger })
+  const { server, what, close } = await openSource(options, logger)
   try {
-    await service.open()
-    const address = formatBound(service, bind)
-    logger.info(`serving ${paths.dataDir} on ${address}, ${mode}`)
+    await server.open()
+    const address = formatBound(bind, server.address?.port)
+    const plainAddress = plainBind && formatBound(plainBind, server.plainAddress?.port)
+    const tls = options.door !== undefined
+    const where = `${address}${tls ? ' with TLS' : ''}${plainAddress ? ` and ${plainAddress}` : ''}`
+    logger.info(`serving ${what.directory ?? what.upstream} on ${where}, ${mode}`)
     await aborted(signal)
     logger.info('stopping: no new connections, running requests may end')
-    return { address, directory: paths.dataDir }
+    return { address, ...(plainAddress && { plainAddress }), tls, mode, ...what }
   } finally {
-    await service.close(drainMs)
-    await directory.close()
+    await server.close(drainMs)
+    await close()
   }
 }
 
-function formatBound({ address }: Service, { host }: ServeOptions['bind']): string {
+async function openSource(options: ServeOptions, logger: Logger): Promise<OpenSource> {
+  const { source, mode, tempDir, bind, plainBind, limits } = options
+  const door = options.door && (await openDoor(options.door, logger))
+  const readOnly = mode === 'read-only'
+  const place = { ...bind, plain: plainBind, door, limits, logger }
+  if ('upstream' in source) {
+    const { upstream } = source
+    const client = new Client(upstream, { idle: limits.idle })
+    const server = new PeerServer(upstreamAnswerer({ client, readOnly, tempDir }), place)
+    return { server, what: { upstream }, close: async () => {} }
+  }
+  const paths = await resolveDataDirectory(source.directory)
+  const { influxdIsStopped } = source
+  const directory = await openDataDirectory(paths, { mode, influxdIsStopped, tempDir, logger })
+  const { metaClient, tsdbStore } = directory
+  const stores = { metaClient, tsdbStore, node: SNAP_NODE, readOnly }
+  const server = new Service({ ...stores, ...place })
+  return { server, what: { directory: paths.dataDir }, close: () => directory.close() }
+}
+
+function formatBound({ host }: Bind, port: number | undefined): string {
   const shown = host.includes(':') ? `[${host}]` : host
-  return `${shown}:${address?.port ?? ''}`
+  return `${shown}:${port ?? ''}`
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

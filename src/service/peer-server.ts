@@ -70,9 +70,15 @@ export class PeerServer {
     return this.#entrances[0].server
   }
 
-  /** The addresses that are listened on: that of the listener, then the plain one. */
-  get addresses(): readonly (AddressInfo | undefined)[] {
-    return this.#entrances.map(addressOf)
+  /** The address that is listened on, or undefined while none is. */
+  get address(): AddressInfo | undefined {
+    return addressOf(this.#entrances[0])
+  }
+
+  /** The address without a door that is listened on, or undefined while none is. */
+  get plainAddress(): AddressInfo | undefined {
+    const [, plain] = this.#entrances
+    return plain && addressOf(plain)
   }
 
   /**

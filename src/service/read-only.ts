@@ -14,7 +14,7 @@ export function refuseWrites(opening: Opening): Answer | undefined {
 }
 
 function readOnly(): SnapError {
-  return new SnapError('E_DESTINATION', 'the service is read-only', {
+  return new SnapError('E_DESTINATION', 'open for reading only', {
     hint: 'it takes restores with --mode read-write',
   })
 }

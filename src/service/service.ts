@@ -54,12 +54,12 @@ export class Service {
 
   /** The address that is listened on, or undefined while none is. */
   get address(): AddressInfo | undefined {
-    return this.#peers.addresses[0]
+    return this.#peers.address
   }
 
   /** The address without a door that is listened on, or undefined while none is. */
   get plainAddress(): AddressInfo | undefined {
-    return this.#peers.addresses[1]
+    return this.#peers.plainAddress
   }
 
   /**

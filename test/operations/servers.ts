@@ -30,8 +30,8 @@ export async function serveDirectory(
   const notes: string[] = []
   const end = new AbortController()
   const running = serve({
-    directory: { dataDir: join(root, 'data'), env: {} },
-    ...{ mode, influxdIsStopped: true, tempDir: tmpdir() },
+    source: { directory: { dataDir: join(root, 'data'), env: {} }, influxdIsStopped: true },
+    ...{ mode, tempDir: tmpdir() },
     bind: { host: '127.0.0.1', port: 0 },
     ...{ limits: {}, drainMs: 1000, signal: end.signal },
     progress: (event) => {

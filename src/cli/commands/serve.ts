@@ -1,6 +1,5 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
-import { SnapError } from '../../errors.ts'
 import {
   addDirectoryOptions,
   addWritingOptions,
@@ -9,30 +8,30 @@ import {
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
 import { addGeneralOptions } from '../general-options.ts'
-import { addSettings, switchSetting, valueSetting } from '../options.ts'
+import { addSettings, valueSetting } from '../options.ts'
 import { runCommand } from '../run.ts'
+import { addEntranceOptions, readEntranceOptions } from '../serve-entrance.ts'
+import { refuseTogether } from '../settings.ts'
 import { parseDeadline } from '../times.ts'
-import { formatBind, oneOf, parseBind, parseText, wholeNumber } from '../values.ts'
+import { oneOf, parseHost, parseText, wholeNumber } from '../values.ts'
 
 const GROUP = 'Service:'
+const deadline = (flags: string, description: string, fallback: string) =>
+  valueSetting({ flags, description, parse: parseDeadline, fallback, group: GROUP })
+
 const OPTIONS = {
-  bind: valueSetting({
-    flags: '--bind <host:port>',
-    description: 'where to listen',
-    parse: parseBind,
-    fallback: '127.0.0.1:8088',
+  upstream: valueSetting({
+    flags: '--upstream <host:port>',
+    description: 'stand in front of this influxd instead of serving a data directory',
+    parse: parseHost,
     group: GROUP,
   }),
   mode: valueSetting({
     flags: '--mode <mode>',
-    description: 'read-only, or read-write: takes restores too, only with influxd stopped',
+    description:
+      'read-only, or read-write: takes restores too; a data directory only with influxd stopped',
     parse: oneOf('read-only', 'read-write'),
     fallback: 'read-only',
-    group: GROUP,
-  }),
-  insecureBind: switchSetting({
-    flags: '--insecure-bind',
-    description: 'listen beyond this machine without TLS: whoever reaches the port reads all data',
     group: GROUP,
   }),
   maxConnections: valueSetting({
@@ -42,20 +41,14 @@ const OPTIONS = {
     fallback: '64',
     group: GROUP,
   }),
-  idleTimeout: valueSetting({
-    flags: '--idle-timeout <time>',
-    description: 'limit for a silence of a client',
-    parse: parseDeadline,
-    fallback: '2m',
-    group: GROUP,
-  }),
-  drainTimeout: valueSetting({
-    flags: '--drain-timeout <time>',
-    description: 'how long running requests may take to end after a signal',
-    parse: parseDeadline,
-    fallback: '10s',
-    group: GROUP,
-  }),
+  idleTimeout: deadline('--idle-timeout <time>', 'limit for a silence of a client', '2m'),
+  uploadTimeout: deadline('--upload-timeout <time>', 'limit for a whole upload', '30m'),
+  requestTimeout: deadline('--request-timeout <time>', 'limit for a request and its answer', '24h'),
+  drainTimeout: deadline(
+    '--drain-timeout <time>',
+    'how long running requests may take to end after a signal',
+    '10s',
+  ),
   tempDir: valueSetting({
     flags: '--temp-dir <dir>',
     description: 'place for spooled files (default: the system’s)',
@@ -64,6 +57,12 @@ const OPTIONS = {
   }),
 }
 
+/** What goes with a data directory alone. */
+const OF_DIRECTORIES = [
+  ...['data-dir', 'wal-dir', 'meta-dir', 'influxdb-config'],
+  ...['index-version', 'influxd-is-stopped'],
+]
+
 /** Defines `snap serve`. */
 export function defineServe(program: Command, context: CliContext): void {
   const command = program
@@ -71,31 +70,24 @@ export function defineServe(program: Command, context: CliContext): void {
     .description('serve an InfluxDB data directory to backup clients, as influxd does on port 8088')
   addDirectoryOptions(command)
   addWritingOptions(command)
+  addEntranceOptions(command)
   addSettings(command, OPTIONS)
   addGeneralOptions(command)
   command.action(() =>
     runCommand(context, command, async ({ signal, progress }) => {
-      const bind = OPTIONS.bind.read(command)
-      if (!isLoopback(bind.host) && !OPTIONS.insecureBind.read(command)) {
-        throw new SnapError('E_USAGE', `--bind ${formatBind(bind)} reaches beyond this machine`, {
-          hint: 'the protocol has neither password nor encryption; bind to 127.0.0.1, or say --insecure-bind',
-        })
-      }
-      const { indexVersion, influxdIsStopped } = readWritingOptions(command)
+      const entrance = readEntranceOptions(command)
+      const source = readSource(command, context)
       const { serve } = await import('../../operations/serve.ts')
       const served = await serve({
-        directory: {
-          ...readDirectoryOptions(command),
-          indexVersion,
-          env: context.env,
-        },
+        ...entrance,
+        source,
         mode: OPTIONS.mode.read(command),
-        influxdIsStopped,
         tempDir: OPTIONS.tempDir.read(command) ?? tmpdir(),
-        bind,
         limits: {
           connections: OPTIONS.maxConnections.read(command),
           idle: OPTIONS.idleTimeout.read(command),
+          upload: OPTIONS.uploadTimeout.read(command),
+          total: OPTIONS.requestTimeout.read(command),
         },
         drainMs: OPTIONS.drainTimeout.read(command),
         progress,
@@ -106,6 +98,12 @@ export function defineServe(program: Command, context: CliContext): void {
   )
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+function readSource(command: Command, { env }: CliContext) {
+  const upstream = OPTIONS.upstream.read(command)
+  if (upstream !== undefined) {
+    refuseTogether(command, 'upstream', OF_DIRECTORIES)
+    return { upstream }
+  }
+  const { indexVersion, influxdIsStopped } = readWritingOptions(command)
+  return { directory: { ...readDirectoryOptions(command), indexVersion, env }, influxdIsStopped }
 }

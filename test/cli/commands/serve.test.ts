@@ -119,7 +119,7 @@ describe('snap serve', () => {
     const directory = await makeDirectory({ other: {} })
     const { host, context } = await serving(flagsOf(directory))
     await expectCode(15, 'restore', '--host', host, set)
-    expect(context.stderr.text).toContain('the data directory is open for reading only')
+    expect(context.stderr.text).toContain('refused: open for reading only')
     const other = await serving(['--mode', 'read-write', ...flagsOf(await makeDirectory({}))])
     expect(other.mode).toBe('read-write')
     await expectCode(0, 'restore', '--host', other.host, set)
