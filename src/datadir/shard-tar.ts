@@ -1,6 +1,6 @@
 import { readAll } from '../io/spool.ts'
 import { formatEntryName } from '../tar/names.ts'
-import { addStatement } from '../tar/statement.ts'
+import { addStatement, type StatementOptions } from '../tar/statement.ts'
 import { packShardTar, type TarEntryInput } from '../tar/writer.ts'
 import { parseTsmFileName } from '../tsm/file-name.ts'
 import { type WalReport, type WalTsmFile, walToTsm } from '../wal/to-tsm.ts'
@@ -14,8 +14,8 @@ export interface ShardTarOptions {
   readonly tempDir: string
   /** Told once, if the shard has a WAL, before its points are sent. */
   readonly onWal: (report: WalReport) => void
-  /** Ends the tar with the statement that it is complete; asked then what the shard itself has lost, one line each. */
-  readonly statement?: (() => readonly string[]) | undefined
+  /** Ends the tar with the statement that it is complete. */
+  readonly statement?: Omit<StatementOptions, 'shard'> | undefined
   readonly signal: AbortSignal
 }
 
@@ -25,7 +25,7 @@ export function packEntries(
   { location, statement }: Pick<ShardTarOptions, 'location' | 'statement'>,
 ): AsyncIterable<Uint8Array> {
   if (statement === undefined) return packShardTar(entries)
-  return packShardTar(addStatement(entries, location, statement))
+  return packShardTar(addStatement(entries, { shard: location, ...statement }))
 }
 
 /** A TSM file that the WAL became. */

@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { SnapError } from '../errors.ts'
+import type { Asked } from '../tar/statement.ts'
 import type { WalReport } from '../wal/to-tsm.ts'
 import type { DataDirectoryPaths } from './config.ts'
 import { makeShard } from './create-shard.ts'
@@ -53,7 +54,7 @@ export class ShardStore {
     statement = false,
   ): Promise<void> {
     const pack: Pack = (snapshot, options) => packSnapshot(snapshot, since, options)
-    await this.#send(id, pack, { w, signal, statement })
+    await this.#send(id, pack, { w, signal, asked: statement ? { since } : undefined })
   }
 
   /** Writes the points of a shard from `start` to `end`, see {@link packExport}, and leaves `w` open. */
@@ -67,7 +68,7 @@ export class ShardStore {
   ): Promise<void> {
     const range = { minTime: start, maxTime: end }
     const pack: Pack = (snapshot, options) => packExport(snapshot, range, options)
-    await this.#send(id, pack, { w, signal, statement })
+    await this.#send(id, pack, { w, signal, asked: statement ? { start, end } : undefined })
   }
 
   /** Opens the files of a shard as they are now, see {@link openShardFiles}. */
@@ -131,7 +132,7 @@ export class ShardStore {
   async #send(
     id: bigint,
     pack: Pack,
-    { w, signal, statement }: { w: Writable; signal: AbortSignal; statement: boolean },
+    { w, signal, asked }: { w: Writable; signal: AbortSignal; asked: Asked | undefined },
   ): Promise<void> {
     const { tempDir } = this.#options
     const location = await this.#locate(id)
@@ -141,7 +142,7 @@ export class ShardStore {
       const onWal = (report: WalReport) => void lost.push(...this.#reportWal(id, report))
       const tar = pack(snapshot, {
         ...{ location, tempDir, onWal, signal },
-        ...(statement && { statement: () => lost }),
+        ...(asked && { statement: { asked, lost: () => lost } }),
       })
       await pipeline(Readable.from(tar, { objectMode: false }), w, { signal, end: false })
     } finally {

@@ -24,6 +24,9 @@ import type {
 import { counted, sourceErrors, sourceFailure } from './source-errors.ts'
 import { spoolShard } from './spool-shard.ts'
 
+/** How our service understands that no time was said. */
+const MIN_INT64 = -(2n ** 63n)
+
 /** The shards of a server, or of a data directory that is served in this process. */
 export class ServerSource implements ShardSource {
   readonly name: string
@@ -95,8 +98,10 @@ export class ServerSource implements ShardSource {
       ? this.#client.shardExport({ ...shard, ...range, statement }, signal)
       : this.#client.shardBackup({ ...shard, since, statement }, signal)
     if (!statement) return { body, isCut, isComplete: false }
-    const name = `shard ${describeShard(shard)}`
-    const entries = takeStatement(readShardTar(body, { name, signal }), name, ({ lost }) => {
+    const what = `shard ${describeShard(shard)}`
+    const asked = isCut ? range : { since: since ?? MIN_INT64 }
+    const tar = readShardTar(body, { name: what, signal })
+    const entries = takeStatement(tar, { what, shard, asked }, ({ lost }) => {
       this.#lost.push(...lost.map((line) => `shard ${shard.shardId}: ${line}`))
     })
     return { body: packShardTar(entries), isCut, isComplete: true }

@@ -6,8 +6,8 @@ import type { TarEntry } from './reader.ts'
 import type { TarEntryInput } from './writer.ts'
 
 /**
- * The last entry of a snapshot whose server was asked to say that it is complete: JSON of how many files went before it,
- * their bytes, the SHA-256 over `name NUL size NUL contents` of each, and what the shard itself had lost. See
+ * The last entry of a snapshot whose server was asked to say that it is complete: JSON of what was asked, how many files went
+ * before it, their bytes, the SHA-256 over `name NUL size NUL contents` of each, and what the shard itself had lost. See
  * docs/protocol.md.
  */
 export const STATEMENT_FILE = 'complete.snap'
@@ -15,7 +15,18 @@ export const STATEMENT_FILE = 'complete.snap'
 /** A statement is a line of JSON. */
 const MAX_STATEMENT_SIZE = 1024 * 1024
 
+/** A shard by its names and id. */
+interface Shard {
+  readonly database: string
+  readonly retentionPolicy: string
+  readonly shardId: bigint
+}
+
+/** What of a shard is asked for, in nanoseconds since 1970: its files changed after a time, or its points of a range. */
+export type Asked = { readonly since: bigint } | { readonly start: bigint; readonly end: bigint }
+
 const statementSchema = v.object({
+  asked: v.record(v.string(), v.string()),
   files: v.number(),
   bytes: v.number(),
   sha256: v.string(),
@@ -40,45 +51,66 @@ class Tally {
     }
   }
 
-  statement(): Omit<Statement, 'lost'> {
+  statement(): Pick<Statement, 'files' | 'bytes' | 'sha256'> {
     return { files: this.#files, bytes: this.#bytes, sha256: this.#hash.digest('hex') }
   }
 }
 
-/**
- * Passes the files of a shard on and ends with the statement that they are all there is.
- * @param lost asked at the end for what the shard itself has lost, one line each
- */
+/** What a statement is added for. */
+export interface StatementOptions {
+  readonly shard: Shard
+  /** As the server understood it: its peer then sees if the question was damaged on the way. */
+  readonly asked: Asked
+  /** Asked at the end for what the shard itself has lost, one line each. */
+  readonly lost: () => readonly string[]
+}
+
+/** Passes the files of a shard on and ends with the statement that they are all there is. */
 export async function* addStatement(
   entries: AsyncIterable<TarEntryInput>,
-  shard: { readonly database: string; readonly retentionPolicy: string; readonly shardId: bigint },
-  lost: () => readonly string[],
+  { shard, asked, lost }: StatementOptions,
 ): AsyncGenerator<TarEntryInput, void, undefined> {
   const tally = new Tally()
   for await (const entry of entries) yield { ...entry, body: tally.pass(entry) }
-  const body = Buffer.from(`${JSON.stringify({ ...tally.statement(), lost: lost() })}\n`)
-  const { database, retentionPolicy, shardId } = shard
-  const name = formatEntryName({ database, retentionPolicy, shardId, file: STATEMENT_FILE })
-  yield { name, size: body.length, mtime: new Date(0), body: [body] }
+  const statement: Statement = { asked: askedText(asked), ...tally.statement(), lost: [...lost()] }
+  const body = Buffer.from(`${JSON.stringify(statement)}\n`)
+  yield { name: statementName(shard), size: body.length, mtime: new Date(0), body: [body] }
+}
+
+function statementName({ database, retentionPolicy, shardId }: Shard): string {
+  return formatEntryName({ database, retentionPolicy, shardId, file: STATEMENT_FILE })
+}
+
+function askedText(asked: Asked): Record<string, string> {
+  return Object.fromEntries(Object.entries(asked).map(([key, time]) => [key, String(time)]))
+}
+
+/** What a statement must be about. */
+export interface Expected {
+  /** Names the shard in messages. */
+  readonly what: string
+  readonly shard: Shard
+  readonly asked: Asked
 }
 
 /**
  * Passes the files of a shard on and takes the statement at their end away.
  * @param onStated told what it says once it was found right
- * @throws SnapError `E_CUT` if there is none, `E_FORMAT` if it is not about these files
+ * @throws SnapError `E_CUT` if there is none, `E_FORMAT` if it is not about these files, or answers another question
  */
 export async function* takeStatement(
   entries: AsyncIterable<TarEntry>,
-  what: string,
+  expected: Expected,
   onStated: (statement: { readonly lost: readonly string[] }) => void,
 ): AsyncGenerator<TarEntryInput, void, undefined> {
+  const { what } = expected
   const tally = new Tally()
   let stated: Statement | undefined
   for await (const entry of entries) {
     if (stated !== undefined) throw wrong(what, `${entry.name} comes after it`)
-    if (parseEntryName(entry.name).file === STATEMENT_FILE)
-      stated = await readStatement(entry, what)
-    else yield { ...entry, body: tally.pass(entry) }
+    if (parseEntryName(entry.name).file === STATEMENT_FILE) {
+      stated = await readStatement(entry, expected)
+    } else yield { ...entry, body: tally.pass(entry) }
   }
   if (stated === undefined) {
     throw new SnapError('E_CUT', `${what}: the server does not say that it is complete`)
@@ -90,13 +122,28 @@ export async function* takeStatement(
     onStated(stated)
     return
   }
-  const [expected, got] = [stated, seen].map(
+  const [told, got] = [stated, seen].map(
     ({ files, bytes, sha256 }) => `${files} files of ${bytes} bytes with sha256 ${sha256}`,
   )
-  throw wrong(what, `expected ${expected}, got ${got}`)
+  throw wrong(what, `expected ${told}, got ${got}`)
 }
 
-async function readStatement({ body, size }: TarEntry, what: string): Promise<Statement> {
+/** Reads a statement and checks that it answers what was asked. */
+async function readStatement(
+  entry: TarEntry,
+  { what, shard, asked }: Expected,
+): Promise<Statement> {
+  const stated = await parseStatement(entry, what)
+  const name = statementName(shard)
+  if (entry.name !== name) throw wrong(what, `it is ${entry.name}, expected ${name}`)
+  const [wanted, got] = [askedText(asked), stated.asked].map((times) =>
+    JSON.stringify(Object.entries(times).sort()),
+  )
+  if (wanted === got) return stated
+  throw wrong(what, `the server was asked for ${got}, expected ${wanted}`)
+}
+
+async function parseStatement({ body, size }: TarEntry, what: string): Promise<Statement> {
   if (size > MAX_STATEMENT_SIZE) throw wrong(what, `it has ${size} bytes`)
   const chunks: Uint8Array[] = []
   for await (const chunk of body) chunks.push(chunk)

@@ -9,6 +9,7 @@ import {
 } from '../../src/tar/index.ts'
 
 const SHARD = { database: 'db', retentionPolicy: 'rp', shardId: 7n }
+const ASKED = { since: -(2n ** 63n) }
 const mtime = new Date(1000)
 
 function entry(file: string, text: string): TarEntryInput {
@@ -33,16 +34,23 @@ async function* once(bytes: Uint8Array) {
 const A = entry('a.tsm', 'alpha')
 const B = entry('b.tsm', 'beta')
 
-async function take(tar: Uint8Array) {
+const optionsOf = (lost: readonly string[] = []) => ({
+  shard: SHARD,
+  asked: ASKED,
+  lost: () => lost,
+})
+
+async function take(tar: Uint8Array, changes: Partial<Parameters<typeof takeStatement>[1]> = {}) {
   const told: (readonly string[])[] = []
-  const entries = takeStatement(readShardTar(once(tar)), 'shard 7', ({ lost }) => told.push(lost))
+  const expected = { what: 'shard 7', shard: SHARD, asked: ASKED, ...changes }
+  const entries = takeStatement(readShardTar(once(tar)), expected, ({ lost }) => told.push(lost))
   return { tar: await bytesOf(packShardTar(entries)), told }
 }
 
 describe('the statement at the end of a snapshot', () => {
   it('is taken away again and leaves the very same tar', async () => {
-    const lost = () => ['_00001.wal: gone']
-    const stated = await bytesOf(packShardTar(addStatement(list(A, B), SHARD, lost)))
+    const options = optionsOf(['_00001.wal: gone'])
+    const stated = await bytesOf(packShardTar(addStatement(list(A, B), options)))
     expect(stated.includes(STATEMENT_FILE)).toBe(true)
     const taken = await take(stated)
     expect(taken.tar).toEqual(await bytesOf(packShardTar([A, B])))
@@ -50,7 +58,7 @@ describe('the statement at the end of a snapshot', () => {
   })
 
   it('is there for a shard without files', async () => {
-    const stated = await bytesOf(packShardTar(addStatement(list(), SHARD, () => [])))
+    const stated = await bytesOf(packShardTar(addStatement(list(), optionsOf())))
     expect((await take(stated)).tar).toEqual(Buffer.alloc(1024))
   })
 
@@ -62,7 +70,7 @@ describe('the statement at the end of a snapshot', () => {
   })
 
   const statement = async (...entries: TarEntryInput[]): Promise<TarEntryInput> => {
-    for await (const last of addStatement(list(...entries), SHARD, () => [])) {
+    for await (const last of addStatement(list(...entries), optionsOf())) {
       if (!last.name.endsWith(STATEMENT_FILE)) for await (const _ of last.body);
       else return last
     }
@@ -76,6 +84,18 @@ describe('the statement at the end of a snapshot', () => {
   ])('is not about these files: %s', async (_, sent, stated) => {
     const tar = await bytesOf(packShardTar([...sent, await statement(...stated)]))
     await expect(take(tar)).rejects.toMatchObject({ code: 'E_FORMAT' })
+  })
+
+  it.each([
+    ['files since another time', { asked: { since: 5n } }, '[["since","5"]]'],
+    ['points of a range', { asked: { start: 1n, end: 2n } }, '[["end","2"],["start","1"]]'],
+    ['another shard', { shard: { ...SHARD, shardId: 8n } }, 'expected db/rp/8/complete.snap'],
+  ])('is no answer to a question for %s', async (_, changes, message) => {
+    const tar = await bytesOf(packShardTar(addStatement(list(), optionsOf())))
+    await expect(take(tar, changes)).rejects.toMatchObject({
+      code: 'E_FORMAT',
+      message: expect.stringContaining(message),
+    })
   })
 
   it('comes last and is what it should be', async () => {
