@@ -126,21 +126,19 @@ function dryRunResult(shards: readonly ShardName[], { missing }: ShardPlan): Bac
   return { set: undefined, shards: planned, absent: missing, ...none, ...completeness }
 }
 
-function nothingStored({ skipped, unchanged, dropped, empty }: FetchedShards): SnapError {
-  const [first] = skipped
+function nothingStored({ skipped, unchanged, empty }: FetchedShards): SnapError {
+  const [first, ...others] = skipped
   if (first !== undefined) {
-    const message = `no set was written: ${skipped.length} shards could not be fetched, the first: ${first.reason}`
-    return new SnapError('E_SOURCE', message)
+    const more = others.length > 0 ? ` (and ${others.length} more)` : ''
+    const what = `shard ${describeShard(first)}${more} could not be fetched`
+    return new SnapError('E_SOURCE', `no set was written: ${what}: ${first.reason}`)
   }
-  if (empty.length > 0) {
-    const message = `none of ${empty.length} shards has points in this selection`
-    return new SnapError('E_NOTHING_MATCHED', message, { hint: 'no set was written' })
-  }
-  if (unchanged.length > 0) {
-    const message = `none of ${unchanged.length} shards has changed since then`
-    const hint = 'no set was written: the older sets hold all of it'
-    return new SnapError('E_NOTHING_MATCHED', message, { hint })
-  }
-  const message = `no set was written: all ${dropped.length} shards were dropped meanwhile`
-  return new SnapError('E_NOTHING_MATCHED', message)
+  const why =
+    empty.length > 0
+      ? 'no selected shard has points of this selection'
+      : unchanged.length > 0
+        ? 'no selected shard has changed since then'
+        : 'every selected shard was dropped meanwhile'
+  const hint = unchanged.length > 0 ? 'the older sets hold all of it' : undefined
+  return new SnapError('E_NOTHING_MATCHED', `no set was written: ${why}`, { hint })
 }

@@ -12,8 +12,8 @@ export interface ShardToConfirm {
 /** How shards are confirmed. */
 export interface ConfirmOptions {
   readonly http: HttpClient
-  /** Fetches a shard once more and returns its files. */
-  readonly refetch: (shard: ShardName) => Promise<readonly InspectedFile[]>
+  /** Fetches a shard once more and returns its files; undefined if it is left out after all. */
+  readonly refetch: (shard: ShardName) => Promise<readonly InspectedFile[] | undefined>
   /** Told of a shard that cannot be what the server has. */
   readonly onCut: (shard: ShardName, error: SnapError) => void
   readonly signal: AbortSignal
@@ -32,14 +32,14 @@ export async function confirmShards(
   const first = await readShardStats(http, signal)
   for (const { shard, files } of shards) {
     const { shardId } = shard
-    let stats = first.get(shardId)
-    if (differenceFrom(stats, files) === undefined) {
+    if (differenceFrom(first.get(shardId), files) === undefined) {
       complete.add(shardId)
       continue
     }
     const before = (await readShardStats(http, signal)).get(shardId)
     const again = await refetch(shard)
-    stats = (await readShardStats(http, signal)).get(shardId)
+    if (again === undefined) continue
+    const stats = (await readShardStats(http, signal)).get(shardId)
     const difference = differenceFrom(stats, again)
     if (difference === undefined) complete.add(shardId)
     else if (isStill(before, stats)) onCut(shard, cutError(shard, difference))

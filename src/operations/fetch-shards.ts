@@ -116,8 +116,11 @@ async function confirm({ set, found }: Output, fetch: Fetch): Promise<void> {
   if (http === undefined || open.length === 0) return
   const remove = async ({ shardId }: ShardName) => {
     found.shards = found.shards.filter((shard) => shard.shardId !== shardId)
+    found.files.delete(shardId)
     await set.unstageShard(shardId)
   }
+  // The shards are done for whoever counts them.
+  const again = { ...fetch, progress: notesOf(progress) }
   const cut: (ShardName & { readonly error: SnapError })[] = []
   const complete = await confirmShards(
     open.map((shard) => ({ shard, files: found.files.get(shard.shardId) ?? [] })),
@@ -125,8 +128,8 @@ async function confirm({ set, found }: Output, fetch: Fetch): Promise<void> {
       ...{ http, signal },
       refetch: async (shard) => {
         await remove(shard)
-        await retryShard(shard, () => fetchOnce({ set, found }, shard, fetch), fetch)
-        return found.files.get(shard.shardId) ?? []
+        await fetchOrLeaveOut({ set, found }, shard, again)
+        return found.files.get(shard.shardId)
       },
       onCut: (shard, error) => void cut.push({ ...shard, error }),
     },
@@ -134,12 +137,18 @@ async function confirm({ set, found }: Output, fetch: Fetch): Promise<void> {
   for (const { error, ...shard } of cut) {
     if (!skipErrors) throw error
     await remove(shard)
-    progress({ type: 'shardSkipped', shard, reason: error.message })
+    progress({ type: 'note', level: 'warning', message: `${error.message}: skipped` })
     found.skipped.push({ ...shard, reason: error.message })
   }
   found.shards = found.shards.map((shard) =>
     complete.has(shard.shardId) ? { ...shard, complete: true } : shard,
   )
+}
+
+function notesOf(progress: Progress): Progress {
+  return (event) => {
+    if (event.type === 'note') progress(event)
+  }
 }
 
 interface Output {

@@ -228,7 +228,7 @@ describe('snap backup --since', () => {
     const target = await newTarget()
     const since = ['--since', '2010-01-01T00:00:00Z', '--db', 'two words']
     const { error } = await expectCode(16, 'backup', ...source.flags, ...since, target)
-    expect(error?.message).toBe('none of 1 shards has changed since then')
+    expect(error?.message).toBe('no set was written: no selected shard has changed since then')
     expect(await isThere(target)).toBe(false)
   })
 })
@@ -491,14 +491,14 @@ describe('a source', () => {
     const { host } = await serveDirectory(await makeDirectory())
     const cut = { toClient: { cut: { after: 1024, how: 'rst' } } } as const
     const proxy = await startFaultProxy(host, (type, before) =>
-      type === RequestType.ShardBackup && before === 0 ? cut : {},
+      type === RequestType.ShardBackup && before < 2 ? cut : {},
     )
     const target = await newTarget()
     const words = ['--db', 'two words', '--host', proxy.host]
     const { code, stderr } = await snap('backup', ...words, target)
     await proxy.close()
     expect(code, stderr).toBe(0)
-    expect(stderr).toMatch(/^warning: shard 10 .*: try 1 failed, next in 500 ms: .* reset/m)
+    expect(stderr.match(/^warning: shard 10 .*: try \d failed, next in \d+ ms: /gm)).toHaveLength(2)
     const points = pointsIn().filter((line) => line.startsWith('two words'))
     expect(await restored(target)).toEqual(points)
   })
@@ -602,7 +602,7 @@ describe('a shard that is gone when it is asked for', () => {
     const target = await newTarget()
     const words = ['--retries', '0', '--shard', '2', target]
     const { error } = await expectCode(16, 'backup', '--host', host, ...words)
-    expect(error?.message).toBe('no set was written: all 1 shards were dropped meanwhile')
+    expect(error?.message).toBe('no set was written: every selected shard was dropped meanwhile')
     expect(await isThere(target)).toBe(false)
   })
 
