@@ -8,6 +8,7 @@ import {
   parseShardPath,
 } from '../protocol/index.ts'
 import { packShardTar, readShardTar, takeStatement } from '../tar/index.ts'
+import { confirmEmpty } from './confirm-empty.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { readTwice } from './read-twice.ts'
 import { checkSelection, type Selection } from './selection.ts'
@@ -94,13 +95,14 @@ export class ServerSource implements ShardSource {
   readShard({ shard, range, since }: ShardRequest, signal: AbortSignal): ShardTar {
     const { exactExport, statement } = this.#abilities
     const isCut = range !== undefined && exactExport
-    const body = isCut
-      ? this.#client.shardExport({ ...shard, ...range, statement }, signal)
-      : this.#client.shardBackup({ ...shard, since, statement }, signal)
-    if (!statement) return { body, isCut, isComplete: false }
+    const ask = () =>
+      isCut
+        ? this.#client.shardExport({ ...shard, ...range, statement }, signal)
+        : this.#client.shardBackup({ ...shard, since, statement }, signal)
     const what = `shard ${describeShard(shard)}`
+    if (!statement) return { body: confirmEmpty(ask(), ask, what), isCut, isComplete: false }
     const asked = isCut ? range : { since: since ?? MIN_INT64 }
-    const tar = readShardTar(body, { name: what, signal })
+    const tar = readShardTar(ask(), { name: what, signal })
     const entries = takeStatement(tar, { what, shard, asked }, ({ lost }) => {
       this.#lost.push(...lost.map((line) => `shard ${shard.shardId}: ${line}`))
     })
