@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
+import { addSecurityOptions } from './client-security.ts'
 import { addSettings, listSetting, switchSetting, valueSetting } from './options.ts'
 import { MAX_TIME, MIN_TIME, parseDeadline, parseTime } from './times.ts'
 import { oneOf, parseHost, parseRate, parseShardId, parseText, wholeNumber } from './values.ts'
@@ -51,9 +52,10 @@ export interface ConnectionOptions {
   }
 }
 
-/** Adds `--host`, `--retries` and the deadlines. */
+/** Adds `--host`, `--retries` and the deadlines, and `--tls` with what goes with it. */
 export function addConnectionOptions(command: Command): void {
   addSettings(command, CONNECTION)
+  addSecurityOptions(command)
 }
 
 /** Reads the options of {@link addConnectionOptions}. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
 import type { ServerPlace } from '../operations/server.ts'
+import { readSecurityOptions } from './client-security.ts'
 import {
   readConnectionOptions,
   readDirectoryOptions,
@@ -20,9 +21,9 @@ export function namesDirectory(command: Command): boolean {
  * Reads where the other side is: `--host`, or a data directory to be served in this process.
  * @throws SnapError `E_USAGE` if both are named, or a WAL or meta directory without its data directory
  */
-export function readServerPlace(command: Command, { env }: CliContext): ServerPlace {
+export function readServerPlace(command: Command, context: CliContext): ServerPlace {
   const directories = readDirectoryOptions(command)
-  const { host, deadlines } = readConnectionOptions(command)
+  const { env } = context
   if (namesDirectory(command)) {
     const named = directories.dataDir !== undefined ? 'data-dir' : 'influxdb-config'
     refuseTogether(command, named, ['host'])
@@ -32,7 +33,16 @@ export function readServerPlace(command: Command, { env }: CliContext): ServerPl
   if (directories.walDir !== undefined || directories.metaDir !== undefined) {
     throw new SnapError('E_USAGE', '--wal-dir and --meta-dir go with --data-dir')
   }
-  return { host, deadlines }
+  return readHostPlace(command, context)
+}
+
+/**
+ * Reads where a server on the network is, and how it is spoken with.
+ * @throws SnapError `E_USAGE` if what goes with TLS is given without it
+ */
+export function readHostPlace(command: Command, { env }: CliContext): ServerPlace {
+  const { host, deadlines } = readConnectionOptions(command)
+  return { host, deadlines, security: readSecurityOptions(command, env) }
 }
 
 /** Reads the same for a command that writes to the other side. */

@@ -13,6 +13,7 @@ import { duplexPair } from '../io/duplex-pair.ts'
 import type { GoJson } from '../protocol/index.ts'
 import { Service } from '../service/index.ts'
 import { atDestination } from './at-destination.ts'
+import { type ClientSecurity, readClientSecurity } from './client-security.ts'
 
 /** A data directory that is served in this process. */
 export interface DirectoryPlace {
@@ -25,7 +26,12 @@ export interface DirectoryPlace {
 
 /** A server on the network, or a data directory. */
 export type ServerPlace =
-  | { readonly host: string; readonly deadlines?: ClientOptions | undefined }
+  | {
+      readonly host: string
+      readonly deadlines?: ClientOptions | undefined
+      /** Undefined: no TLS. */
+      readonly security?: ClientSecurity | undefined
+    }
   | DirectoryPlace
 
 /** Changes of a data directory beyond those of the protocol. */
@@ -80,8 +86,12 @@ export function abilitiesOf(node: Uint8Array): ServerAbilities {
 /** Opens a server. One on the network is not connected to before it is asked for something. */
 export async function openServer(place: ServerPlace): Promise<OpenServer> {
   if ('directory' in place) return await openDirectory(place)
-  const client = new Client(place.host, place.deadlines)
-  return { client, name: place.host, losses: () => [], close: async () => {} }
+  const { host, deadlines, security } = place
+  const client = new Client(host, {
+    ...deadlines,
+    ...(security && (await readClientSecurity(security))),
+  })
+  return { client, name: host, losses: () => [], close: async () => {} }
 }
 
 /** A server that a restore goes to. */

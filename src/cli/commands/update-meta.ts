@@ -3,7 +3,6 @@ import type { UpdatedMeta } from '../../operations/update-meta.ts'
 import {
   addConnectionOptions,
   addSelectionOptions,
-  readConnectionOptions,
   readSelectionOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
@@ -11,6 +10,7 @@ import { addGeneralOptions } from '../general-options.ts'
 import type { CommandResult } from '../output.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { placeOf, runCommand } from '../run.ts'
+import { readHostPlace } from '../server-place.ts'
 
 /** Defines `snap update-meta`. */
 export function defineUpdateMeta(program: Command, context: CliContext): void {
@@ -30,7 +30,7 @@ export function defineUpdateMeta(program: Command, context: CliContext): void {
       const { openStore } = await import('../../operations/open-store.ts')
       const { set, ...renames } = readRenameOptions(command)
       const result = await updateMeta({
-        server: await openServer(readConnectionOptions(command)),
+        server: await openServer(readHostPlace(command, context)),
         store: openStore(source),
         ...{ set, renames, signal: run.signal },
         selection: readSelectionOptions(command),

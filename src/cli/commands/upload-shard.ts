@@ -12,6 +12,7 @@ import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import { placeOf, runCommand } from '../run.ts'
+import { readHostPlace } from '../server-place.ts'
 import { parseShardId, parseText } from '../values.ts'
 
 const GROUP = 'Upload:'
@@ -70,7 +71,7 @@ export function defineUploadShard(program: Command, context: CliContext): void {
       const { limitRate, tempDir = tmpdir() } = readTransferOptions(command)
       const { uploadArchive } = await import('../../operations/upload-archive.ts')
       const { openServer } = await import('../../operations/server.ts')
-      const server = await openServer(readConnectionOptions(command))
+      const server = await openServer(readHostPlace(command, context))
       const { from, to, files, bytes } = await uploadArchive({
         ...{ server, path, shardId, newShardId, limitRate, tempDir, progress, signal },
         newDatabase: OPTIONS.newDatabase.read(command),
