@@ -1,16 +1,15 @@
 import type { HttpClient } from '../client/index.ts'
 import { EXIT_CODES, SnapError } from '../errors.ts'
-import { readShardTar } from '../tar/index.ts'
 import { formatFingerprint } from '../tsm/fingerprint.ts'
 import { confirmShards } from './confirm-shards.ts'
 import { type FetchOptions, fetchShard, hasChanged } from './fetch-shard.ts'
-import { fileInShard, type InspectedFile, type ShardName } from './inspect.ts'
+import type { InspectedFile, ShardName } from './inspect.ts'
 import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { retryShard } from './retry-shard.ts'
+import { isSameAgain } from './same-again.ts'
 import type { SetWriter, StagedArchive } from './set-writer.ts'
 import type { ShardData } from './shard-sums.ts'
-import { sourceErrors } from './source-errors.ts'
 import { createThrottle } from './throttle.ts'
 
 /** Why a shard is not in an answer that holds all there is. */
@@ -211,26 +210,12 @@ async function isComplete(
   staged: StagedArchive & { readonly isComplete: boolean },
   fetch: Fetch,
 ): Promise<boolean> {
-  if (staged.isComplete || fetch.twice !== true) return staged.isComplete
+  const isPart = fetch.range !== undefined || fetch.keepKey !== undefined
+  if (staged.isComplete || fetch.twice !== true || isPart) return staged.isComplete
   try {
     return await isSameAgain(staged, fetch)
   } catch (error) {
     await set.unstageShard(staged.shard.shardId)
     throw error
   }
-}
-
-/** Lists the files of a shard once more and tells whether they are the same: a tar cut between two files differs. */
-async function isSameAgain(
-  { shard, files }: StagedArchive,
-  { source, signal }: Fetch,
-): Promise<boolean> {
-  const described = (name: string, size: number) => `${size} ${name}`
-  const again: string[] = []
-  const body = sourceErrors(source.readShard({ shard }, signal).body, source)
-  for await (const { name, size } of readShardTar(body, { signal })) {
-    again.push(described(fileInShard(name, shard), size))
-  }
-  const first = files.map(({ name, size }) => described(name, size))
-  return first.length === again.length && first.every((file) => again.includes(file))
 }

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import { SnapError } from '../errors.ts'
 import { spool } from '../io/spool.ts'
 import { parseEntryName, type TarEntry } from '../tar/index.ts'
@@ -15,6 +16,8 @@ export interface InspectedFile {
   /** Bytes of the tar before it. */
   readonly offset: number
   readonly mtime: Date
+  /** CRC32 of its bytes. */
+  readonly crc: number
   readonly kind: 'tsm' | 'tombstone' | 'other'
   /** What the index says; TSM files only. */
   readonly tsm?: TsmSummary | undefined
@@ -54,15 +57,33 @@ export async function inspectEntry(
 ): Promise<InspectedFile> {
   const name = fileInShard(entry.name, shard)
   const { size, offset, mtime } = entry
-  const described = { name, size, offset, mtime }
+  let crc = 0
+  const body = withCrc(entry.body, (total) => {
+    crc = total
+  })
   if (name.endsWith('.tsm')) {
-    return { ...described, kind: 'tsm', tsm: await inspectTsm(entry, { name, tempDir, sums }) }
+    const tsm = await inspectTsm({ ...entry, body }, { name, tempDir, sums })
+    return { name, size, offset, mtime, crc, kind: 'tsm', tsm }
   }
   if (name.endsWith('.tombstone')) {
-    for await (const _ of decodeTombstones(entry.body, entry.name)) sums?.addTombstone(name)
-    return { ...described, kind: 'tombstone' }
+    for await (const _ of decodeTombstones(body, entry.name)) sums?.addTombstone(name)
+    return { name, size, offset, mtime, crc, kind: 'tombstone' }
   }
-  return { ...described, kind: 'other' }
+  for await (const _ of body);
+  return { name, size, offset, mtime, crc, kind: 'other' }
+}
+
+/** Passes a body on and tells the CRC32 of what went by. */
+async function* withCrc(
+  body: AsyncIterable<Uint8Array>,
+  onCrc: (crc: number) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let crc = 0
+  for await (const chunk of body) {
+    crc = crc32(chunk, crc)
+    onCrc(crc)
+    yield chunk
+  }
 }
 
 async function inspectTsm(
