@@ -2,44 +2,48 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { addHttpOptions, readHttpOptions } from '../../src/cli/http-options.ts'
+import type { HttpPlace } from '../../src/operations/server-http.ts'
 import { tempDir } from '../helpers/temp.ts'
-import { errorOf, readWith } from './harness.ts'
+import { contextOf, errorOf, runIn } from './harness.ts'
 
 async function read(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const { value, context } = await readWith(
-    ['--json', ...argv],
-    { declare: addHttpOptions, read: (command) => readHttpOptions(command, { env }) },
-    { env },
-  )
-  return { value: await value?.catch((error: unknown) => error), context }
+  const context = contextOf(['probe', '--json', ...argv], { env })
+  let place: HttpPlace | undefined
+  await runIn(context, {
+    declare: addHttpOptions,
+    work: async (_, command) => {
+      place = await readHttpOptions(command, context)
+      return { document: {} }
+    },
+  })
+  return { place, context }
 }
 
-describe('--http', () => {
-  it('is nowhere by default', async () => {
-    expect((await read([])).value).toEqual({ url: undefined, user: undefined, password: undefined })
+describe('the options of the HTTP API', () => {
+  it('are all left out as a rule', async () => {
+    const { place } = await read([])
+    expect(place).toEqual({ url: undefined, user: undefined, password: undefined })
   })
 
-  it('comes with a user, whose password is in a variable or the first line of a file', async () => {
-    const file = join(await tempDir('password'), 'file')
-    await writeFile(file, 'secret \r\nmore\n')
-    const words = ['--http', 'http://h:1', '--http-user', 'root']
-    const env = { INFLUX_SNAP_HTTP_PASSWORD: 'told' }
-    expect((await read(words, env)).value).toMatchObject({ user: 'root', password: 'told' })
-    const { value } = await read([...words, '--http-password-file', file], env)
-    expect(value).toEqual({ url: 'http://h:1', user: 'root', password: 'secret ' })
+  it('take the password from a variable, or from the first line of a file', async () => {
+    const file = join(await tempDir('password'), 'secret')
+    await writeFile(file, 'from file\r\nsecond line\n')
+    const env = { INFLUX_SNAP_HTTP_PASSWORD: 'from variable' }
+    const words = ['--http', 'http://db1:8086', '--http-user', 'admin']
+    const { place } = await read(words, env)
+    expect(place).toEqual({ url: 'http://db1:8086', user: 'admin', password: 'from variable' })
+    const other = await read([...words, '--http-password-file', file], env)
+    expect(other.place?.password).toBe('from file')
   })
 
-  it('has no password without a user, nor one in a file that is not there', async () => {
-    const words = ['--http-password-file', '/no/such/file']
-    expect((await read(words)).value).toMatchObject({
-      code: 'E_USAGE',
-      message: '--http-password-file goes with --http-user',
-    })
-    expect((await read(['--http-user', 'root', ...words])).value).toMatchObject({
-      code: 'E_USAGE',
-      message: expect.stringMatching(/^--http-password-file \/no\/such\/file: ENOENT/),
-    })
-    const { context } = await read(['--http-password', 'told'])
-    expect(errorOf(context)['code']).toBe('E_USAGE')
+  it('refuse a password without a user, and a file that cannot be read', async () => {
+    for (const words of [
+      ['--http-password-file', '/no/such'],
+      ['--http-user', 'admin', '--http-password-file', '/no/such'],
+    ]) {
+      const { context } = await read(words)
+      expect(context.exitCode()).toBe(2)
+      expect(errorOf(context)['message']).toContain('--http-password-file')
+    }
   })
 })

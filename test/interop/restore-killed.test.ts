@@ -42,7 +42,7 @@ describeWithInfluxd('a restore that is killed', () => {
 
   /** Lines of the journal: a header, two for each database, one for each shard. */
   async function linesIn(state: string): Promise<number> {
-    const [name] = await stateFiles(state)
+    const name = (await stateFiles(state)).find((file) => file.endsWith('.jsonl'))
     if (name === undefined) return 0
     return (await readFile(join(state, 'influx-snap', name), 'utf8')).split('\n').length - 1
   }
