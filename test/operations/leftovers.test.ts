@@ -1,4 +1,4 @@
-import { readdir, utimes, writeFile } from 'node:fs/promises'
+import { readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { thisProcess } from '../../src/io/process-owner.ts'
@@ -35,6 +35,17 @@ describe('removeLeftovers', () => {
 
   it('leaves those of a process that runs, however old', async () => {
     expect(await left(JSON.stringify(thisProcess()), 600)).toEqual(kept)
+  })
+
+  it('leaves what another run has begun to tidy up to it', async () => {
+    const directory = await tempDir('leftovers')
+    await writeFile(join(directory, `${SET}.pending`), '')
+    await writeFile(join(directory, `${SET}.s1.tar.gz.pending`), '')
+    const store = new LocalStore(directory)
+    const listing = await listSets(store)
+    await rm(join(directory, `${SET}.pending`))
+    await removeLeftovers(store, listing)
+    expect(await readdir(directory)).toEqual([`${SET}.s1.tar.gz.pending`])
   })
 
   it('asks the clock where the process cannot be asked', async () => {

@@ -384,6 +384,16 @@ describe('a source', () => {
     expect(await isThere(target)).toBe(false)
   })
 
+  it('with a damaged TSM file ends the run where points are chosen, too', async () => {
+    const { host, store } = await serveOwn((data) => new MemoryStore(data))
+    const [file] = store.shards.get(10n)?.files.values() ?? []
+    file?.bytes.fill(0, 0, 20)
+    const words = ['--retries', '0', '--start', '1970-01-01T00:00:00Z', '--db', 'two words']
+    const { error } = await expectCode(14, 'backup', '--host', host, ...words, await newTarget())
+    expect(error).toMatchObject({ code: 'E_SOURCE_DAMAGED' })
+    expect(error?.message).toContain('000000001-000000001.tsm')
+  })
+
   it('with a damaged TSM file is tried again, and said so', async () => {
     const source = await makeDirectory()
     await damage(source)

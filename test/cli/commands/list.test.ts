@@ -49,6 +49,14 @@ describe('snap list', () => {
     expect(stdout).toMatch(/^20990101T000000Z {2}stock {2}damaged: .*manifest/)
   })
 
+  it('names the first of several archives that are missing', async () => {
+    const target = await backedUp()
+    const archives = (await readdir(target)).filter((name) => name.endsWith('.tar.gz'))
+    for (const name of archives) await rm(join(target, name))
+    const { document } = await expectCode(0, 'list', target)
+    expect(document.sets[0].problem).toMatch(/^\S+\.s1\.tar\.gz is missing, and 3 more$/)
+  })
+
   it('ends with 10 where there are none', async () => {
     const empty = await tempDir('empty')
     expect((await expectCode(10, 'list', empty)).error?.message).toBe(`no backup in ${empty}`)

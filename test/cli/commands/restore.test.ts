@@ -22,7 +22,7 @@ import { filesOf, treeOf } from '../../helpers/tree.ts'
 import { serveDirectory } from '../../operations/servers.ts'
 import { serve as serveStore } from '../../service/harness.ts'
 import { MemoryStore } from '../../service/memory-store.ts'
-import { expectCode, finishJson, snap, worldOf } from './snap.ts'
+import { expectCode, finish, finishJson, snap, worldOf } from './snap.ts'
 import { backedUp, isThere, newDirectory, newTarget, restored } from './targets.ts'
 
 const STOCK = join(import.meta.dirname, '../../fixtures/portable/two-sets')
@@ -227,6 +227,15 @@ describe('backups of influxd', () => {
     expect(points).toHaveLength(6)
   })
 
+  it('are restored with the newest of files that several increments have', async () => {
+    const directory = await tempDir('legacy')
+    for (const name of await readdir(LEGACY)) {
+      await copyFile(join(LEGACY, name), join(directory, name))
+    }
+    await copyFile(join(LEGACY, 'a.b.c.00011.00'), join(directory, 'a.b.c.00011.01'))
+    await expectCode(0, 'restore', ...(await newDirectory()).flags, directory)
+  })
+
   it('are restored without what the metastore does not know, which is named', async () => {
     const directory = await tempDir('legacy')
     for (const name of await readdir(LEGACY)) {
@@ -428,6 +437,26 @@ describe('a target', () => {
 })
 
 describe('a signal', () => {
+  it('waits for the answer that tells which shards were made', async () => {
+    class Slow extends MemoryStore {
+      updates = 0
+      override async setData(data: Data) {
+        this.updates++
+        await sleep(500)
+        await super.setData(data)
+      }
+    }
+    const { host, store } = await serveEmpty((data) => new Slow(data))
+    const words = ['restore', '--host', host, '--db', 'two words', await backedUp()]
+    const context = await worldOf(words)
+    const running = finish(context)
+    await vi.waitFor(() => expect(store.updates).toBe(1), 20_000)
+    context.signals.emit('SIGTERM')
+    const { code, stderr } = await running
+    expect(code).toBe(143)
+    expect(stderr).toContain(`error: left on ${host}: database "two words": shards empty: 1`)
+  })
+
   it('ends a restore, which says what is left', async () => {
     class Waiting extends MemoryStore {
       waits = 0
