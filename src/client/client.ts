@@ -1,4 +1,4 @@
-import { recode, SnapError } from '../errors.ts'
+import { SnapError } from '../errors.ts'
 import type { Connection } from '../io/connection.ts'
 import { type Data, decodeData } from '../meta/index.ts'
 import {
@@ -90,7 +90,12 @@ export class Client {
     try {
       return decodeData(meta)
     } catch (error) {
-      throw error instanceof SnapError ? recode(error, 'E_SOURCE_DAMAGED', 'received ') : error
+      if (!(error instanceof SnapError)) throw error
+      const message = `${nameOf(this.#host)}: received ${error.message}`
+      throw new SnapError('E_SOURCE_DAMAGED', message, {
+        cause: error,
+        hint: 'it was damaged on the way, or the server is broken: look at its log',
+      })
     }
   }
 

@@ -94,7 +94,7 @@ export async function comparePoints(
       }
       return counts
     } catch (error) {
-      throw damagedLive(error, shard)
+      throw damagedLive(error, shard, options.server.name)
     } finally {
       await live.close()
     }
@@ -112,10 +112,13 @@ export async function openLive(shard: ShardName, options: ReadBackOptions): Prom
 }
 
 /** What was to be restored was read before: what cannot be read now is what the server has. */
-function damagedLive(error: unknown, shard: ShardName): unknown {
+function damagedLive(error: unknown, shard: ShardName, server: string): unknown {
   if (!isDamage(error)) return error
-  const message = `shard ${describeShard(shard)}: what it holds cannot be read: ${error.message}`
-  return new SnapError('E_DESTINATION', message, { cause: error })
+  const message = `${server}: shard ${describeShard(shard)}: what it holds cannot be read: ${error.message}`
+  return new SnapError('E_DESTINATION', message, {
+    cause: error,
+    hint: 'it was damaged on the way or by the server: the restored database is not to be used',
+  })
 }
 
 function isDamage(error: unknown): error is SnapError {

@@ -41,7 +41,7 @@ export interface EnterOptions {
 }
 
 interface Arrival {
-  readonly entered: (socket: TLSSocket) => void
+  readonly entered: (socket: TLSSocket | undefined) => void
   readonly refused: (error: Error) => void
 }
 
@@ -73,7 +73,12 @@ export class Door {
       // Node would end the connection of a bad certificate, and after an upload an end is success: we reset it.
       rejectUnauthorized: false,
     })
-    this.#server.on('secureConnection', (socket) => this.#arrivalOf(socket)?.entered(socket))
+    this.#server.on('secureConnection', (socket) => {
+      // An error may come before anybody looks at the connection, and nobody's error ends the process.
+      socket.on('error', () => {})
+      socket.allowHalfOpen = true
+      this.#arrivalOf(socket)?.entered(socket)
+    })
     this.#server.on('tlsClientError', (error, socket) => this.#arrivalOf(socket)?.refused(error))
   }
 
@@ -84,17 +89,24 @@ export class Door {
   }
 
   /**
-   * Takes a connection through the handshake. What a peer has to say then is for the caller to hear.
+   * Takes a connection through the handshake. What a peer has to say then is for the caller to hear. Undefined if it left
+   * without a word, as port probes do.
    * @throws SnapError `E_CONNECT` if none comes about, `E_TIMEOUT`; the connection is then closed
    */
-  async enter(socket: Socket, { name, handshake, idle }: EnterOptions): Promise<Visitor> {
+  async enter(
+    socket: Socket,
+    { name, handshake, idle }: EnterOptions,
+  ): Promise<Visitor | undefined> {
     socket.on('error', () => {})
+    // Within the handshake nobody has anything to say to a peer that has ended its side.
+    socket.allowHalfOpen = false
     await this.#refresh()
     const key = keyOf(socket)
     try {
       const secured = await withDeadline(this.#shake(socket, key), handshake, () => {
         return new SnapError('E_TIMEOUT', `${name}: no TLS handshake in ${handshake / 1000} s`)
       })
+      if (secured === undefined) return undefined
       // Out of the callback of OpenSSL: nothing that happens from here on may pull TLS away from under it.
       await turn()
       const subject = this.#checkCertificate(secured, name)
@@ -135,15 +147,21 @@ export class Door {
     this.#current = identity
   }
 
-  #shake(socket: Socket, key: string): Promise<TLSSocket> {
+  #shake(socket: Socket, key: string): Promise<TLSSocket | undefined> {
     return new Promise((entered, refused) => {
       const left = () => refused(new Error('the peer left'))
       this.#arriving.set(key, { entered, refused })
       socket.once('close', left)
       if (socket.destroyed) left()
       socket.once('readable', () => {
-        if (beginsTls(socket)) this.#server.emit('connection', socket)
+        const first = firstByteOf(socket)
+        if (first === HANDSHAKE) {
+          this.#server.emit('connection', socket)
+          return
+        }
+        if (first === undefined) entered(undefined)
         else refused(new Error('the peer speaks no TLS'))
+        socket.end(ALERT, () => socket.destroySoon())
       })
     })
   }
@@ -180,12 +198,10 @@ const ALERT = Buffer.from('15030300020246', 'hex')
  * Looks at the first byte and leaves it there. OpenSSL would take the snapshotter's opening for the head of a long hello
  * of SSL 2, and both sides would wait for more.
  */
-function beginsTls(socket: Socket): boolean {
-  const first: Buffer | null = socket.read()
-  if (first !== null) socket.unshift(first)
-  if (first?.[0] === HANDSHAKE) return true
-  socket.end(ALERT, () => socket.destroySoon())
-  return false
+function firstByteOf(socket: Socket): number | undefined {
+  const bytes: Buffer | null = socket.read()
+  if (bytes !== null) socket.unshift(bytes)
+  return bytes?.[0]
 }
 
 /** TLS does not show the connection it runs on, but where that comes from and goes to. */

@@ -170,7 +170,7 @@ export class PeerServer {
     })
   }
 
-  async #enter(entering: Promise<Visitor>): Promise<Visitor | undefined> {
+  async #enter(entering: Promise<Visitor | undefined>): Promise<Visitor | undefined> {
     try {
       return await entering
     } catch (error) {

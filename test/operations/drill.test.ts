@@ -2,16 +2,17 @@ import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { checkSpace, spaceFor } from '../../src/operations/drill-scratch.ts'
+import { checkSpace, makeScratch, spaceFor } from '../../src/operations/drill-scratch.ts'
 import { LocalStore } from '../../src/storage/index.ts'
 import { finishJson, worldOf } from '../cli/commands/snap.ts'
 import { backedUp } from '../cli/commands/targets.ts'
 import { runIn } from '../cli/harness.ts'
-import { startSnap } from '../helpers/cli.ts'
+import { snapExpecting, startSnap } from '../helpers/cli.ts'
 import { pointsIn } from '../helpers/data-directory.ts'
 import { CAN_MOUNT, mountMemory } from '../helpers/file-systems.ts'
-import { describeWithInfluxd } from '../helpers/influxd.ts'
+import { describeWithInfluxd, startInfluxd } from '../helpers/influxd.ts'
 import { findInfluxd } from '../helpers/influxd-binary.ts'
+import { loadOddData } from '../helpers/odd-data.ts'
 import { tempDir } from '../helpers/temp.ts'
 
 const FIXTURES = join(import.meta.dirname, '../fixtures')
@@ -109,6 +110,7 @@ describe('the space for a drill', () => {
   it('is looked for first', async () => {
     await checkSpace(await tempDir('space'), 1)
     await expect(checkSpace('/no/such/place', 1)).rejects.toMatchObject({ code: 'E_DESTINATION' })
+    await expect(makeScratch('/no/such/place')).rejects.toMatchObject({ code: 'E_DESTINATION' })
     await expect(checkSpace(await tempDir('space'), 2 ** 60)).rejects.toMatchObject({
       code: 'E_DESTINATION',
       hint: expect.stringContaining('--temp-dir'),
@@ -176,6 +178,22 @@ describeWithInfluxd('snap drill with influxd', () => {
     })
     expect(left).toEqual([])
     expect(await running(temp)).toEqual([])
+  })
+
+  it('finds every point of odd names, types and times, by itself and by influxd', async () => {
+    const source = await startInfluxd()
+    await loadOddData(source)
+    const set = await tempDir('odd')
+    await snapExpecting(0, ['backup', '--host', source.host, set])
+    await source.dispose()
+    for (const words of [
+      ['--influxd', 'none'],
+      ['--influxd', influxd, '--index-version', 'tsi1'],
+    ]) {
+      const { document } = await drill(0, ...words, set)
+      expect(document).toMatchObject({ differences: [], countDifferences: [] })
+      expect(document.points).toBeGreaterThan(10_000)
+    }
   })
 
   it('names what a query does not find', async () => {

@@ -158,9 +158,26 @@ describeWithOpenssl('Service behind TLS', () => {
     const half = await openPlain(port)
     half.write(Buffer.from('160301010001', 'hex'))
     expect((await receive(half)).end).toBe('reset')
+  })
+
+  it('is not kept by a peer that leaves within the handshake, and says nothing of a port probe', async () => {
+    const { port, log, service } = await serveTls()
+    const probe = await openPlain(port)
+    probe.resume().end()
+    await once(probe, 'close')
+    expect(log.lines).toEqual([])
     const gone = await openPlain(port)
-    gone.resetAndDestroy()
+    gone.resume().end(Buffer.from('160301010001', 'hex'))
+    await once(gone, 'close')
     await log.line(/warn: .*no TLS handshake: /)
+    const reset = await openPlain(port)
+    reset.write(Buffer.from('160301010001', 'hex'))
+    await delay(20)
+    reset.resetAndDestroy()
+    await expect.poll(() => log.lines.length).toBe(2)
+    const start = Date.now()
+    await service.close(10_000)
+    expect(Date.now() - start).toBeLessThan(5000)
   })
 
   it('makes room of those who do not get on with it', async () => {
