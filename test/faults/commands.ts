@@ -100,7 +100,7 @@ async function checkSet(dir: string, { contents }: Scene, run: Run): Promise<voi
   expect(files).toEqual([])
 }
 
-const BACKUP: Command = {
+export const BACKUP: Command = {
   name: 'backup',
   steps: [METASTORE, LIST, shardStep(RequestType.ShardBackup)],
   prepare: async (scene, server) => {
@@ -114,7 +114,7 @@ const BACKUP: Command = {
 }
 
 /** A set cut to a time range that holds everything: a stock server is asked for whole shards, ours for the range. */
-const EXPORT: Command = {
+export const EXPORT: Command = {
   name: 'export',
   steps: [shardStep(RequestType.ShardBackup), shardStep(RequestType.ShardExport)],
   prepare: async (scene, server) => {
@@ -170,7 +170,7 @@ interface Expected {
   readonly contents: Scene['contents']
 }
 
-const RESTORE: Command = {
+export const RESTORE: Command = {
   name: 'restore',
   steps: [METASTORE, UPDATE, UPLOAD, READBACK],
   prepare: async ({ target, contents, set }, server) => {
@@ -184,7 +184,7 @@ const RESTORE: Command = {
   },
 }
 
-const UPDATE_META: Command = {
+export const UPDATE_META: Command = {
   name: 'update-meta',
   steps: [METASTORE, UPDATE],
   prepare: async ({ target, contents, set }, server) => {
@@ -198,7 +198,7 @@ const UPDATE_META: Command = {
   },
 }
 
-const UPLOAD_SHARD: Command = {
+export const UPLOAD_SHARD: Command = {
   name: 'upload-shard',
   steps: [METASTORE, UPLOAD, READBACK],
   prepare: async ({ target, contents, set }, server) => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import type { RandomAccess } from '../../src/io/random-access.ts'
 import { readAll } from '../../src/io/spool.ts'
-import { listShards } from '../../src/meta/index.ts'
+import { type Data, findDatabase, findRetentionPolicy, listShards } from '../../src/meta/index.ts'
 import { BackupSource } from '../../src/operations/backup-source.ts'
 import { openRestorable } from '../../src/operations/restorable.ts'
 import { openServer, type ServerPlace } from '../../src/operations/server.ts'
@@ -16,7 +16,7 @@ import { openTsm } from '../../src/tsm/reader.ts'
 import { readTombstones } from '../../src/tsm/tombstone-set.ts'
 import { type Block, stringAt } from '../../src/tsm/values.ts'
 
-/** Every shard of a database, by its policy and the start of its group, with what it holds: equal for equal points. */
+/** Every shard of a database, by its policy with its settings and the start of its group, with what it holds. */
 export type Contents = Readonly<Record<string, string>>
 
 /** Reads what a set holds, the newest of `directory` or the one named. */
@@ -51,9 +51,15 @@ async function contentsOf(source: ShardSource, database: string): Promise<Conten
     const shard = { database, retentionPolicy, shardId: listed.shard.id }
     const { files, close } = await source.openShard({ shard }, options)
     const held = await pointsIn(files).finally(close)
-    contents[`${retentionPolicy} ${group.startTime}`] = held
+    contents[`${policyIn(data, database, retentionPolicy)} ${group.startTime}`] = held
   }
   return contents
+}
+
+function policyIn(data: Data, database: string, name: string): string {
+  const found = findDatabase(data, database)
+  const { duration, shardGroupDuration } = (found && findRetentionPolicy(found, name)) ?? {}
+  return `${name} of ${duration}, ${shardGroupDuration}`
 }
 
 /** Sums up all points, one by one, in whatever files and blocks they stand. */
