@@ -1,6 +1,7 @@
 import { SnapError } from '../errors.ts'
 import type { Catalog } from '../portable/catalog.ts'
-import { listSets } from '../portable/sets.ts'
+import { readHoldings } from '../portable/holdings.ts'
+import { listSets, type SetListing } from '../portable/sets.ts'
 import { checkTarget } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
@@ -66,9 +67,10 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   progress({ type: 'plan', task, shards: shards.length })
   if (options.dryRun) return dryRunResult(shards, plan)
   await removeLeftovers(store, listing)
+  const heldUntil = options.since === undefined ? undefined : await holdingTimes(listing, signal)
   const set = await SetWriter.begin(store, listing)
   try {
-    const fetched = await fetchShards(set, shards, { ...options, keepKey })
+    const fetched = await fetchShards(set, shards, { ...options, keepKey, heldUntil })
     if (fetched.shards.length === 0) throw nothingStored(fetched)
     await set.commit(plan.metaBytes, catalogFacts(options, plan, { scope, fetched }))
     return {
@@ -84,12 +86,20 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   }
 }
 
+async function holdingTimes(
+  listing: SetListing,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<bigint, bigint>> {
+  const { newest } = await readHoldings(listing, signal)
+  return new Map([...newest].map(([shardId, { until }]) => [shardId, until]))
+}
+
 function catalogFacts(
-  { version }: BackupOptions,
+  { version, since }: BackupOptions,
   { data, host, notThere }: ShardPlan,
   { scope, fetched }: { readonly scope: SetScope; readonly fetched: FetchedShards },
 ): CatalogFacts {
-  const { dropped, empty, skipped } = fetched
+  const { dropped, empty, skipped, unchanged } = fetched
   const none = empty.map((shard) => ({ ...shard, reason: NO_POINTS }))
   const absent = notThere.map((shard) => ({ ...shard, reason: NOT_THERE }))
   return {
@@ -101,6 +111,9 @@ function catalogFacts(
       ...[...dropped, ...none, ...absent].map((shard) => ({ ...shard, lost: false })),
       ...skipped.map((shard) => ({ ...shard, lost: true })),
     ],
+    ...(since !== undefined && {
+      unchanged: unchanged.map(({ shardId, since }) => ({ shardId, since })),
+    }),
   }
 }
 
@@ -139,6 +152,12 @@ function nothingStored({ skipped, unchanged, empty }: FetchedShards): SnapError 
       : unchanged.length > 0
         ? 'no selected shard has changed since then'
         : 'every selected shard was dropped meanwhile'
-  const hint = unchanged.length > 0 ? 'the older sets hold all of it' : undefined
+  const unheld = unchanged.filter(({ held }) => !held).length
+  const hint =
+    unheld > 0
+      ? `no set here holds ${unheld} of them: back up once without --since`
+      : unchanged.length > 0
+        ? 'the older sets hold all of it'
+        : undefined
   return new SnapError('E_NOTHING_MATCHED', `no set was written: ${why}`, { hint })
 }

@@ -36,6 +36,14 @@ export interface LeftOutShard extends ShardName {
   readonly reason: string
 }
 
+/** A shard that had not changed. */
+export interface UnchangedShard extends ShardName {
+  /** It had not after this time, nanoseconds since the epoch: the one that was given, or when an older set took it. */
+  readonly since: bigint
+  /** True if an older set holds it as it is. */
+  readonly held: boolean
+}
+
 /** What became of the shards of a backup. */
 export interface FetchedShards {
   readonly shards: readonly StoredShard[]
@@ -44,7 +52,7 @@ export interface FetchedShards {
   /** Shards that could not be fetched (`skipErrors`): their data is not in the set. */
   readonly skipped: readonly LeftOutShard[]
   /** Shards without a change since the time that was given. */
-  readonly unchanged: readonly ShardName[]
+  readonly unchanged: readonly UnchangedShard[]
   /** Shards without a point of those that are wanted. */
   readonly empty: readonly ShardName[]
 }
@@ -56,7 +64,7 @@ interface Found {
   shards: StoredShard[]
   readonly dropped: LeftOutShard[]
   readonly skipped: LeftOutShard[]
-  readonly unchanged: ShardName[]
+  readonly unchanged: UnchangedShard[]
   readonly empty: ShardName[]
 }
 
@@ -64,6 +72,8 @@ interface Found {
 export interface FetchShardsOptions extends Omit<FetchOptions, 'throttle' | 'onBytes'> {
   /** Only shards with a file changed after this time, each whole. Nanoseconds since the epoch. */
   readonly since?: bigint | undefined
+  /** Until when older sets hold a shard as it was, by its id: with `since`, what changed later is fetched in any case. */
+  readonly heldUntil?: ReadonlyMap<bigint, bigint> | undefined
   /** Shards fetched at the same time. */
   readonly jobs: number
   /** Times a shard is tried in all. */
@@ -174,11 +184,25 @@ async function fetchOrLeaveOut(output: Output, shard: ShardName, fetch: Fetch): 
   }
 }
 
+/** How far the clocks of server and client may be apart, in nanoseconds. */
+const CLOCK_SLACK = 60n * 1_000_000_000n
+
+async function findUnchanged(shard: ShardName, fetch: Fetch): Promise<UnchangedShard | undefined> {
+  const { source, signal, since: wanted, heldUntil } = fetch
+  if (wanted === undefined) return undefined
+  const until = heldUntil?.get(shard.shardId)
+  const held = until !== undefined
+  const since = held && until - CLOCK_SLACK < wanted ? until - CLOCK_SLACK : wanted
+  if (await hasChanged(source, { shard, since }, signal)) return undefined
+  return { ...shard, since, held }
+}
+
 async function fetchOnce({ set, found }: Output, shard: ShardName, fetch: Fetch): Promise<void> {
-  const { source, since, signal, progress = noProgress } = fetch
-  if (since !== undefined && !(await hasChanged(source, { shard, since }, signal))) {
+  const { progress = noProgress } = fetch
+  const unchanged = await findUnchanged(shard, fetch)
+  if (unchanged !== undefined) {
     progress({ type: 'shardSkipped', shard, reason: 'unchanged' })
-    found.unchanged.push(shard)
+    found.unchanged.push(unchanged)
     return
   }
   const started = performance.now()

@@ -7,6 +7,7 @@ import { type SetWish, selectSet } from '../portable/select-set.ts'
 import { type BackupSet, listSets } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
 import type { ShardName } from './inspect.ts'
+import { shardName } from './plan-shards.ts'
 import { type Selection, selectShards } from './selection.ts'
 
 /** One stored tar of a shard. */
@@ -170,6 +171,9 @@ function legacyShard(
   return { database, retentionPolicy, shardId, parts }
 }
 
+/** Why a shard that had not changed is not in a set made with `--since`. */
+export const NOT_HELD = 'it had not changed, and no older set here holds it as it was'
+
 /** A shard that should be in a set and is not, or not as it was then. */
 export interface LostShard extends ShardName {
   readonly reason: string
@@ -178,10 +182,14 @@ export interface LostShard extends ShardName {
 /** Returns the selected shards that could not be backed up into a set. Sets of influxd do not say. */
 export function lostShards({ data, backup }: Restorable, selection: Selection): LostShard[] {
   const catalog = 'catalog' in backup ? backup.catalog : undefined
-  const selected = new Set(selectShards(data, selection).map(({ shard }) => shard.id))
-  return (catalog?.skipped ?? [])
-    .filter(({ lost, shardId }) => lost && selected.has(shardId))
+  const selected = selectShards(data, selection).map(shardName)
+  const ids = new Set(selected.map(({ shardId }) => shardId))
+  const skipped = (catalog?.skipped ?? [])
+    .filter(({ lost, shardId }) => lost && ids.has(shardId))
     .map(({ lost: _, ...shard }) => shard)
+  const unheld = new Set('unheld' in backup ? backup.unheld : [])
+  const unchanged = selected.filter(({ shardId }) => unheld.has(shardId))
+  return [...skipped, ...unchanged.map((shard) => ({ ...shard, reason: NOT_HELD }))]
 }
 
 /** Names a backup for messages. */

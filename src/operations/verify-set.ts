@@ -1,5 +1,6 @@
 import type { Data } from '../meta/index.ts'
 import type { Catalog } from '../portable/catalog.ts'
+import { readHoldings } from '../portable/holdings.ts'
 import type { ListedSet, SetListing } from '../portable/listing.ts'
 import type { Manifest } from '../portable/manifest.ts'
 import { catalogName, manifestName, parseFileName, sidecarName } from '../portable/names.ts'
@@ -8,7 +9,7 @@ import type { Store } from '../storage/index.ts'
 import { checkStoredHash } from './check-archive.ts'
 import type { ShardName } from './inspect.ts'
 import { overlaps, shardName } from './plan-shards.ts'
-import { type ArchivePart, archivePart, shardOf } from './restorable.ts'
+import { type ArchivePart, archivePart, NOT_HELD, shardOf } from './restorable.ts'
 import { selectShards } from './selection.ts'
 import { type Findings, type Place, shardsById, timesOf } from './verify-findings.ts'
 
@@ -70,7 +71,9 @@ export async function verifySet(context: VerifyContext, listed: ListedSet): Prom
     return { ...found, archives: undefined, files }
   }
   const archives = await listArchives(context, { set, manifest, meta, catalog })
-  findGaps(context, { set, manifest, meta, catalog })
+  const unheld =
+    catalog?.unchanged && (await readHoldings(listing, signal)).inherited.get(set)?.unheld
+  findGaps(context, { set, manifest, meta, catalog, unheld })
   return { ...found, archives, files }
 }
 
@@ -79,6 +82,8 @@ interface ReadSet {
   readonly manifest: Manifest
   readonly meta: Data
   readonly catalog: Catalog | undefined
+  /** Shards that had not changed and that no older set holds. */
+  readonly unheld?: readonly bigint[] | undefined
 }
 
 /** Checks the files of a catalog: those that are small by their hash, archives only for being there and in the manifest. */
@@ -162,7 +167,8 @@ function sidecarOf(archive: string): string | undefined {
  * Finds shards that are live in the metastore of a set and have no archive. A catalog says which were selected, and why one
  * was left out; one of which it says nothing is a problem. Sets of influxd say nothing of either.
  */
-function findGaps({ findings }: VerifyContext, { set, manifest, meta, catalog }: ReadSet): void {
+function findGaps({ findings }: VerifyContext, read: ReadSet): void {
+  const { set, manifest, meta, catalog, unheld = [] } = read
   const held = new Set(manifest.files.map(({ shardId }) => shardId))
   const databases = [...new Set(manifest.files.map(({ database }) => database))]
   const { shardIds: shards, ...selected } = catalog?.selection ?? { databases }
@@ -177,6 +183,8 @@ function findGaps({ findings }: VerifyContext, { set, manifest, meta, catalog }:
       findings.gaps.push({ ...gap, reason: undefined, lost: false })
     } else if (said !== undefined) {
       findings.gaps.push({ ...gap, reason: said.reason, lost: said.lost })
+    } else if (unheld.includes(shard.shardId)) {
+      findings.gaps.push({ ...gap, reason: NOT_HELD, lost: true })
     } else if (catalog.selection.since === undefined) {
       const message = `${manifestName(set)}: no archive of shard ${shard.shardId}, which was selected and is live in the metastore`
       findings.add({ sets: [set], file: manifestName(set), shard, times }, message)

@@ -15,4 +15,6 @@ export interface BackupSet extends ListedSet {
   readonly entries: readonly ManifestEntry[]
   /** Shards whose archive is not there: the set cannot be restored whole. */
   readonly missing: readonly ManifestEntry[]
+  /** Shards that had not changed when the set was made, and that no older set holds as they were. */
+  readonly unheld: readonly bigint[]
 }

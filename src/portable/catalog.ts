@@ -36,6 +36,13 @@ export interface SetSelection {
   readonly tags?: readonly { readonly key: string; readonly value: string }[] | undefined
 }
 
+/** A shard that is not in the set because it had not changed. */
+export interface UnchangedShard {
+  readonly shardId: bigint
+  /** It had not changed after this time, nanoseconds since the epoch. */
+  readonly since: bigint
+}
+
 /** What snap knows of a set beyond influxd's manifest. Keys of later versions are passed over. */
 export interface Catalog {
   readonly set: string
@@ -61,6 +68,8 @@ export interface Catalog {
   readonly completeness: 'confirmed' | 'unconfirmed'
   readonly completenessReason?: string | undefined
   readonly skipped: readonly SkippedShard[]
+  /** Only of sets made with `since`: their shards that older sets hold, or should. */
+  readonly unchanged?: readonly UnchangedShard[] | undefined
   /** Every file of the set but the catalog itself, the manifest and shared archives included. */
   readonly files: readonly CatalogFile[]
 }
@@ -100,6 +109,7 @@ const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
   completeness: v.picklist(['confirmed', 'unconfirmed']),
   completenessReason: v.optional(v.string()),
   skipped: v.array(skippedSchema),
+  unchanged: v.optional(v.array(v.object({ shardId: uint64Text, since: timeText }))),
   files: v.array(v.object({ name: v.string(), size: natural, sha256: sha256Text })),
 })
 

@@ -1,26 +1,25 @@
 import type { Data } from '../meta/index.ts'
 import { listShards } from '../meta/index.ts'
 import type { Catalog } from './catalog.ts'
-import { inScope } from './holds.ts'
+import { type Inheritance, readHoldings } from './holdings.ts'
 import type { ListedSet, SetListing } from './listing.ts'
-import type { Manifest, ManifestEntry } from './manifest.ts'
+import type { ManifestEntry } from './manifest.ts'
 import { readManifest } from './set-files.ts'
 import type { FileListing } from './source.ts'
 
-/** The entries of older sets that `accepts` takes, newest first, of shards that `meta` still has. */
+/** The entries of older sets of influxd, newest first, of shards that `meta` still has. */
 async function olderEntries(
   { source, sets }: SetListing,
-  accepts: (set: ListedSet) => boolean,
+  set: ListedSet,
   meta: Data,
   signal: AbortSignal | undefined,
 ): Promise<ManifestEntry[]> {
   const live = new Set(listShards(meta).map(({ shard }) => shard.id))
   const entries: ManifestEntry[] = []
-  for (const set of sets) {
-    if (!accepts(set)) continue
-    const { manifest } = await readManifest(source, set.name, signal)
-    const isOurs = manifest.catalog !== undefined
-    if (isOurs === (set.kind === 'snap')) entries.push(...manifest.files)
+  for (const { name, kind } of sets) {
+    if (kind !== 'stock' || name >= set.name) continue
+    const { manifest } = await readManifest(source, name, signal)
+    if (manifest.catalog === undefined) entries.push(...manifest.files)
   }
   return entries.filter(({ shardId }) => live.has(shardId))
 }
@@ -28,27 +27,21 @@ async function olderEntries(
 interface Inheriting {
   readonly listing: SetListing
   readonly set: ListedSet
-  readonly manifest: Manifest
   readonly catalog: Catalog | undefined
   readonly meta: Data
 }
 
-/** Entries of older sets that belong to a set although its own manifest does not list their shards, or lists them too. */
-export async function inheritedEntries(
-  { listing, set, catalog, meta, manifest }: Inheriting,
+/** What belongs to a set out of older ones, although its own manifest does not list these shards, or lists them too. */
+export async function inheritance(
+  { listing, set, catalog, meta }: Inheriting,
   signal: AbortSignal | undefined,
-): Promise<readonly ManifestEntry[]> {
-  const isOlder = ({ name }: ListedSet) => name < set.name
+): Promise<Inheritance> {
   if (catalog === undefined) {
-    const accepts = (other: ListedSet) => other.kind === 'stock' && isOlder(other)
-    return await olderEntries(listing, accepts, meta, signal)
+    return { entries: await olderEntries(listing, set, meta, signal), unheld: [] }
   }
-  if (catalog.selection.since === undefined) return []
-  const own = new Set(manifest.files.map(({ shardId }) => shardId))
-  const entries = await olderEntries(listing, isOlder, meta, signal)
-  return entries.filter(({ database, policy, shardId }) => {
-    return !own.has(shardId) && inScope(catalog, { database, retentionPolicy: policy, shardId })
-  })
+  if (catalog.unchanged === undefined) return { entries: [], unheld: [] }
+  const { inherited } = await readHoldings(listing, signal)
+  return inherited.get(set.name) ?? { entries: [], unheld: [] }
 }
 
 /** Splits entries by whether their archive is there. */

@@ -1,6 +1,6 @@
 import type { BackupSet } from './backup-set.ts'
 import type { Catalog } from './catalog.ts'
-import { firstOfEachShard, inheritedEntries } from './inherit.ts'
+import { firstOfEachShard, inheritance } from './inherit.ts'
 import type { ListedSet, SetListing } from './listing.ts'
 import { manifestName } from './names.ts'
 import { checkListed, readCatalog, readManifest, readMeta } from './set-files.ts'
@@ -15,7 +15,7 @@ export { listSets } from './listing.ts'
 
 /**
  * Reads one set of a listing. A set of ours is checked against its catalog and stands for itself, but for one made
- * with `--since`: shards that had not changed come from the newest older set that has them, as influxd does it. A stock set is
+ * with `--since`: shards that had not changed come from the newest older set, if it held them as they still were. A stock set is
  * what influxd would restore up to it: its own metastore, and for each shard the newest stock manifest,
  * not newer than the set, whose archive is there.
  * @throws SnapError `E_INTEGRITY` if a file of the set is missing, does not decode or is not what the catalog says
@@ -33,10 +33,10 @@ export async function readSet(
     checkListed(source, catalog, manifestName(set.name), file)
     checkListed(source, catalog, manifest.meta.fileName, metaFile)
   }
-  const older = await inheritedEntries({ listing, set, manifest, catalog, meta }, signal)
-  const chosen = firstOfEachShard([...manifest.files, ...older], listing.files)
+  const older = await inheritance({ listing, set, catalog, meta }, signal)
+  const chosen = firstOfEachShard([...manifest.files, ...older.entries], listing.files)
   const kind = catalog === undefined ? 'stock' : 'snap'
-  return { ...set, kind, manifest, meta, metaBytes, catalog, ...chosen }
+  return { ...set, kind, manifest, meta, metaBytes, catalog, ...chosen, unheld: older.unheld }
 }
 
 /**

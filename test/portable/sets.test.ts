@@ -14,6 +14,7 @@ import {
   readSidecar,
   sidecarName,
 } from '../../src/portable/index.ts'
+import { parseSetName } from '../../src/portable/names.ts'
 import { LocalStore } from '../../src/storage/index.ts'
 import { tempDir } from '../helpers/temp.ts'
 import {
@@ -31,6 +32,20 @@ const STOCK = join(import.meta.dirname, '../fixtures/portable/two-sets')
 
 const failure = (code: string, message: RegExp) =>
   expect.objectContaining({ code, message: expect.stringMatching(message) })
+
+const beginningOf = (set: string) => BigInt(parseSetName(set)?.getTime() ?? 0) * 1_000_000n
+
+/** What a set says of shards that had not changed after the beginnings of other sets. */
+function sinceCatalog(set: string, unchanged: Readonly<Record<number, string>>) {
+  return {
+    created: parseSetName(set)?.toISOString() ?? '',
+    selection: { since: 5n },
+    unchanged: Object.entries(unchanged).map(([shardId, other]) => ({
+      shardId: BigInt(shardId),
+      since: beginningOf(other),
+    })),
+  }
+}
 
 async function place(...sets: readonly ReadonlyMap<string, Uint8Array>[]) {
   const directory = await tempDir('sets')
@@ -166,26 +181,53 @@ describe('readSet of our sets', () => {
   })
 
   it('adds to a set made with --since what had not changed, from the newest older set', async () => {
-    const [D, E] = ['20240104T000000Z', '20240105T000000Z']
-    const bare = { ...entry(B, 4n, 'bare') }
+    const D = '20240104T000000Z'
     const { directory, read } = await place(
-      snapFiles(A, { entries: [entry(A, 1n), entry(A, 2n), entry(A, 3n, 'other')] }),
-      stockFiles(B, { entries: [entry(B, 2n), bare] }),
-      snapFiles(C, { entries: [entry(C, 1n)], catalog: { selection: { since: 5n } } }),
-      snapFiles(D, {
-        entries: [],
-        catalog: { selection: { since: 5n, databases: ['db'], excludeDatabases: ['db'] } },
+      snapFiles(A, {
+        entries: [entry(A, 1n), entry(A, 2n), entry(A, 3n, 'other')],
+        catalog: sinceCatalog(A, {}),
       }),
-      snapFiles(E, { entries: [entry(E, 1n)] }),
+      stockFiles(B, { entries: [entry(B, 2n)] }),
+      snapFiles(C, { entries: [entry(C, 1n)], catalog: sinceCatalog(C, { 2: B, 3: A }) }),
+      snapFiles(D, { entries: [entry(D, 1n)] }),
     )
     const chosen = async (set: string) =>
       (await read(set)).entries.map(({ fileName }) => fileName).sort()
     expect(await chosen(C)).toEqual([`${A}.s3.tar.gz`, `${B}.s2.tar.gz`, `${C}.s1.tar.gz`])
-    expect(await chosen(D)).toEqual([`${B}.s2.tar.gz`, `${C}.s1.tar.gz`])
-    expect(await chosen(E)).toEqual([`${E}.s1.tar.gz`])
+    expect(await chosen(D)).toEqual([`${D}.s1.tar.gz`])
     await rm(join(directory, `${C}.s1.tar.gz`))
     expect(await chosen(C)).toEqual([`${A}.s3.tar.gz`, `${B}.s2.tar.gz`])
-    expect((await read(C)).missing.map(({ shardId }) => shardId)).toEqual([1n])
+    expect(await read(C)).toMatchObject({ missing: [{ shardId: 1n }], unheld: [] })
+  })
+
+  it('adds nothing that may have changed between an older set and the time given', async () => {
+    const D = '20240104T000000Z'
+    const { read } = await place(
+      snapFiles(A, { entries: [entry(A, 1n), entry(A, 2n)], catalog: sinceCatalog(A, {}) }),
+      snapFiles(C, { entries: [], catalog: sinceCatalog(C, { 1: A, 2: B, 3: A }) }),
+      snapFiles(D, { entries: [], catalog: sinceCatalog(D, { 1: C, 2: C }) }),
+    )
+    const found = async (set: string) => {
+      const { entries, unheld } = await read(set)
+      return { entries: entries.map(({ fileName }) => fileName), unheld }
+    }
+    expect(await found(C)).toEqual({ entries: [`${A}.s1.tar.gz`], unheld: [2n, 3n] })
+    expect(await found(D)).toEqual({ entries: [`${A}.s1.tar.gz`], unheld: [2n] })
+  })
+
+  it('passes over older sets whose archive is gone, or that cannot be read', async () => {
+    const D = '20240104T000000Z'
+    const { directory, read } = await place(
+      snapFiles(A, { entries: [entry(A, 1n), entry(A, 2n)], catalog: sinceCatalog(A, {}) }),
+      snapFiles(B, { entries: [entry(B, 1n)], catalog: sinceCatalog(B, {}) }),
+      snapFiles(C, { entries: [entry(C, 2n)], catalog: sinceCatalog(C, {}) }),
+      snapFiles(D, { entries: [], catalog: sinceCatalog(D, { 1: B, 2: A }) }),
+    )
+    await rm(join(directory, `${B}.s1.tar.gz`))
+    await writeFile(join(directory, `${C}.manifest`), 'torn')
+    const { entries, unheld } = await read(D)
+    expect(entries.map(({ fileName }) => fileName)).toEqual([`${A}.s2.tar.gz`])
+    expect(unheld).toEqual([1n])
   })
 
   it('notices a missing catalog, one of another set, and one without its manifest', async () => {

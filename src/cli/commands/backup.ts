@@ -132,7 +132,8 @@ export function backupReport(
   const document = {
     ...{ target, set: set ?? null, dryRun: set === undefined, bytes, stored },
     ...{ completeness, completenessReason },
-    ...{ shards, dropped, skipped, absent, unchanged, empty, lost },
+    ...{ shards, dropped, skipped, absent, empty, lost },
+    unchanged: unchanged.map(({ since: _, ...shard }) => shard),
   }
   const count = formatNumberOf(shards.length, 'shard')
   const done =
@@ -142,6 +143,7 @@ export function backupReport(
   const remarks = [
     ...(set === undefined ? shards.map((shard) => `shard ${formatShard(shard)}`) : []),
     ...(unchanged.length > 0 ? [`${formatNumberOf(unchanged.length, 'shard')} unchanged`] : []),
+    ...unheldOf(result).map(({ shardId }) => `shard ${shardId} is in no older set here`),
     ...(empty.length > 0
       ? [`${formatNumberOf(empty.length, 'shard')} without a point in this selection`]
       : []),
@@ -158,9 +160,18 @@ export function backupReport(
   return { document, summary, problem: incompleteness(result) }
 }
 
-function incompleteness({ skipped, lost }: BackupResult): SnapError | undefined {
-  if (skipped.length === 0 && lost.length === 0) return undefined
+function unheldOf({ unchanged }: BackupResult) {
+  return unchanged.filter(({ held }) => !held)
+}
+
+function incompleteness(result: BackupResult): SnapError | undefined {
+  const { skipped, lost } = result
+  const unheld = unheldOf(result)
+  if (skipped.length + lost.length + unheld.length === 0) return undefined
   const what = [
+    ...(unheld.length > 0
+      ? [`${formatNumberOf(unheld.length, 'unchanged shard')} in no older set here`]
+      : []),
     ...(skipped.length > 0 ? [`${formatNumberOf(skipped.length, 'shard')} skipped`] : []),
     ...(lost.length > 0
       ? [`the source itself has lost data in ${formatNumberOf(lost.length, 'place')}`]

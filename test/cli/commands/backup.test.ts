@@ -223,6 +223,38 @@ describe('snap backup --since', () => {
     expect(stderr).toContain('shard 1 telegraf/autogen: skipped: unchanged')
   })
 
+  it('takes what changed after an older set, though before the time', async () => {
+    const source = await touched()
+    const target = await newTarget()
+    await expectCode(0, 'backup', ...source.flags, target)
+    const data = join(source.root, 'data')
+    const later = new Date(Date.now() + 60_000)
+    for (const path of await filesOf(data)) {
+      if (/\/3\/.*\.tsm$/.test(path)) await utimes(join(data, path), later, later)
+    }
+    const since = ['--since', new Date(Date.now() + 120_000).toISOString()]
+    const { document } = await expectCode(0, 'backup', ...source.flags, ...since, target)
+    expect(idsOf(document.shards)).toContain('3')
+    expect(document.unchanged).toContainEqual(expect.objectContaining({ shardId: '1', held: true }))
+    expect(await restored(target)).toEqual(pointsIn())
+  })
+
+  it('says what no older set holds, also when it is restored', async () => {
+    const source = await touched()
+    const target = await newTarget()
+    const since = ['--since', '2010-01-01T00:00:00Z']
+    const { document, error } = await expectCode(3, 'backup', ...source.flags, ...since, target)
+    expect(idsOf(document.unchanged)).toEqual(['1', '3', '10'])
+    expect(document.unchanged).toContainEqual(expect.objectContaining({ held: false }))
+    expect(error?.message).toBe('the set is incomplete: 3 unchanged shards in no older set here')
+    const verified = await expectCode(3, 'verify', target)
+    expect(verified.document.gaps).toHaveLength(3)
+    const root = await newTarget()
+    const directory = ['data', 'wal', 'meta'].flatMap((part) => [`--${part}-dir`, join(root, part)])
+    const restore = await expectCode(3, 'restore', '--db', 'telegraf', ...directory, target)
+    expect(idsOf(restore.document.lost)).toEqual(['1', '3'])
+  })
+
   it('ends with 16 and without a set where nothing has', async () => {
     const source = await touched()
     const target = await newTarget()
