@@ -92,9 +92,12 @@ export function defineBackup(program: Command, context: CliContext): void {
       const { openServer } = await import('../../operations/server.ts')
       const { ServerSource } = await import('../../operations/server-source.ts')
       const { openStore } = await import('../../operations/open-store.ts')
+      const { refuseInside } = await import('../../operations/refuse-inside.ts')
       const place = await readHttpOptions(command, context)
       const store = openStore(target)
-      const server = await openServer(readServerPlace(command, context))
+      const from = readServerPlace(command, context)
+      await refuseInside(from, target)
+      const server = await openServer(from)
       try {
         const source = new ServerSource(server)
         const http = await source.openHttp(place, run.signal)

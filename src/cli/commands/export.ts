@@ -94,6 +94,8 @@ export function defineExport(program: Command, context: CliContext): void {
           ? await prepareSet(command, target, run)
           : await preparePoints(command, { target, format }, run)
       const { openSource } = await import('../../operations/open-source.ts')
+      const { refuseInside } = await import('../../operations/refuse-inside.ts')
+      if (target !== '-') await refuseInside(place, target)
       const { source, close } = await openSource(place)
       try {
         return await exporting(source)

@@ -1,4 +1,4 @@
-import { readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -193,6 +193,23 @@ describe('snap backup', () => {
     expect(first.document.stored).toBeGreaterThan(first.document.bytes)
     expect(second.document.stored).toBeLessThan(second.document.bytes)
     expect(await restored(plain)).toEqual(pointsIn())
+  })
+})
+
+describe('a TARGET inside the directories that are backed up', () => {
+  it('is refused, through symbolic links too', async () => {
+    const source = await makeDirectory()
+    const link = join(await newTarget(), '../link')
+    await symlink(join(source.root, 'wal'), link)
+    const inside = ['data', 'data/telegraf/sets', 'meta/new/sets'].map((path) =>
+      join(source.root, path),
+    )
+    for (const target of [...inside, link, join(link, 'sets')]) {
+      const { error } = await expectCode(2, 'backup', ...source.flags, target)
+      expect(error?.message).toMatch(/ is inside .*, which is to be backed up$/)
+      await expectCode(2, 'export', '--format', 'lp', ...source.flags, join(target, 'all.lp'))
+    }
+    await expectCode(0, 'backup', ...source.flags, join(source.root, 'data-sets'))
   })
 })
 
