@@ -37,7 +37,8 @@ export function createRenderer(
   env: CliContext['env'],
 ): Renderer {
   if (mode.quiet) return quietRenderer(stream)
-  if (stream.isTTY === true && env['TERM'] !== 'dumb' && !env['CI'])
-    return liveRenderer(stream, mode.color)
+  // A terminal without a width, as under cron or script, would be redrawn without end.
+  const isScreen = stream.isTTY === true && stream.columns !== 0
+  if (isScreen && env['TERM'] !== 'dumb' && !env['CI']) return liveRenderer(stream, mode.color)
   return plainRenderer(stream)
 }

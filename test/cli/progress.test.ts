@@ -54,6 +54,10 @@ describe('progress', () => {
     expect(await show(new Screen(80), MODE, env)).toBe(PLAIN)
   })
 
+  it('is plain on a terminal without a width, as under script', async () => {
+    expect(await show(new Screen(0), MODE)).toBe(PLAIN)
+  })
+
   it('is only errors when it is quiet', async () => {
     expect(await show(new Screen(80), { ...MODE, quiet: true })).toBe('error: broken\n')
   })
