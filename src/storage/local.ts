@@ -186,15 +186,23 @@ export class LocalStore implements Store {
  */
 async function makeDirectories(path: string): Promise<string | undefined> {
   try {
-    await mkdir(path, { mode: 0o700 })
-    return path
+    return (await makeDirectory(path)) ? path : undefined
   } catch (error) {
-    if (errnoOf(error) === 'EEXIST' && (await stat(path)).isDirectory()) return undefined
     const parent = dirname(path)
     if (errnoOf(error) !== 'ENOENT' || parent === path) throw error
     const made = await makeDirectories(parent)
+    return (await makeDirectory(path)) ? (made ?? path) : made
+  }
+}
+
+/** Makes one directory; false if it is there, maybe since a moment. */
+async function makeDirectory(path: string): Promise<boolean> {
+  try {
     await mkdir(path, { mode: 0o700 })
-    return made ?? path
+    return true
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST' && (await stat(path)).isDirectory()) return false
+    throw error
   }
 }
 

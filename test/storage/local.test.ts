@@ -37,6 +37,13 @@ describe('LocalStore', () => {
     expect(await mode(join(root, 'a', 'b', 'x'))).toBe(0o600)
   })
 
+  it('makes a directory that several runs want at once', async () => {
+    const path = join(await tempDir('store'), 'a', 'b', 'c', 'd')
+    const stores = Array.from({ length: 8 }, () => new LocalStore(path))
+    const reserved = await Promise.all(stores.map((store, i) => store.reserve(`x${i}`, '')))
+    expect(reserved).toEqual(stores.map(() => true))
+  })
+
   it('writes over what a dead run left, which was longer and open to all', async () => {
     const root = await tempDir('store')
     await writeFile(join(root, 'x.pending'), 'stale and long')
