@@ -23,6 +23,7 @@ import type {
   ShardTar,
   SourceMetastore,
 } from './shard-source.ts'
+import { sourceFailure } from './source-errors.ts'
 import { spoolShard } from './spool-shard.ts'
 
 /** The shards of a backup, without any server. */
@@ -63,8 +64,15 @@ export class BackupSource implements ShardSource {
 
   /** Archives with seek points are read where they are, others spooled. */
   async openShard({ shard }: ShardRequest, options: OpenShardOptions): Promise<ShardFiles> {
+    try {
+      return await this.#open(this.#stored(shard), options)
+    } catch (error) {
+      throw sourceFailure(error, this)
+    }
+  }
+
+  async #open(stored: RestorableShard, options: OpenShardOptions): Promise<ShardFiles> {
     const { tempDir, signal } = options
-    const stored = this.#stored(shard)
     const opened = await openArchive(this.#store, this.#backup, stored, signal)
     if (opened === undefined) return await spoolShard(entriesOf(stored, signal), tempDir)
     for (const part of stored.parts) {

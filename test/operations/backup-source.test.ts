@@ -1,4 +1,4 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
@@ -90,6 +90,20 @@ describe('a shard of a backup', () => {
     await writeFile(join(directory, name), bytes)
     const source = await sourceOf(new LocalStore(directory))
     await expect(open(source, TEN)).rejects.toMatchObject({
+      code: 'E_INTEGRITY',
+      message: expect.stringContaining(name),
+    })
+  })
+
+  it('is an error of what is stored where its archive ends early', async () => {
+    const directory = await tempDir('cut')
+    await cp(STOCK, directory, { recursive: true })
+    const [name = ''] = (await readdir(directory)).filter((file) => file.endsWith('.s1.tar.gz'))
+    for (const file of await readdir(directory)) {
+      if (file.endsWith('.s1.tar.gz')) await truncate(join(directory, file), 100)
+    }
+    const shard = { database: 'plain', retentionPolicy: 'autogen', shardId: 1n }
+    await expect(open(await sourceOf(new LocalStore(directory)), shard)).rejects.toMatchObject({
       code: 'E_INTEGRITY',
       message: expect.stringContaining(name),
     })
