@@ -1,20 +1,20 @@
 import type { Command } from 'commander'
 import { addSettings, valueSetting } from './options.ts'
 import { setSetting } from './set-option.ts'
-import { parseText } from './values.ts'
+import { parseNewName } from './values.ts'
 
 const GROUP = 'Restore:'
 const OPTIONS = {
   newDatabase: valueSetting({
     flags: '--newdb <name>',
     description: 'the name the database gets',
-    parse: parseText,
+    parse: parseNewName,
     group: GROUP,
   }),
   newRetentionPolicy: valueSetting({
     flags: '--newrp <name>',
     description: 'the name the policy of --rp gets',
-    parse: parseText,
+    parse: parseNewName,
     group: GROUP,
   }),
   set: setSetting({

@@ -16,6 +16,12 @@ export function parseText(text: string, name: string): string {
   return text === '' ? refuse(name, 'a value', text) : text
 }
 
+/** Reads a new name of a database or policy: influxd takes none with a slash, a backslash or what cannot be printed. */
+export function parseNewName(text: string, name: string): string {
+  const isUsable = !['', '.', '..'].includes(text) && !/[/\\\p{Cc}\p{Cs}]/u.test(text)
+  return isUsable ? text : refuse(name, 'a name that a directory can have', text)
+}
+
 /** Returns a parser that takes one of `words`. */
 export function oneOf<const W extends string>(...words: readonly W[]): ValueParser<W> {
   return (text, name) =>

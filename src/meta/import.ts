@@ -34,9 +34,14 @@ export interface Imported {
   readonly newDatabases: string[]
 }
 
+/** No archive can hold a shard of such a name, and influxd takes none in CREATE either. */
+const UNUSABLE = /[/\\\p{Cc}\p{Cs}]/u
+
+/** `_series` is where a database keeps its series file. */
 function checkName(name: string, what: string): void {
   const length = Buffer.byteLength(name)
-  const unusable = name === '' || name === '.' || name === '..' || /[/\0]/.test(name)
+  const isTaken = what === 'retention policy' && name === '_series'
+  const unusable = isTaken || ['', '.', '..'].includes(name) || UNUSABLE.test(name)
   if (!unusable && length <= MAX_NAME_LENGTH) return
   throw new SnapError(
     'E_USAGE',

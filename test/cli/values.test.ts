@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import {
   oneOf,
   parseHost,
+  parseNewName,
   parsePercent,
   parseRate,
   parseShardId,
@@ -85,6 +86,15 @@ describe('oneOf', () => {
     expect(() => parse('zstd', '--compression')).toThrow(
       usage('--compression: expected gzip or none, got "zstd"'),
     )
+  })
+})
+
+describe('parseNewName', () => {
+  it('takes what a directory can be called', () => {
+    expect(parseNewName('a b.ü', '--newdb')).toBe('a b.ü')
+    for (const name of ['', '.', '..', 'a/b', 'a\\b', 'a\nb', '\ud800']) {
+      expect(() => parseNewName(name, '--newdb')).toThrow('a name that a directory can have')
+    }
   })
 })
 

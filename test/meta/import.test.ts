@@ -114,6 +114,18 @@ describe('importData', () => {
       'E_USAGE',
       /retention policy "\.\." cannot name a directory/,
     ],
+    [
+      'a name that cannot be printed',
+      { backupDatabase: DB, restoreDatabase: 'a\u0001b' },
+      'E_USAGE',
+      /cannot name a directory/,
+    ],
+    [
+      'a policy name that the series file has',
+      { backupDatabase: DB, backupRetentionPolicy: 'ünï', restoreRetentionPolicy: '_series' },
+      'E_USAGE',
+      /retention policy "_series" cannot name a directory/,
+    ],
   ])('refuses %s', (_what, options, code, message) => {
     const base = importData(emptyData(), sampleData(), { backupDatabase: '_internal' }).data
     const run = () => importData(base, sampleData(), options)
