@@ -41,6 +41,7 @@ export function defineUpdateMeta(program: Command, context: CliContext): void {
 }
 
 function report({ set, databases, shardIds }: UpdatedMeta): CommandResult {
-  const lines = [...shardIds].map(([from, to]) => `${from} ${to}`)
+  const inOrder = [...shardIds].sort(([a], [b]) => (a < b ? -1 : 1))
+  const lines = inOrder.map(([from, to]) => `${from} ${to}`)
   return { document: { set: set ?? null, databases, shards: shardIds }, text: lines.join('\n') }
 }
