@@ -40,6 +40,9 @@ type Completeness = Pick<Catalog, 'completeness' | 'completenessReason'>
 /** Why a shard of the metastore is not in a set although it was selected. */
 const NOT_THERE = 'the source has no such shard'
 
+/** Why a shard of the metastore is missed. */
+const VANISHED = 'an older set has it, and the source no longer does: did it fail to open?'
+
 /** What a backup did. */
 export interface BackupResult extends FetchedShards, Completeness {
   /** The name of the set; undefined after a dry run. */
@@ -68,17 +71,19 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   if (options.dryRun) return dryRunResult(shards, plan)
   await removeLeftovers(store, listing)
   const heldUntil = options.since === undefined ? undefined : await holdingTimes(listing, signal)
+  const vanished = await vanishedShards(options, plan, listing)
   const set = await SetWriter.begin(store, listing)
   try {
     const fetched = await fetchShards(set, shards, { ...options, keepKey, heldUntil })
     if (fetched.shards.length === 0) throw nothingStored(fetched)
-    await set.commit(plan.metaBytes, catalogFacts(options, plan, { scope, fetched }))
+    await set.commit(plan.metaBytes, catalogFacts(options, plan, { scope, fetched, vanished }))
+    const gone = vanished.map((shard) => `shard ${describeShard(shard)}: ${VANISHED}`)
     return {
       ...fetched,
-      ...completenessOf(fetched),
+      ...completenessOf(fetched, vanished),
       set: set.name,
       absent: plan.missing,
-      lost: [...source.losses(), ...flawsOf(fetched)],
+      lost: [...source.losses(), ...gone, ...flawsOf(fetched)],
     }
   } catch (error) {
     await set.discard()
@@ -94,22 +99,51 @@ async function holdingTimes(
   return new Map([...newest].map(([shardId, { until }]) => [shardId, until]))
 }
 
+/**
+ * Finds shards that the source does not have although an older set took them and the metastore still knows them. A shard
+ * that was never written to is no loss; one that was there and is not has failed to open.
+ */
+async function vanishedShards(
+  { source, signal }: BackupOptions,
+  { missing }: ShardPlan,
+  listing: SetListing,
+): Promise<readonly ShardName[]> {
+  if (missing.length === 0) return []
+  const { newest } = await readHoldings(listing, signal)
+  const vanished: ShardName[] = []
+  for (const shard of missing) {
+    if (newest.get(shard.shardId)?.entry.database !== shard.database) continue
+    if (!(await source.wasDropped(shard, signal))) vanished.push(shard)
+  }
+  return vanished
+}
+
+interface Outcome {
+  readonly scope: SetScope
+  readonly fetched: FetchedShards
+  readonly vanished: readonly ShardName[]
+}
+
 function catalogFacts(
   { version, since }: BackupOptions,
   { data, host, notThere }: ShardPlan,
-  { scope, fetched }: { readonly scope: SetScope; readonly fetched: FetchedShards },
+  { scope, fetched, vanished }: Outcome,
 ): CatalogFacts {
   const { dropped, empty, skipped, unchanged } = fetched
   const none = empty.map((shard) => ({ ...shard, reason: NO_POINTS }))
-  const absent = notThere.map((shard) => ({ ...shard, reason: NOT_THERE }))
+  const lost = new Set(vanished.map(({ shardId }) => shardId))
+  const absent = notThere
+    .filter(({ shardId }) => !lost.has(shardId))
+    .map((shard) => ({ ...shard, reason: NOT_THERE }))
+  const gone = vanished.map((shard) => ({ ...shard, reason: VANISHED }))
   return {
     tool: { name: 'snap', version },
     ...scope,
     server: { clusterId: data.clusterId, host },
-    ...completenessOf(fetched),
+    ...completenessOf(fetched, vanished),
     skipped: [
       ...[...dropped, ...none, ...absent].map((shard) => ({ ...shard, lost: false })),
-      ...skipped.map((shard) => ({ ...shard, lost: true })),
+      ...[...skipped, ...gone].map((shard) => ({ ...shard, lost: true })),
     ],
     ...(since !== undefined && {
       unchanged: unchanged.map(({ shardId, since }) => ({ shardId, since })),
@@ -123,9 +157,15 @@ function flawsOf({ shards }: FetchedShards): string[] {
   )
 }
 
-function completenessOf({ shards, skipped }: FetchedShards): Completeness {
+function completenessOf(
+  { shards, skipped }: FetchedShards,
+  vanished: readonly ShardName[],
+): Completeness {
   if (skipped.length > 0) {
     return { completeness: 'unconfirmed', completenessReason: 'shards were skipped' }
+  }
+  if (vanished.length > 0) {
+    return { completeness: 'unconfirmed', completenessReason: 'shards of older sets are missing' }
   }
   if (shards.every(({ complete }) => complete)) return { completeness: 'confirmed' }
   const completenessReason = 'the server does not say whether a shard is complete'

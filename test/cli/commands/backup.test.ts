@@ -1,4 +1,4 @@
-import { readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -23,7 +23,7 @@ import { filesOf } from '../../helpers/tree.ts'
 import { serveDirectory, serveOwn } from '../../operations/servers.ts'
 import { MemoryStore } from '../../service/memory-store.ts'
 import { expectCode, finishJson, snap, worldOf } from './snap.ts'
-import { isThere, newTarget, restored } from './targets.ts'
+import { isThere, newDirectory, newTarget, restored } from './targets.ts'
 
 /** Turns one bit over in the only file of shard 10. */
 async function damage({ root }: SampleDirectory): Promise<void> {
@@ -193,6 +193,27 @@ describe('snap backup', () => {
     expect(first.document.stored).toBeGreaterThan(first.document.bytes)
     expect(second.document.stored).toBeLessThan(second.document.bytes)
     expect(await restored(plain)).toEqual(pointsIn())
+  })
+})
+
+describe('a shard that an older set has', () => {
+  it('is missed when the metastore still knows it and the source does not have it', async () => {
+    const source = await makeDirectory()
+    const target = await newTarget()
+    await expectCode(0, 'backup', ...source.flags, target)
+    await rm(join(source.root, 'data/two words/autogen/10'), { recursive: true })
+    const { document, error } = await expectCode(3, 'backup', ...source.flags, target)
+    expect(error?.message).toContain('the source itself has lost data in 1 place')
+    expect(document.lost).toEqual([expect.stringMatching(/^shard 10 .*did it fail to open\?$/)])
+    expect(document.completeness).toBe('unconfirmed')
+    const { document: restore } = await expectCode(
+      3,
+      'restore',
+      ...(await newDirectory()).flags,
+      target,
+    )
+    expect(idsOf(restore.lost)).toEqual(['10'])
+    await expectCode(0, 'backup', ...source.flags, '--db', 'telegraf', target)
   })
 })
 
