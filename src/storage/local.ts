@@ -8,6 +8,7 @@ import {
   fsyncDirectory,
   PENDING_SUFFIX,
   publishFile,
+  writeFileDurably,
   writeFileSynced,
 } from '../io/durable.ts'
 import type { ByteRange, Staged, Store, StoredObject } from './store.ts'
@@ -131,6 +132,21 @@ export class LocalStore implements Store {
     )
     if (!free) await this.delete(name + PENDING_SUFFIX)
     return free
+  }
+
+  async create(name: string, text: string): Promise<boolean> {
+    const path = this.#path(name)
+    await this.#makeDirectory()
+    return await createExclusively(path, { text })
+  }
+
+  async write(name: string, text: string): Promise<StoredObject> {
+    const path = this.#path(name)
+    await this.#makeDirectory()
+    await writeFileDurably(path, Buffer.from(text))
+    const written = await describe(path, name)
+    if (written !== undefined) return written
+    throw new SnapError('E_DESTINATION', `${path}: was removed while it was written`)
   }
 
   async delete(name: string): Promise<void> {

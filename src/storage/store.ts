@@ -71,6 +71,17 @@ export interface Store {
    */
   reserve(name: string, text: string, signal?: AbortSignal): Promise<boolean>
   /**
+   * Makes a small object, whole or not at all, unless something has the name: false then. Of several that try only one gets true.
+   * @throws SnapError `E_DESTINATION`
+   */
+  create(name: string, text: string, signal?: AbortSignal): Promise<boolean>
+  /**
+   * Stores a small object, whole or not at all, in place of what has the name. Returns it as it is listed then: `modified` is
+   * now by the clock of the place.
+   * @throws SnapError `E_DESTINATION`
+   */
+  write(name: string, text: string, signal?: AbortSignal): Promise<StoredObject>
+  /**
    * Deletes an object for good. One that is not there is deleted already.
    * @throws SnapError `E_DESTINATION`
    */

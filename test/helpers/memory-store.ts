@@ -72,6 +72,17 @@ export class MemoryStore implements Store {
     return true
   }
 
+  async create(name: string, text: string): Promise<boolean> {
+    if (this.files.has(name)) return false
+    this.files.set(name, Buffer.from(text))
+    return true
+  }
+
+  async write(name: string, text: string): Promise<StoredObject> {
+    this.files.set(name, Buffer.from(text))
+    return { name, size: Buffer.byteLength(text), modified: new Date() }
+  }
+
   async delete(name: string): Promise<void> {
     this.files.delete(name)
   }

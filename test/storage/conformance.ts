@@ -202,6 +202,25 @@ export function storeConformance(title: string, make: () => Promise<Store>): voi
       expect(await names(store)).toEqual(['a'])
     })
 
+    it('makes a small object once', async () => {
+      const made = await Promise.all(
+        Array.from({ length: 20 }, (_, i) => store.create('a', `${i}`)),
+      )
+      expect(made.filter(Boolean)).toHaveLength(1)
+      expect((await contents(store.read('a'))).toString()).toBe(`${made.indexOf(true)}`)
+      expect(await names(store)).toEqual(['a'])
+    })
+
+    it('replaces a small object, and tells when', async () => {
+      expect(await store.create('a', 'first, and longer')).toBe(true)
+      const written = await store.write('a', 'second')
+      expect(written).toEqual(await store.stat('a'))
+      expect(written).toMatchObject({ name: 'a', size: 6 })
+      expect(Math.abs(written.modified.getTime() - Date.now())).toBeLessThan(60_000)
+      expect((await contents(store.read('a'))).toString()).toBe('second')
+      expect(await names(store)).toEqual(['a'])
+    })
+
     it('deletes, and calls it done when it was done before', async () => {
       await put(store, 'a', 'x')
       await store.delete('a')
@@ -215,6 +234,8 @@ export function storeConformance(title: string, make: () => Promise<Store>): voi
         const refused = failure('E_FORMAT')
         await expect(store.stage(name, text('x'))).rejects.toEqual(refused)
         await expect(store.reserve(name, '')).rejects.toEqual(refused)
+        await expect(store.create(name, '')).rejects.toEqual(refused)
+        await expect(store.write(name, '')).rejects.toEqual(refused)
         await expect(store.delete(name)).rejects.toEqual(refused)
         await expect(store.stat(name)).rejects.toEqual(refused)
         await expect(contents(store.read(name))).rejects.toEqual(refused)
