@@ -1,5 +1,3 @@
-import { once } from 'node:events'
-import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type ProgramOptions, startSnap } from './cli.ts'
 import type { Directories } from './influxd.ts'
@@ -22,7 +20,7 @@ export function directoryFlags({ data, wal, meta }: Directories): string[] {
   return ['--data-dir', data, '--wal-dir', wal, '--meta-dir', meta]
 }
 
-/** Starts `snap serve` with `args` on a free port and waits until it can be connected to. */
+/** Starts `snap serve` with `args` on a free port and waits until it listens. */
 export async function startServe(
   args: readonly string[],
   options: ProgramOptions = {},
@@ -31,7 +29,7 @@ export async function startServe(
     const port = await freePort()
     const host = `127.0.0.1:${port}`
     const running = startSnap(['serve', '--bind', host, ...args], options)
-    if (await accepts(port, running)) {
+    if (await accepts(running)) {
       const stop = async () => {
         running.kill('SIGTERM')
         return await running.finished
@@ -47,18 +45,12 @@ export async function startServe(
   }
 }
 
-async function accepts(port: number, { child }: Running): Promise<boolean> {
+/** Waits for the line that says that it listens: a connection made to find out would be logged as a peer that left. */
+async function accepts({ child, output }: Running): Promise<boolean> {
   const deadline = Date.now() + START_MS
   while (Date.now() < deadline && child.exitCode === null && child.signalCode === null) {
-    const socket = connect(port, '127.0.0.1')
-    try {
-      await once(socket, 'connect')
-      return true
-    } catch {
-      await sleep(20)
-    } finally {
-      socket.destroy()
-    }
+    if (/^serving .* on /m.test(output.stderr)) return true
+    await sleep(20)
   }
   return false
 }
