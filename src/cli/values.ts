@@ -22,6 +22,15 @@ export function parseNewName(text: string, name: string): string {
   return isUsable ? text : refuse(name, 'a name that a directory can have', text)
 }
 
+/** Reads the URL of an HTTP server; secrets do not belong into it. */
+export function parseUrl(text: string, name: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:'
+  if (!isHttp) return refuse(name, 'a URL as https://host:port', text)
+  if (url.username === '' && url.password === '') return text
+  throw new SnapError('E_USAGE', `${name}: a user or password does not belong into the URL`)
+}
+
 /** Returns a parser that takes one of `words`. */
 export function oneOf<const W extends string>(...words: readonly W[]): ValueParser<W> {
   return (text, name) =>

@@ -7,7 +7,7 @@ import { PENDING_SUFFIX } from '../io/durable.ts'
 import { thisProcess } from '../io/process-owner.ts'
 import { ArchiveWriter } from '../portable/archive-writer.ts'
 import type { Staged, Store } from '../storage/index.ts'
-import { openStore } from './open-store.ts'
+import { schemeOf } from './open-store.ts'
 import { publishAll } from './publish-all.ts'
 
 /** Where points are written to. */
@@ -16,20 +16,31 @@ export type ExportPlace =
   | { readonly kind: 'file'; readonly store: Store; readonly name: string }
   | { readonly kind: 'directory'; readonly store: Store }
 
-/**
- * Finds out what a TARGET is: `-` is `stream`; a name that ends with a slash, or a directory that is there, is a
- * directory; everything else is a file.
- * @throws SnapError `E_TARGET_EXISTS` if it is there and no directory
- */
-export async function locateExport(target: string, stream: Writable): Promise<ExportPlace> {
-  if (target === '-') return { kind: 'stream', stream }
-  if (target.endsWith('/') || (await isDirectory(target))) {
-    return { kind: 'directory', store: openStore(target) }
-  }
-  return { kind: 'file', store: openStore(dirname(target)), name: basename(target) }
+/** What an export may write into. */
+export interface ExportPlaces {
+  /** What `-` is. */
+  readonly stream: Writable
+  openStore(location: string): Promise<Store>
 }
 
+/**
+ * Finds out what a TARGET is: `-` is the stream; a name that ends with a slash, a directory that is there, or a whole
+ * bucket is a directory; everything else is a file.
+ * @throws SnapError `E_TARGET_EXISTS` if it is there and no directory
+ */
+export async function locateExport(target: string, places: ExportPlaces): Promise<ExportPlace> {
+  if (target === '-') return { kind: 'stream', stream: places.stream }
+  if (target.endsWith('/') || (await isDirectory(target))) {
+    return { kind: 'directory', store: await places.openStore(target) }
+  }
+  const store = await places.openStore(dirname(target))
+  return { kind: 'file', store, name: basename(target) }
+}
+
+const WHOLE_BUCKET = /^[^/]*:\/\/[^/]*$/
+
 async function isDirectory(path: string): Promise<boolean> {
+  if (schemeOf(path) !== undefined) return WHOLE_BUCKET.test(path)
   try {
     if ((await stat(path)).isDirectory()) return true
   } catch (error) {

@@ -1,14 +1,14 @@
+import type { Store } from '../storage/index.ts'
 import { BackupSource } from './backup-source.ts'
-import { openStore } from './open-store.ts'
 import { openRestorable, wishOf } from './restorable.ts'
 import type { Selection } from './selection.ts'
 import { openServer, type ServerPlace } from './server.ts'
 import { ServerSource } from './server-source.ts'
 import type { ShardSource } from './shard-source.ts'
 
-/** A backup, by its place, and which of its sets. */
+/** A backup: where its sets are, and which of them. */
 export interface BackupPlace {
-  readonly from: string
+  readonly store: Store
   /** The name of a set or a time; default the newest that holds the selection. */
   readonly set: string | Date | undefined
   readonly selection: Selection
@@ -26,12 +26,11 @@ export interface OpenSource {
  * @throws SnapError what {@link openServer} and {@link openRestorable} throw
  */
 export async function openSource(place: ServerPlace | BackupPlace): Promise<OpenSource> {
-  if (!('from' in place)) {
+  if (!('store' in place)) {
     const server = await openServer(place)
     return { source: new ServerSource(server), close: () => server.close() }
   }
-  const { from, set, selection, signal } = place
-  const store = openStore(from)
+  const { store, set, selection, signal } = place
   const backup = await openRestorable(store, wishOf({ set, selection }), signal)
   return { source: new BackupSource(store, backup), close: async () => {} }
 }

@@ -4,19 +4,20 @@ import { resolveDataDirectory } from '../datadir/index.ts'
 import { isInside } from '../datadir/layout.ts'
 import { errnoOf, SnapError } from '../errors.ts'
 import type { BackupPlace } from './open-source.ts'
+import { schemeOf } from './open-store.ts'
 import type { ServerPlace } from './server.ts'
 
 /**
  * Refuses to write a backup into the directories that it is made from: influxd would take it for a database, or remove
  * it with one, and it would be lost together with what it is a copy of.
- * @param target a path; another server's directories are not known here
+ * @param target a path or a URL; another server's directories are not known here
  * @throws SnapError `E_USAGE`
  */
 export async function refuseInside(
   place: ServerPlace | BackupPlace,
   target: string,
 ): Promise<void> {
-  if (!('directory' in place)) return
+  if (!('directory' in place) || schemeOf(target) !== undefined) return
   const { dataDir, walDir, metaDir } = await resolveDataDirectory(place.directory)
   const real = await realPathOf(resolve(target))
   for (const directory of [dataDir, walDir, metaDir]) {

@@ -14,6 +14,7 @@ import {
 } from '../../src/operations/export-points.ts'
 import { locateExport } from '../../src/operations/export-target.ts'
 import { openSource } from '../../src/operations/open-source.ts'
+import { openStore } from '../../src/operations/open-store.ts'
 import type { ProgressEvent } from '../../src/operations/progress.ts'
 import type { ShardSource } from '../../src/operations/shard-source.ts'
 import { LocalStore } from '../../src/storage/index.ts'
@@ -79,6 +80,8 @@ const say = ({ seriesKey, field, type, value, time }: Line) =>
   `${seriesKey} ${field} ${type} ${value} ${time}`
 const lines = (text: string) => parseLines(text.replace(/^#.*\n/gm, '')).map(say)
 
+const opened = async (location: string) => openStore(location)
+
 interface Run extends Partial<Omit<ExportPointsOptions, 'source'>> {
   readonly target: string
   readonly stream?: Writable
@@ -90,7 +93,7 @@ async function run(
 ): Promise<ExportPointsResult> {
   return await exportPoints({
     source,
-    place: await locateExport(target, stream ?? new Writable()),
+    place: await locateExport(target, { stream: stream ?? new Writable(), openStore: opened }),
     format: 'lp',
     selection: {},
     series: {},
@@ -155,7 +158,12 @@ async function backedUp(dirs: Directories, compression: 'gzip' | 'none' = 'gzip'
 
 async function fromBackup<T>(from: string, work: (source: ShardSource) => Promise<T>): Promise<T> {
   const signal = new AbortController().signal
-  const { source, close } = await openSource({ from, set: undefined, selection: {}, signal })
+  const { source, close } = await openSource({
+    store: openStore(from),
+    set: undefined,
+    selection: {},
+    signal,
+  })
   try {
     return await work(source)
   } finally {
@@ -295,7 +303,9 @@ describe('the files', () => {
     const dir = await tempDir('out')
     const target = join(dir, 'x.lp')
     await writeFile(target, 'mine')
-    await expect(locateExport(target, new Writable())).rejects.toMatchObject({
+    await expect(
+      locateExport(target, { stream: new Writable(), openStore: opened }),
+    ).rejects.toMatchObject({
       code: 'E_TARGET_EXISTS',
     })
     await writeFile(join(dir, 'db.rp.lp'), 'mine')

@@ -8,7 +8,7 @@ describe('openStore', () => {
 
   it.each([
     ['s3://bucket/prefix', 's3://bucket/prefix: s3:// is not supported'],
-    ['FILE:///backup', 'FILE:///backup: FILE:// is not supported'],
+    ['FILE:///backup', 'FILE:///backup: file:// is not supported'],
     ['-', '-: a set is several files, it cannot go through a pipe'],
   ])('refuses %s', (location, message) => {
     const error = { code: 'E_USAGE', message, hint: 'name a directory' }

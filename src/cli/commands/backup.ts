@@ -24,6 +24,7 @@ import { formatShard } from '../progress-lines.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { refuseTogether } from '../settings.ts'
+import { addStoreOptions, openStoreAt } from '../store-options.ts'
 import { parseTime } from '../times.ts'
 import { oneOf } from '../values.ts'
 
@@ -80,6 +81,7 @@ export function defineBackup(program: Command, context: CliContext): void {
   addSettings(command, OPTIONS)
   addHttpOptions(command)
   addTransferOptions(command)
+  addStoreOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -91,10 +93,9 @@ export function defineBackup(program: Command, context: CliContext): void {
       const { backup } = await import('../../operations/backup.ts')
       const { openServer } = await import('../../operations/server.ts')
       const { ServerSource } = await import('../../operations/server-source.ts')
-      const { openStore } = await import('../../operations/open-store.ts')
       const { refuseInside } = await import('../../operations/refuse-inside.ts')
       const place = await readHttpOptions(command, context)
-      const store = openStore(target)
+      const store = await openStoreAt(command, target)
       const from = readServerPlace(command, context)
       await refuseInside(from, target)
       const server = await openServer(from)

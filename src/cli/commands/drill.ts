@@ -12,6 +12,7 @@ import { addGeneralOptions } from '../general-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { LATEST, parseSet } from '../set-option.ts'
+import { addStoreOptions, openStoreAt } from '../store-options.ts'
 import { oneOf, parseText } from '../values.ts'
 
 const GROUP = 'Drill:'
@@ -54,6 +55,7 @@ export function defineDrill(program: Command, context: CliContext): void {
   addSettings(command, OPTIONS)
   addSelectionOptions(command)
   addTransferOptions(command)
+  addStoreOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -63,9 +65,9 @@ export function defineDrill(program: Command, context: CliContext): void {
       const random = set === RANDOM
       const isAny = random || set === LATEST
       const { drill } = await import('../../operations/drill.ts')
-      const { openStore } = await import('../../operations/open-store.ts')
       const result = await drill({
-        ...{ store: openStore(source), set: isAny ? undefined : set, random },
+        store: await openStoreAt(command, source),
+        ...{ set: isAny ? undefined : set, random },
         ...{ jobs, limitRate, tempDir, env: context.env },
         selection: readSelectionOptions(command),
         influxd: OPTIONS.influxd.read(command),

@@ -25,6 +25,7 @@ import { placeOf, type Run, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { setSetting } from '../set-option.ts'
 import { refuseTogether } from '../settings.ts'
+import { addStoreOptions, openStoreAt } from '../store-options.ts'
 import { oneOf, parseText } from '../values.ts'
 import { backupReport } from './backup.ts'
 
@@ -82,13 +83,14 @@ export function defineExport(program: Command, context: CliContext): void {
   addPointOptions(command)
   addSettings(command, OPTIONS)
   addTransferOptions(command)
+  addStoreOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
       const target = placeOf(run, { name: 'TARGET', value })
       const format = OPTIONS.format.read(command)
       checkOptions(command, target, format)
-      const place = sourcePlace(command, context, run)
+      const place = await sourcePlace(command, context, run)
       const exporting =
         format === 'portable'
           ? await prepareSet(command, target, run)
@@ -125,11 +127,12 @@ function checkOptions(command: Command, target: string, format: PointFormat | 'p
   }
 }
 
-function sourcePlace(command: Command, context: CliContext, { signal }: Run) {
+async function sourcePlace(command: Command, context: CliContext, { signal }: Run) {
   const from = OPTIONS.from.read(command)
   if (from === undefined) return readServerPlace(command, context)
   const set = OPTIONS.set.read(command)
-  return { from, set, selection: readSelectionOptions(command), signal }
+  const store = await openStoreAt(command, from)
+  return { store, set, selection: readSelectionOptions(command), signal }
 }
 
 /** What both kinds of export are told. */
@@ -149,8 +152,7 @@ type Exporting = (source: ShardSource) => Promise<CommandResult>
 async function prepareSet(command: Command, target: string, run: Run): Promise<Exporting> {
   const wish = wishOf(command, run)
   const { backup } = await import('../../operations/backup.ts')
-  const { openStore } = await import('../../operations/open-store.ts')
-  const store = openStore(target)
+  const store = await openStoreAt(command, target)
   return async (source) => {
     const result = await backup({
       ...{ source, store, task: 'export', skipErrors: false, dryRun: false, ...wish },
@@ -178,7 +180,10 @@ async function preparePoints(
   const gzip = compression === undefined ? target.endsWith('.gz') : compression === 'gzip'
   const { exportPoints } = await import('../../operations/export-points.ts')
   const { locateExport } = await import('../../operations/export-target.ts')
-  const place = await locateExport(target, run.stdout)
+  const place = await locateExport(target, {
+    stream: run.stdout,
+    openStore: (location) => openStoreAt(command, location),
+  })
   return async (source) => {
     const ddl = OPTIONS.ddl.read(command)
     const result = await exportPoints({ ...wish, source, place, format, gzip, ddl })

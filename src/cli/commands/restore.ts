@@ -19,6 +19,7 @@ import { restoreReport } from '../restore-report.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readWritablePlace } from '../server-place.ts'
 import { stateDirectory } from '../state-directory.ts'
+import { addStoreOptions, openStoreAt } from '../store-options.ts'
 
 const GROUP = 'Restore:'
 const OPTIONS = {
@@ -59,6 +60,7 @@ export function defineRestore(program: Command, context: CliContext): void {
   addSettings(command, OPTIONS)
   addHttpOptions(command)
   addTransferOptions(command)
+  addStoreOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -66,9 +68,9 @@ export function defineRestore(program: Command, context: CliContext): void {
       const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
       const { set, ...renames } = readRenameOptions(command)
       const { restore } = await import('../../operations/restore.ts')
-      const { openStore } = await import('../../operations/open-store.ts')
       const result = await restore({
-        ...{ target: readWritablePlace(command, context), store: openStore(source) },
+        target: readWritablePlace(command, context),
+        store: await openStoreAt(command, source),
         ...{ jobs, limitRate, tempDir, set, renames },
         selection: readSelectionOptions(command),
         attempts: readConnectionOptions(command).retries + 1,

@@ -11,6 +11,7 @@ import type { CommandResult } from '../output.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readHostPlace } from '../server-place.ts'
+import { addStoreOptions, openStoreAt } from '../store-options.ts'
 
 /** Defines `snap update-meta`. */
 export function defineUpdateMeta(program: Command, context: CliContext): void {
@@ -21,17 +22,17 @@ export function defineUpdateMeta(program: Command, context: CliContext): void {
   addConnectionOptions(command)
   addSelectionOptions(command)
   addRenameOptions(command)
+  addStoreOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
       const source = placeOf(run, { name: 'SOURCE', value })
       const { updateMeta } = await import('../../operations/update-meta.ts')
       const { openServer } = await import('../../operations/server.ts')
-      const { openStore } = await import('../../operations/open-store.ts')
       const { set, ...renames } = readRenameOptions(command)
       const result = await updateMeta({
         server: await openServer(readHostPlace(command, context)),
-        store: openStore(source),
+        store: await openStoreAt(command, source),
         ...{ set, renames, signal: run.signal },
         selection: readSelectionOptions(command),
       })

@@ -14,6 +14,7 @@ import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { setSetting } from '../set-option.ts'
+import { addStoreOptions, openStoreAt } from '../store-options.ts'
 import { parseDuration } from '../times.ts'
 import { parsePercent, wholeNumber } from '../values.ts'
 
@@ -61,6 +62,7 @@ export function defineVerify(program: Command, context: CliContext): void {
     .argument('[SOURCE]', 'a directory with sets of snap or influxd, or a legacy backup')
   addSettings(command, OPTIONS)
   addTransferOptions(command)
+  addStoreOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -76,8 +78,8 @@ export function defineVerify(program: Command, context: CliContext): void {
       const isOne = command.getOptionValue('set') !== undefined
       const set = isOne ? (OPTIONS.set.read(command) ?? 'latest') : undefined
       const { verify } = await import('../../operations/verify.ts')
-      const { openStore } = await import('../../operations/open-store.ts')
-      const options = { store: openStore(source), set, jobs, tempDir, progress, signal }
+      const store = await openStoreAt(command, source)
+      const options = { store, set, jobs, tempDir, progress, signal }
       return report(await verify({ ...options, ...choice }), { source, ...choice })
     }),
   )
