@@ -28,7 +28,7 @@ function flagsOf(command: Command): string[] {
 /** Long options in a text, but those of programs that are not ours. */
 function flagsIn(text: string): string[] {
   const ours = text.replaceAll(/\b(?:npm|npx|node|influx) [^`\n]*/g, '')
-  return [...new Set(ours.match(/(?<![\w-])--[a-z][a-z-]*[a-z]/g))]
+  return [...new Set(ours.match(/(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]/g))]
 }
 
 /** The anchors of a page, as Markdown makes them of its headings. */
