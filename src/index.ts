@@ -2,10 +2,15 @@
  * The library: both sides of influxd's snapshotter protocol, and the metastore it carries.
  *
  * `Client` asks a server (influxd or `snap serve`), `Service` is one over any `MetaClient` and `TSDBStore`.
- * `openDataDirectory` gives both for the directories of an InfluxDB.
+ * `openDataDirectory` gives both for the directories of an InfluxDB, `openDoor` what peers of a `Service` have to pass.
  */
 
-export type { ShardBackupRequest, ShardExportRequest, ShardSelection } from './client/index.ts'
+export type {
+  ClientTls,
+  ShardBackupRequest,
+  ShardExportRequest,
+  ShardSelection,
+} from './client/index.ts'
 export { Client, type ClientOptions, type Host, type MetaUpdateRequest } from './client/index.ts'
 export type {
   DataDirectory,
@@ -37,8 +42,13 @@ export {
   type Response,
 } from './protocol/index.ts'
 export {
+  type Awaitable,
+  type Bind,
+  type Door,
+  type DoorFiles,
   type Logger,
   type MetaClient,
+  openDoor,
   Service,
   type ServiceLimits,
   type ServiceOptions,

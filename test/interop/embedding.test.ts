@@ -1,15 +1,22 @@
 import { execFileSync } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { Client } from '../../src/client/index.ts'
 import {
+  Client,
+  type ClientTls,
   type Data,
   type DatabaseInfo,
-  emptyData,
+  type DoorFiles,
   encodeData,
-  findDatabase,
-} from '../../src/meta/index.ts'
-import { type MetaClient, Service, type TSDBStore } from '../../src/service/index.ts'
+  type MetaClient,
+  openDoor,
+  Service,
+  type TSDBStore,
+} from '../../src/index.ts'
+import { emptyData, findDatabase } from '../../src/meta/index.ts'
+import { describeWithOpenssl, makeAuthority } from '../helpers/certificates.ts'
 import { dumpAll } from '../helpers/dump.ts'
 import {
   describeWithInfluxd,
@@ -152,4 +159,37 @@ it('still takes all that was sent to it before it was closed', async () => {
   await service.close()
   const restored = ids.filter((id) => tsdbStore.calls.includes(`restore ${id}`))
   expect(restored).toEqual(ids)
+})
+
+describeWithOpenssl('a service of one’s own behind a door', () => {
+  it('answers those who have certificate and token, and plainly who is on the machine', async () => {
+    const authority = await makeAuthority()
+    const tokenFile = join(authority.dir, 'tokens')
+    await writeFile(tokenFile, 'first\nsecond\n', { mode: 0o600 })
+    const files: DoorFiles = { ...(await authority.certify('server')), tokenFile }
+    const said: string[] = []
+    const note = (message: string) => void said.push(message)
+    const logger = { info: note, warn: note, error: note }
+    const stores = { metaClient: new MemoryMeta(), tsdbStore: new MemoryShards() }
+    const door = await openDoor(files, logger)
+    const plain = { host: '127.0.0.1', port: 0 }
+    const service = new Service({ ...stores, port: 0, door, plain, logger })
+    await service.open()
+    try {
+      const host = `127.0.0.1:${service.address?.port}`
+      const tls: ClientTls = { ca: await readFile(authority.certFile) }
+      const { databases } = await new Client(host, { tls, token: 'second' }).metastoreBackup()
+      expect(databases).toEqual([])
+      const stranger = new Client(host, { tls, token: 'third' })
+      await expect(stranger.metastoreBackup()).rejects.toMatchObject({ code: 'E_CUT' })
+      await expect(new Client(host).metastoreBackup()).rejects.toMatchObject({
+        code: 'E_PROTOCOL',
+      })
+      expect(said.join('\n')).toContain('its token is none of ours')
+      const near = new Client(`127.0.0.1:${service.plainAddress?.port}`)
+      expect(await near.databaseInfo()).toEqual({ Paths: [] })
+    } finally {
+      await service.close(0)
+    }
+  })
 })
