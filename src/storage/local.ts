@@ -57,10 +57,11 @@ export class LocalStore implements Store {
     this.url = resolve(path)
   }
 
-  async *list(signal?: AbortSignal): AsyncGenerator<StoredObject> {
+  async *list(signal?: AbortSignal, prefix = ''): AsyncGenerator<StoredObject> {
     try {
       for await (const { name } of await opendir(this.url)) {
         signal?.throwIfAborted()
+        if (!name.startsWith(prefix)) continue
         const found = await describe(join(this.url, name), name)
         if (found !== undefined) yield found
       }

@@ -44,9 +44,10 @@ export interface Store {
   readonly url: string
   /**
    * Lists what is there, in no order; nothing if the place does not exist.
+   * @param prefix what the names begin with; all others are passed over. Default all
    * @throws SnapError `E_SOURCE` if it cannot be listed
    */
-  list(signal?: AbortSignal): AsyncIterable<StoredObject>
+  list(signal?: AbortSignal, prefix?: string): AsyncIterable<StoredObject>
   /**
    * Describes one object, or returns undefined if there is none.
    * @throws SnapError `E_SOURCE` if that cannot be said

@@ -24,8 +24,9 @@ export class MemoryStore implements Store {
     return new MemoryStore([...this.files].map(([name, bytes]) => [name, bytes.slice()]))
   }
 
-  async *list(): AsyncGenerator<StoredObject> {
+  async *list(_signal?: AbortSignal, prefix = ''): AsyncGenerator<StoredObject> {
     for (const name of this.files.keys()) {
+      if (!name.startsWith(prefix)) continue
       const found = await this.stat(name)
       if (found !== undefined) yield found
     }

@@ -20,9 +20,9 @@ async function contents(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-async function names(store: Store): Promise<string[]> {
+async function names(store: Store, prefix?: string): Promise<string[]> {
   const found: string[] = []
-  for await (const { name } of store.list()) found.push(name)
+  for await (const { name } of store.list(undefined, prefix)) found.push(name)
   return found.sort()
 }
 
@@ -75,6 +75,14 @@ export function storeConformance(title: string, make: () => Promise<Store>): voi
         expect(object).toMatchObject({ name: 'a', size: 5 })
         expect(Math.abs(object.modified.getTime() - Date.now())).toBeLessThan(60_000)
       }
+    })
+
+    it('lists only the names that begin as asked for', async () => {
+      for (const name of ['snap-a', 'snap-b', 'snap', 'sna', '2snap-', 'sNap-c']) {
+        await put(store, name, 'x')
+      }
+      expect(await names(store, 'snap-')).toEqual(['snap-a', 'snap-b'])
+      expect(await names(store, 'x')).toEqual([])
     })
 
     it('keeps bytes exactly, also many of them in odd chunks, and an empty body', async () => {
