@@ -25,6 +25,12 @@ const OPTIONS = {
     parse: parseBind,
     group: GROUP,
   }),
+  metrics: valueSetting({
+    flags: '--metrics <host:port>',
+    description: 'serve figures for Prometheus here over plain HTTP, at /metrics',
+    parse: parseBind,
+    group: GROUP,
+  }),
   insecureBind: switchSetting({
     flags: '--insecure-bind',
     description: 'listen beyond this machine, whoever may come',
@@ -36,6 +42,7 @@ const OPTIONS = {
 export interface EntranceOptions {
   readonly bind: BindAddress
   readonly plainBind: BindAddress | undefined
+  readonly metrics: BindAddress | undefined
   readonly door: DoorOptions | undefined
 }
 
@@ -81,7 +88,15 @@ export function readEntranceOptions(command: Command): EntranceOptions {
         'bind to 127.0.0.1, or say --insecure-bind',
     })
   }
-  return { bind, plainBind, door }
+  return { bind, plainBind, metrics: readMetricsBind(command), door }
+}
+
+function readMetricsBind(command: Command): BindAddress | undefined {
+  const bind = OPTIONS.metrics.read(command)
+  if (bind === undefined || isLoopback(bind.host) || OPTIONS.insecureBind.read(command)) return bind
+  throw new SnapError('E_USAGE', `--metrics ${formatBind(bind)} reaches beyond this machine`, {
+    hint: 'figures are served without TLS and password: bind to 127.0.0.1, or say --insecure-bind',
+  })
 }
 
 function isGuarded(door: DoorOptions | undefined): boolean {

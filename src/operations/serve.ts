@@ -2,7 +2,9 @@ import { Client } from '../client/index.ts'
 import { openDataDirectory, type PathOptions, resolveDataDirectory } from '../datadir/index.ts'
 import type { Bind, DoorFiles, Logger, ServiceLimits } from '../service/index.ts'
 import { openDoor, PeerServer, Service, upstreamAnswerer } from '../service/index.ts'
+import type { MetricsServer } from './metrics-server.ts'
 import type { Progress } from './progress.ts'
+import type { ServeMetrics } from './serve-metrics.ts'
 import { SNAP_NODE } from './server.ts'
 
 /** A data directory to be served. */
@@ -17,6 +19,13 @@ export interface ServedUpstream {
   readonly upstream: string
 }
 
+/** Figures for Prometheus. */
+export interface ServedMetrics {
+  readonly bind: Bind
+  /** Of this program, to be told with the figures. */
+  readonly version: string
+}
+
 /** What to serve, and where. */
 export interface ServeOptions {
   readonly source: ServedDirectory | ServedUpstream
@@ -27,6 +36,8 @@ export interface ServeOptions {
   readonly plainBind?: Bind | undefined
   /** What clients of the first address have to pass. */
   readonly door?: DoorFiles | undefined
+  /** Where figures are served over HTTP, for Prometheus; default: nowhere. */
+  readonly metrics?: ServedMetrics | undefined
   readonly limits: Partial<ServiceLimits>
   /** How long running requests may take to end, in ms. */
   readonly drainMs: number
@@ -42,6 +53,8 @@ export interface Served {
   readonly address: string
   /** The same of the second address. */
   readonly plainAddress?: string
+  /** The same of the figures. */
+  readonly metricsAddress?: string
   /** Whether the first address speaks TLS. */
   readonly tls: boolean
   readonly mode: ServeOptions['mode']
@@ -65,28 +78,68 @@ interface OpenSource {
 export async function serve(options: ServeOptions): Promise<Served> {
   const { mode, bind, plainBind, drainMs, signal } = options
   const logger = loggerOf(options.progress)
-  const { server, what, close } = await openSource(options, logger)
+  const figures = await openMetrics(options)
+  const { server, what, close } = await openSource(options, logger, figures?.metrics)
   try {
     await server.open()
+    await figures?.open()
     const address = formatBound(bind, server.address?.port)
     const plainAddress = plainBind && formatBound(plainBind, server.plainAddress?.port)
+    const metricsAddress = figures?.address()
     const tls = options.door !== undefined
     const where = `${address}${tls ? ' with TLS' : ''}${plainAddress ? ` and ${plainAddress}` : ''}`
+    if (metricsAddress) logger.info(`metrics on http://${metricsAddress}/metrics`)
     logger.info(`serving ${what.directory ?? what.upstream} on ${where}, ${mode}`)
     await aborted(signal)
     logger.info('stopping: no new connections, running requests may end')
-    return { address, ...(plainAddress && { plainAddress }), tls, mode, ...what }
+    const others = {
+      ...(plainAddress && { plainAddress }),
+      ...(metricsAddress && { metricsAddress }),
+    }
+    return { address, ...others, tls, mode, ...what }
   } finally {
     await server.close(drainMs)
+    await figures?.close()
     await close()
   }
 }
 
-async function openSource(options: ServeOptions, logger: Logger): Promise<OpenSource> {
+/** Figures that are not served yet. */
+interface Figures {
+  readonly metrics: ServeMetrics
+  readonly open: () => Promise<void>
+  readonly address: () => string | undefined
+  readonly close: () => Promise<void>
+}
+
+async function openMetrics({ metrics: wanted, mode }: ServeOptions) {
+  if (wanted === undefined) return undefined
+  const { bind, version } = wanted
+  const { serveMetrics } = await import('./serve-metrics.ts')
+  const { openMetricsServer } = await import('./metrics-server.ts')
+  const metrics = await serveMetrics({ version, mode })
+  let server: MetricsServer | undefined
+  const figures: Figures = {
+    metrics,
+    open: async () => {
+      server = await openMetricsServer(bind, metrics)
+    },
+    address: () => server && formatBound(bind, server.port),
+    close: async () => await server?.close(),
+  }
+  return figures
+}
+
+async function openSource(
+  options: ServeOptions,
+  logger: Logger,
+  metrics: ServeMetrics | undefined,
+): Promise<OpenSource> {
   const { source, mode, tempDir, bind, plainBind, limits } = options
   const door = options.door && (await openDoor(options.door, logger))
   const readOnly = mode === 'read-only'
-  const place = { ...bind, plain: plainBind, door, limits, logger }
+  const observer = metrics?.observer
+  const place = { ...bind, plain: plainBind, door, limits, logger, observer }
   if ('upstream' in source) {
     const { upstream } = source
     const client = new Client(upstream, { idle: limits.idle })

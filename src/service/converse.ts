@@ -4,6 +4,7 @@ import type { Connection } from '../io/connection.ts'
 import { decodeTokenLine, MAX_TOKEN_LINE, RequestType } from '../protocol/index.ts'
 import type { Answer, Conversation } from './context.ts'
 import type { ServiceLimits } from './limits.ts'
+import { type ObservedRequest, type Observer, typeName } from './observer.ts'
 import { type Opening, readOpening } from './read-opening.ts'
 import type { Logger } from './stores.ts'
 
@@ -30,6 +31,7 @@ export interface ConverseOptions extends Pick<Visitor, 'tokens'> {
   readonly answer: Answerer
   readonly limits: ServiceLimits
   readonly logger: Logger
+  readonly observer: Observer
   /** Told when the peer has asked for something. */
   readonly onRequest: () => void
 }
@@ -47,16 +49,25 @@ async function talk(connection: Connection, options: ConverseOptions): Promise<v
   const { limits, logger, onRequest } = options
   const reader = new ChunkReader(connection.chunks(), 'request')
   let opening: Opening | undefined
+  let begun = performance.now()
+  const count = (result: ObservedRequest['result']) => {
+    const seconds = (performance.now() - begun) / 1000
+    const bytes = connection.written
+    options.observer.requested({ type: typeName(opening), result, seconds, bytes })
+  }
   try {
     await checkToken(connection, reader, options)
     opening = await connection.within(limits.header, 'request', readOpening(reader))
     if (opening === undefined) return
     onRequest()
+    begun = performance.now()
     const { last, refusal } = await options.answer({ connection, reader, limits }, opening)
     if (refusal !== undefined && connection.inProcess) throw refusal
     await connection.end(last)
+    count(refusal === undefined ? 'answered' : 'refused')
     logAnswer(logger, { connection, opening, refusal })
   } catch (error) {
+    count('failed')
     await answerError(logger, { connection, opening, error })
   }
   // Whoever was answered may still be on the way through what the system holds for it.

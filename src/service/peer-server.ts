@@ -7,6 +7,7 @@ import { type Answerer, converse, type Visitor } from './converse.ts'
 import type { Door } from './door.ts'
 import { addressOf, type Bind, type Entrance, listenAt } from './entrance.ts'
 import { DEFAULT_LIMITS, type ServiceLimits } from './limits.ts'
+import { BLIND, type Observer } from './observer.ts'
 import type { Logger } from './stores.ts'
 
 /** Where peers come from, and what they may take. */
@@ -22,6 +23,8 @@ export interface PeerServerOptions {
   /** A second address that has no door, for peers of this machine. */
   readonly plain?: Bind | undefined
   readonly logger?: Logger | undefined
+  /** Default: nobody counts. */
+  readonly observer?: Observer | undefined
   readonly limits?: Partial<ServiceLimits> | undefined
 }
 
@@ -50,6 +53,7 @@ export class PeerServer {
   #taken = 0
   #closed = false
   #logger: Logger
+  readonly #observer: Observer
 
   constructor(answer: Answerer, options: PeerServerOptions) {
     const { listener = createServer(), host = '127.0.0.1', port = 8088, door, plain } = options
@@ -57,6 +61,7 @@ export class PeerServer {
     const further = plain === undefined ? [] : [{ server: createServer(), bind: plain }]
     this.#entrances = [{ server: listener, bind: { host, port }, door }, ...further]
     this.#logger = options.logger ?? SILENT
+    this.#observer = options.observer ?? BLIND
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
   }
 
@@ -124,6 +129,7 @@ export class PeerServer {
     // A listener of somebody else's goes on when we are closed.
     if (this.#closed || (this.#accepted >= this.#limits.connections && !this.#makeRoom())) {
       this.#logger.warn(`${name}: refused, ${this.#accepted} connections are open`)
+      this.#observer.turnedAway('full')
       socket.resetAndDestroy()
       return
     }
@@ -131,8 +137,10 @@ export class PeerServer {
     // else's may be made to end both sides at once.
     socket.allowHalfOpen = true
     this.#accepted++
+    this.#observer.connected()
     void this.#welcome(socket, name, door).finally(() => {
       this.#accepted--
+      this.#observer.disconnected()
     })
   }
 
@@ -174,15 +182,17 @@ export class PeerServer {
     try {
       return await entering
     } catch (error) {
+      this.#observer.turnedAway('door')
       this.#logger.warn(messageOf(error))
       return undefined
     }
   }
 
   async #converse({ connection, tokens }: Visitor, peer: Peer): Promise<void> {
-    const [answer, limits, logger] = [this.#answer, this.#limits, this.#logger]
+    const [answer, limits] = [this.#answer, this.#limits]
+    const [logger, observer] = [this.#logger, this.#observer]
     const onRequest = () => void this.#idle.delete(peer)
-    await converse(connection, { answer, limits, logger, tokens, onRequest })
+    await converse(connection, { answer, limits, logger, observer, tokens, onRequest })
   }
 
   async #run(peer: Peer, work: () => Promise<void>): Promise<void> {

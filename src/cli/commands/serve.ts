@@ -9,6 +9,7 @@ import {
 import type { CliContext } from '../context.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addSettings, valueSetting } from '../options.ts'
+import { readPackageInfo } from '../package-info.ts'
 import { runCommand } from '../run.ts'
 import { addEntranceOptions, readEntranceOptions } from '../serve-entrance.ts'
 import { refuseTogether } from '../settings.ts'
@@ -75,13 +76,14 @@ export function defineServe(program: Command, context: CliContext): void {
   addGeneralOptions(command)
   command.action(() =>
     runCommand(context, command, async ({ signal, progress }) => {
-      const entrance = readEntranceOptions(command)
+      const { metrics, ...entrance } = readEntranceOptions(command)
       const source = readSource(command, context)
       const { serve } = await import('../../operations/serve.ts')
       const served = await serve({
         ...entrance,
         source,
         mode: OPTIONS.mode.read(command),
+        metrics: metrics && { bind: metrics, version: readPackageInfo().version },
         tempDir: OPTIONS.tempDir.read(command) ?? tmpdir(),
         limits: {
           connections: OPTIONS.maxConnections.read(command),
