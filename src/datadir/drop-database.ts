@@ -2,7 +2,7 @@ import { rm, rmdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
 import { fsyncDirectory } from '../io/durable.ts'
-import { type Data, decodeData, encodeData, findDatabase, listShards } from '../meta/index.ts'
+import { type Data, findDatabase, listShards, withoutDatabases } from '../meta/index.ts'
 import type { DataDirectoryPaths } from './config.ts'
 import {
   directoryInside,
@@ -47,7 +47,7 @@ export async function dropDatabase(
   const roots = [paths.dataDir, paths.walDir]
   for (const root of roots) for (const shard of shards) await emptyShard(root, shard)
   await permit()
-  await metaFile.setData(without(data, database))
+  await metaFile.setData(withoutDatabases(data, [database]))
   for (const root of roots) for (const shard of shards) await removeShard(root, shard)
 }
 
@@ -59,12 +59,6 @@ function shardsOf(data: Data, name: string): ShardLocation[] {
       retentionPolicy,
       shardId: shard.id,
     }))
-}
-
-function without(data: Data, name: string): Data {
-  const copy = decodeData(encodeData(data))
-  copy.databases = copy.databases.filter((database) => database.name !== name)
-  return copy
 }
 
 /** A shard without its `index` would be opened with the other kind of index: the directory stays. */
@@ -79,7 +73,7 @@ async function emptyShard(root: string, shard: ShardLocation): Promise<void> {
 }
 
 /** Removes the shard's directory, and those of policy and database that are empty then. */
-async function removeShard(root: string, shard: ShardLocation): Promise<void> {
+export async function removeShard(root: string, shard: ShardLocation): Promise<void> {
   const parts = shardParts(shard)
   const directory = await directoryInside(root, parts)
   if (directory === undefined) return

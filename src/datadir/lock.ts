@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { readFile, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile, rm, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import * as v from 'valibot'
 import { SnapError } from '../errors.ts'
 import { createExclusively } from '../io/durable.ts'
-import { isGone, ownerSchema, thisProcess } from '../io/process-owner.ts'
+import { isAbandonedName, isGone, ownerSchema, thisProcess } from '../io/process-owner.ts'
 
 /**
  * The lock file in each of the three directories. influxd steps over files where it looks for databases, and looks for
@@ -12,8 +12,14 @@ import { isGone, ownerSchema, thisProcess } from '../io/process-owner.ts'
  */
 export const LOCK_FILE = '.snap.lock'
 
-/** Who holds a lock. */
-const holderSchema = v.object({ id: v.string(), ...ownerSchema.entries })
+/** Ends the names of files that keep two processes from taking over one lock. */
+const TAKEOVER_SUFFIX = '.takeover'
+
+/** Who holds a lock. The id becomes part of a file name. */
+const holderSchema = v.object({
+  id: v.pipe(v.string(), v.regex(/^[\w-]{1,64}$/)),
+  ...ownerSchema.entries,
+})
 
 type Holder = v.InferOutput<typeof holderSchema>
 
@@ -33,20 +39,6 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   }
 }
 
-/**
- * Removes the lock file of a process that is gone. Only who made the takeover file may remove a lock that is not its own, and
- * looks again first: else two that found the same stale lock could remove each other's new one.
- */
-async function removeStale(path: string, stale: Holder): Promise<void> {
-  const takeover = `${path}.takeover`
-  if (!(await createExclusively(takeover))) throw locked(takeover, undefined)
-  try {
-    if ((await readHolder(path))?.id === stale.id) await unlink(path)
-  } finally {
-    await unlink(takeover)
-  }
-}
-
 function locked(path: string, holder: Holder | undefined): SnapError {
   const who = holder === undefined ? 'another snap' : `process ${holder.pid} on ${holder.host}`
   return new SnapError('E_LOCKED', `${path}: locked by ${who}`, {
@@ -55,17 +47,53 @@ function locked(path: string, holder: Holder | undefined): SnapError {
   })
 }
 
-async function lockFile(path: string, self: Holder): Promise<void> {
+/** So many processes in a row may have been killed while they took over from each other. */
+const MAX_TAKEOVERS = 32
+
+/** Makes the file `path` as `self`, after that of a process that is gone was removed. */
+async function take(path: string, self: Holder, depth = 0): Promise<void> {
   const text = JSON.stringify(self)
   if (await createExclusively(path, { text })) return
   const holder = await readHolder(path)
-  if (holder === undefined || !isGone(holder)) throw locked(path, holder)
-  await removeStale(path, holder)
+  if (holder === undefined || !isGone(holder) || depth === MAX_TAKEOVERS) {
+    throw locked(path, holder)
+  }
+  await removeStale(path, { stale: holder, self, depth })
   if (!(await createExclusively(path, { text }))) throw locked(path, await readHolder(path))
 }
 
-async function unlockFile(path: string, self: Holder): Promise<void> {
-  if ((await readHolder(path))?.id === self.id) await unlink(path)
+/**
+ * Removes the file of a process that is gone. Only who has the takeover file may remove one that is not its own, and looks
+ * again first: else two that found the same stale lock could remove each other's new one. The takeover file is named by the
+ * stale holder, so one that was left itself holds up nobody: it is taken over in the same way.
+ */
+async function removeStale(
+  path: string,
+  { stale, self, depth }: { stale: Holder; self: Holder; depth: number },
+): Promise<void> {
+  const takeover = join(dirname(path), `${LOCK_FILE}.${stale.id}${TAKEOVER_SUFFIX}`)
+  await take(takeover, self, depth + 1)
+  try {
+    await removeOf(stale.id, path)
+  } finally {
+    await removeOf(self.id, takeover)
+  }
+}
+
+/** Removes the file if the holder in it is that one. */
+async function removeOf(id: string, path: string): Promise<void> {
+  if ((await readHolder(path))?.id === id) await unlink(path)
+}
+
+/** Removes what processes that are gone have left of taking the lock, which is held: nothing of it has a use any more. */
+async function removeRemains(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name)
+    const isTakeover = name.startsWith(`${LOCK_FILE}.`) && name.endsWith(TAKEOVER_SUFFIX)
+    const holder = isTakeover ? await readHolder(path) : undefined
+    const isLeft = holder === undefined ? isAbandonedName(name) : isGone(holder)
+    if (isLeft) await rm(path, { force: true })
+  }
 }
 
 /**
@@ -77,13 +105,14 @@ export async function lockDirectories(directories: readonly string[]): Promise<D
   const self = { id: randomUUID(), ...thisProcess() }
   const held: string[] = []
   const release = async () => {
-    for (const path of held.splice(0)) await unlockFile(path, self)
+    for (const path of held.splice(0)) await removeOf(self.id, path)
   }
   try {
     for (const directory of new Set(directories)) {
       const path = join(directory, LOCK_FILE)
-      await lockFile(path, self)
+      await take(path, self)
       held.push(path)
+      await removeRemains(directory)
     }
   } catch (error) {
     await release()

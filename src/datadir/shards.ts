@@ -27,6 +27,12 @@ function placesIn(data: Data): ReadonlyMap<bigint, ShardLocation> {
   return places
 }
 
+/** Returns where the metastore has the shard, whether it is there or not; `undefined` if it has none, or its group is deleted. */
+export function findPlace(data: Data, id: bigint): ShardLocation | undefined {
+  const isLive = listShards(data).some(({ shard }) => shard.id === id)
+  return isLive ? placesIn(data).get(id) : undefined
+}
+
 /** Looks for a shard that the metastore does not know; influxd opens such a one too. */
 async function findUnknown(dataDir: string, id: bigint): Promise<ShardLocation | undefined> {
   const found = (await listShardDirectories(dataDir)).filter(({ shardId }) => shardId === id)

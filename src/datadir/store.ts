@@ -6,14 +6,14 @@ import { SnapError } from '../errors.ts'
 import type { Asked } from '../tar/statement.ts'
 import type { WalReport } from '../wal/to-tsm.ts'
 import type { DataDirectoryPaths } from './config.ts'
-import { makeShard } from './create-shard.ts'
+import { makeShard, unmakeShard } from './create-shard.ts'
 import { installShard } from './install.ts'
 import { directoryInside, type ShardLocation, shardParts, shardRelativePath } from './layout.ts'
 import type { MetaFile, Permit } from './meta-file.ts'
 import { packExport } from './shard-export.ts'
 import { type OpenShard, openShardFiles } from './shard-files.ts'
 import { packSnapshot, type ShardTarOptions } from './shard-tar.ts'
-import { findShard } from './shards.ts'
+import { findPlace, findShard } from './shards.ts'
 import { openSnapshot, type ShardSnapshot } from './snapshot.ts'
 
 /** Where the store says what happens: `console` and most loggers have this shape. */
@@ -90,9 +90,15 @@ export class ShardStore {
     return shardRelativePath(await this.#locate(id))
   }
 
-  /** Refuses if the shard may not be changed; a directory has nothing else to switch off or on. */
+  /**
+   * Refuses if the shard may not be changed; a directory has nothing else to switch off or on. A shard that is in the metastore
+   * alone is made before an upload, as influxd makes it before a write: who made its database was killed before all shards were.
+   */
   async setShardEnabled(id: bigint, enabled: boolean): Promise<void> {
-    if (!enabled) await this.#options.permit()
+    if (!enabled) {
+      await this.#options.permit()
+      await this.#makeMissing(id)
+    }
     await this.#locate(id)
   }
 
@@ -112,10 +118,24 @@ export class ShardStore {
     await makeShard(paths, { database, retentionPolicy, shardId: id })
   }
 
+  /** Takes {@link createShard} back, see {@link unmakeShard}. */
+  async deleteShard(database: string, retentionPolicy: string, id: bigint): Promise<void> {
+    const { paths, permit } = this.#options
+    await permit()
+    await unmakeShard(paths, { database, retentionPolicy, shardId: id })
+  }
+
   async #locate(id: bigint): Promise<ShardLocation> {
     const location = await this.shard(id)
     if (location !== undefined) return location
     throw new SnapError('E_SOURCE', `shard ${id} is not in ${this.#options.paths.dataDir}`)
+  }
+
+  async #makeMissing(id: bigint): Promise<void> {
+    const { paths, metaFile } = this.#options
+    if ((await this.shard(id)) !== undefined) return
+    const place = findPlace(await metaFile.data(), id)
+    if (place !== undefined) await makeShard(paths, place)
   }
 
   async #snapshot(location: ShardLocation, signal: AbortSignal): Promise<ShardSnapshot> {

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import { temporaryName } from './process-owner.ts'
 
 /** Unfinished files have names that end so, here as in influxd. */
 export const PENDING_SUFFIX = '.pending'
@@ -194,24 +195,39 @@ export async function publishFile(from: string, to: string): Promise<void> {
   await fsyncDirectory(dirname(to))
 }
 
+/** Makes the new file `path`, with `text` in it on the disk. */
+async function writeNew(path: string, text: string, mode: number): Promise<void> {
+  const handle = await open(path, 'wx', mode)
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
 /**
- * Makes a file with `text` in it that nobody else has made: true if it is ours, false if something has the name.
+ * Makes a file with `text` in it that nobody else has made: true if it is ours, false if something has the name. It is there
+ * with its text or not at all, but where there are no hard links.
  * @throws SnapError `E_DESTINATION`
  */
 export async function createExclusively(
   path: string,
   { text = '', mode = PRIVATE }: { readonly text?: string; readonly mode?: number } = {},
 ): Promise<boolean> {
+  const temporary = join(dirname(path), temporaryName())
   try {
-    const handle = await open(path, 'wx', mode)
-    try {
-      await handle.writeFile(text)
-    } finally {
-      await handle.close()
-    }
+    await writeNew(temporary, text, mode)
+    await link(temporary, path).catch(async (error: unknown) => {
+      if (!NO_HARD_LINKS.has(errnoOf(error) ?? '')) throw error
+      await writeNew(path, text, mode)
+    })
     return true
   } catch (error) {
     if (errnoOf(error) === 'EEXIST') return false
     throw destinationError(error, path)
+  } finally {
+    // Where it could not be made it cannot be removed either.
+    await rm(temporary, { force: true }).catch(() => {})
   }
 }

@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import * as v from 'valibot'
 import { errnoOf } from '../errors.ts'
@@ -44,6 +45,31 @@ export function parseOwner(text: string): ProcessOwner | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Digits of the hash of what a pid is unique in. */
+const MACHINE_DIGITS = 16
+const TEMPORARY_NAME = /^snap-(\d+)-(\d*)-([0-9a-f]{16})-[0-9a-f]{8}\.pending$/
+
+/** Tells machine, boot and PID namespace apart. */
+function machineOf({ host, boot, pidNamespace }: ProcessOwner): string {
+  const hash = createHash('sha256').update(JSON.stringify([host, boot, pidNamespace]))
+  return hash.digest('hex').slice(0, MACHINE_DIGITS)
+}
+
+/** Returns a name that no file has, for one that is to be renamed at once: it says itself whose it is. */
+export function temporaryName(): string {
+  const self = thisProcess()
+  const random = randomBytes(4).toString('hex')
+  return `snap-${self.pid}-${self.startTime}-${machineOf(self)}-${random}.pending`
+}
+
+/** True only if the file of that name is one of {@link temporaryName} whose process is certainly gone. */
+export function isAbandonedName(name: string): boolean {
+  const [, pid, startTime = '', machine] = TEMPORARY_NAME.exec(name) ?? []
+  const self = thisProcess()
+  if (pid === undefined || machine !== machineOf(self)) return false
+  return isGone({ ...self, pid: Number(pid), startTime })
 }
 
 function isRunning(pid: number): boolean {

@@ -17,5 +17,12 @@ export type {
   UserPrivilege,
 } from './meta_pb.gen.ts'
 export type { ListedShard, MetaSelection } from './select.ts'
-export { findDatabase, findRetentionPolicy, isDeleted, listShards, minimalData } from './select.ts'
+export {
+  findDatabase,
+  findRetentionPolicy,
+  isDeleted,
+  listShards,
+  minimalData,
+  withoutDatabases,
+} from './select.ts'
 export { checkWire } from './wire-check.ts'

@@ -69,6 +69,13 @@ export function listShards(
   return listed
 }
 
+/** Returns a copy of `data` without the databases of these names. */
+export function withoutDatabases(data: Data, names: readonly string[]): Data {
+  const copy = clone(DataSchema, data)
+  copy.databases = copy.databases.filter(({ name }) => !names.includes(name))
+  return copy
+}
+
 function wantsDatabase(selection: MetaSelection, name: string): boolean {
   if (selection.database !== undefined) return selection.database === name
   return selection.excludeDatabases?.includes(name) !== true

@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { isGone, parseOwner } from '../io/process-owner.ts'
+import { isAbandonedName, isGone, parseOwner } from '../io/process-owner.ts'
 import type { SetListing } from '../portable/sets.ts'
 import { listUnfinished, type UnfinishedSet } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
@@ -15,6 +15,7 @@ const MAX_RESERVATION = 4096
  * @throws SnapError `E_DESTINATION` if something cannot be deleted
  */
 export async function removeLeftovers(store: Store, { files }: SetListing): Promise<void> {
+  for (const name of files.keys()) if (isAbandonedName(name)) await store.delete(name)
   for (const unfinished of listUnfinished(files)) {
     if (!(await isDead(store, unfinished))) continue
     for (const name of unfinished.leftovers) await store.delete(name)

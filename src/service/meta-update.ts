@@ -1,10 +1,9 @@
-import { asSnapError } from '../errors.ts'
+import { asSnapError, messageOf, SnapError } from '../errors.ts'
 import type { Imported } from '../meta/index.ts'
-import { decodeData, findDatabase, importData, isDeleted } from '../meta/index.ts'
+import { decodeData, importData, listShards, withoutDatabases } from '../meta/index.ts'
 import { encodeShardIds, type ReceivedRequest } from '../protocol/index.ts'
 import type { Answer, Context } from './context.ts'
 import { readPayload } from './read-opening.ts'
-import type { TSDBStore } from './stores.ts'
 
 /** Imports databases of an uploaded metastore, makes their shards and answers with the map of shard ids. */
 export async function answerMetaUpdate(
@@ -36,8 +35,9 @@ async function update(
     const refusal = asSnapError(error, 'E_DESTINATION', 'metadata update')
     return { last: encodeShardIds(new Map()), refusal }
   }
+  // In this order: influxd makes shards that the metastore alone has, but would give the number of an unknown one again.
   await metaClient.setData(imported.data)
-  await createShards(imported, tsdbStore)
+  await createShards(imported, { metaClient, tsdbStore })
   return { last: encodeShardIds(liveShardIds(imported)) }
 }
 
@@ -46,13 +46,43 @@ function liveShardIds({ shardIds, deletedShardIds }: Imported): Map<bigint, bigi
   return new Map([...shardIds].filter(([, id]) => !deletedShardIds.has(id)))
 }
 
-async function createShards({ data, newDatabases }: Imported, tsdbStore: TSDBStore) {
-  for (const name of newDatabases) {
-    for (const policy of findDatabase(data, name)?.retentionPolicies ?? []) {
-      const live = policy.shardGroups.filter((group) => !isDeleted(group))
-      for (const { id } of live.flatMap((group) => group.shards)) {
-        await tsdbStore.createShard(name, policy.name, id, true)
-      }
+/** The databases just imported, without which their shards cannot be. */
+type Stores = Pick<Context, 'metaClient' | 'tsdbStore'>
+
+/** Makes the shards of an import, or takes all of it back: its databases would be in the way of the next try. */
+async function createShards(imported: Imported, stores: Stores): Promise<void> {
+  const { tsdbStore } = stores
+  const begun: ShardPath[] = []
+  try {
+    for (const shard of newShards(imported)) {
+      begun.push(shard)
+      await tsdbStore.createShard(...shard, true)
     }
+  } catch (error) {
+    await takeBack(imported, begun, stores).catch((cause) => {
+      const { code, message } = asSnapError(error, 'E_DESTINATION', 'metadata update')
+      const left = imported.newDatabases.map((name) => JSON.stringify(name)).join(', ')
+      const why = `databases left behind: ${left}: ${messageOf(cause)}`
+      throw new SnapError(code, `${message}; ${why}`, { cause: error })
+    })
+    throw error
   }
+}
+
+/** Their numbers stay used. */
+async function takeBack(
+  { newDatabases }: Imported,
+  shards: readonly ShardPath[],
+  { metaClient, tsdbStore }: Stores,
+): Promise<void> {
+  await metaClient.setData(withoutDatabases(await metaClient.data(), newDatabases))
+  for (const shard of shards) await tsdbStore.deleteShard?.(...shard)
+}
+
+type ShardPath = readonly [database: string, retentionPolicy: string, id: bigint]
+
+function newShards({ data, newDatabases }: Imported): ShardPath[] {
+  return listShards(data)
+    .filter(({ database }) => newDatabases.includes(database))
+    .map(({ database, retentionPolicy, shard }) => [database, retentionPolicy, shard.id])
 }

@@ -70,6 +70,11 @@ export interface TSDBStore {
     id: bigint,
     enabled: boolean,
   ): Awaitable<void>
+  /**
+   * Takes `createShard` back, which may have failed half way. What is not empty stays. Left out, an import that fails leaves its empty
+   * shards behind.
+   */
+  deleteShard?(database: string, retentionPolicy: string, id: bigint): Awaitable<void>
 }
 
 /** Where a {@link Service} says what happens: `console` and most loggers have this shape. */

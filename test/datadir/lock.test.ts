@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promise
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { LOCK_FILE, lockDirectories } from '../../src/datadir/lock.ts'
+import { temporaryName, thisProcess } from '../../src/io/process-owner.ts'
 import { tempDir } from '../helpers/temp.ts'
 
 let dir: string
@@ -96,11 +97,47 @@ describe('lockDirectories', () => {
 
   it('does not take over what another is taking over', async () => {
     await leave({ pid: endedPid() })
-    await writeFile(`${path}.takeover`, '')
+    const takeover = `${path}.left.takeover`
+    const self = JSON.stringify({ id: 'other', ...thisProcess() })
+    await writeFile(takeover, self)
     await expect(lockDirectories([dir])).rejects.toMatchObject({
       ...locked,
-      message: expect.stringContaining('.takeover'),
+      message: expect.stringContaining(`${takeover}: locked by process ${process.pid}`),
     })
+    expect(await readFile(takeover, 'utf8')).toBe(self)
+  })
+
+  it('takes over from those that were killed while they took over', async () => {
+    await leave({ pid: endedPid() })
+    for (const [stale, id] of [
+      ['left', 'first'],
+      ['first', 'second'],
+      ['of-long-ago', 'third'],
+    ]) {
+      const holder = { id, ...thisProcess(), pid: endedPid() }
+      await writeFile(`${path}.${stale}.takeover`, JSON.stringify(holder))
+    }
+    const lock = await lockDirectories([dir])
+    expect(await readdir(dir)).toEqual([LOCK_FILE])
+    await lock.release()
+    expect(await readdir(dir)).toEqual([])
+  })
+
+  it('does not go round in a circle of takeovers', async () => {
+    await leave({ pid: endedPid() })
+    await writeFile(`${path}.left.takeover`, await readFile(path))
+    await expect(lockDirectories([dir])).rejects.toMatchObject(locked)
+  })
+
+  it('removes what was left before a lock had its name, of this machine and of the dead alone', async () => {
+    const own = temporaryName()
+    const [, pid = ''] = /^snap-(\d+)-/.exec(own) ?? []
+    const left = own.replace(pid, String(endedPid()))
+    const elsewhere = left.replace(/-[0-9a-f]{16}-/, '-0123456789abcdef-')
+    for (const name of [own, left, elsewhere]) await writeFile(join(dir, name), '')
+    const lock = await lockDirectories([dir])
+    await lock.release()
+    expect((await readdir(dir)).sort()).toEqual([own, elsewhere].sort())
   })
 
   it('does not remove a lock that is not its own any more', async () => {

@@ -307,3 +307,29 @@ describe('createShard', () => {
     await expect(make()).rejects.toMatchObject({ code: 'E_SOURCE' })
   })
 })
+
+describe('deleteShard', () => {
+  it('takes back what createShard made', async () => {
+    const directory = await open('tsi1')
+    const { tsdbStore } = directory
+    await tsdbStore.createShard('db', 'rp', 1n)
+    await tsdbStore.createShard('db', 'rp', 2n)
+    await tsdbStore.deleteShard('db', 'rp', 1n)
+    expect(await readdir(join(dir, 'data/db/rp'))).toEqual(['2'])
+    await tsdbStore.deleteShard('db', 'rp', 2n)
+    await tsdbStore.deleteShard('db', 'rp', 2n)
+    await directory.close()
+    expect(await readdir(join(dir, 'data'))).toEqual([])
+    expect(await readdir(join(dir, 'wal'))).toEqual([])
+  })
+
+  it('leaves what has files', async () => {
+    const directory = await open('inmem')
+    await directory.tsdbStore.createShard('db', 'rp', 1n)
+    await writeFile(join(dir, 'data/db/rp/1/fields.idx'), 'x')
+    await directory.tsdbStore.deleteShard('db', 'rp', 1n)
+    await directory.close()
+    expect(await readdir(join(dir, 'data/db/rp/1'))).toEqual(['fields.idx'])
+    expect(await readdir(join(dir, 'wal'))).toEqual([])
+  })
+})

@@ -177,14 +177,22 @@ describe('publishFile without hard links', () => {
 })
 
 describe('createExclusively', () => {
-  it('is true for one of many', async () => {
-    const path = join(await tempDir(), 'x')
-    const made = await Promise.all(Array.from({ length: 10 }, () => createExclusively(path)))
-    expect(made.filter(Boolean)).toHaveLength(1)
-    expect((await stat(path)).mode & 0o777).toBe(0o600)
-    const run = createExclusively(join(path, 'below'))
-    await expect(run).rejects.toEqual(failure('E_DESTINATION', /ENOTDIR/))
-  })
+  it.each([undefined, 'EPERM'])(
+    'is true for one of many, with links refused: %s',
+    async (errno) => {
+      links.refused = errno
+      const dir = await tempDir()
+      const path = join(dir, 'x')
+      const make = (text: string) => createExclusively(path, { text })
+      const made = await Promise.all(['0', '1', '2', '3', '4'].map(make))
+      expect(made.filter(Boolean)).toHaveLength(1)
+      expect(await readFile(path, 'utf8')).toBe(String(made.indexOf(true)))
+      expect((await stat(path)).mode & 0o777).toBe(0o600)
+      expect(await readdir(dir)).toEqual(['x'])
+      const run = createExclusively(join(path, 'below'))
+      await expect(run).rejects.toEqual(failure('E_DESTINATION', /ENOTDIR/))
+    },
+  )
 })
 
 describe('fsyncDirectory', () => {

@@ -105,6 +105,11 @@ export class MemoryStore implements MetaClient, TSDBStore {
     this.changes.push(`create ${id}`)
   }
 
+  deleteShard(_database: string, _retentionPolicy: string, id: bigint): void {
+    this.shards.delete(id)
+    this.changes.push(`delete ${id}`)
+  }
+
   #known(id: bigint): StoredShard {
     const shard = this.shards.get(id)
     if (shard === undefined) throw new SnapError('E_SOURCE', `shard ${id} is not here`)

@@ -148,14 +148,23 @@ describe.each(['tcp', 'in process'])('Client and Service, %s', (kind) => {
 
   it('do not say what came of an import whose store failed', async () => {
     const store = emptyStore()
-    store.createShard = () => {
-      throw new SnapError('E_DESTINATION', 'disk full')
+    const createShard = store.createShard.bind(store)
+    store.createShard = (database, policy, id) => {
+      if (store.shards.size === 1) throw new SnapError('E_DESTINATION', 'disk full')
+      createShard(database, policy, id)
     }
     const { client, log } = await serve(store)
     const error = await rejected(client(kind).updateMeta(NAMES, [encodeData(sampleData())]))
     expect(error.code).toBe('E_DESTINATION')
     expect(error.message).toMatch(tcp ? /empty answer to a metadata update/ : /disk full/)
     await log.line(/error: .*MetaStoreUpdate.*disk full/)
+    expect(store.databases()).toEqual([])
+    expect(store.shards.size).toBe(0)
+    store.deleteShard = () => {
+      throw new SnapError('E_DESTINATION', 'disk broken')
+    }
+    await rejected(client(kind).updateMeta(NAMES, [encodeData(sampleData())]))
+    await log.line(/error: .*MetaStoreUpdate.*disk full; databases left behind: .*: disk broken/)
     store.setData = () => {
       throw new SnapError('E_DESTINATION', 'read-only')
     }
