@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import { type ErrorCode, errnoOf, messageOf, SnapError } from '../errors.ts'
 import type { CliContext, TextStream } from './context.ts'
 import { printable } from './format.ts'
 import { DEFAULT_HINTS } from './hints.ts'
@@ -83,7 +83,12 @@ export async function writeText(stream: TextStream, text: string): Promise<void>
 /** The fields every rendering of an error has. */
 function errorFields(error: SnapError) {
   const { code, exitCode, message } = error
-  return { code, exitCode, message, hint: error.hint ?? DEFAULT_HINTS[code] }
+  return { code, exitCode, message, hint: error.hint ?? DEFAULT_HINTS[reasonOf(error)] }
+}
+
+/** A destination that was not reached, or lost on the way, has nothing to do with space and permissions. */
+function reasonOf({ code, cause }: SnapError): ErrorCode {
+  return code === 'E_DESTINATION' && cause instanceof SnapError ? cause.code : code
 }
 
 /** Writes the document of a command that failed. Never throws: that it failed is what stderr is about to say. */

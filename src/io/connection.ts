@@ -6,12 +6,14 @@ import { withDeadline } from './deadline.ts'
 
 /** Writes are cut to this, so that a deadline runs per piece and not per metastore. */
 const WRITE_SIZE = 256 * 1024
+/** Bytes that have to come within the idle time: a peer that sends one now and then would else be waited for for ever. */
+const PROGRESS = 1024
 
 /** How a {@link Connection} is called and watched. */
 export interface ConnectionOptions {
   /** Names the peer in messages. */
   readonly name: string
-  /** Longest wait in ms for the peer to send or take the next bytes. */
+  /** Longest wait in ms for the peer to send the next 1,024 bytes, or to take some. */
   readonly idle: number
   /** Ends the connection when aborted. */
   readonly signal?: AbortSignal | undefined
@@ -76,8 +78,12 @@ export class Connection {
    * @param what what is waited for, for the message: `no <what> in 10 s`
    */
   async within<T>(ms: number, what: string, wait: Promise<T>): Promise<T> {
+    return await this.#within(wait, ms, `no ${what} in ${ms / 1000} s`)
+  }
+
+  async #within<T>(wait: Promise<T>, ms: number, expired: string): Promise<T> {
     return await withDeadline(wait, ms, () => {
-      const text = `${this.name}: no ${what} in ${ms / 1000} s`
+      const text = `${this.name}: ${expired}`
       const error = new SnapError('E_TIMEOUT', text, { retryable: true })
       this.fail(error)
       return error
@@ -86,19 +92,22 @@ export class Connection {
 
   /**
    * Gives what the peer sends until it ends. May be called once. Stopping early leaves the connection as it is.
-   * @param first longest wait in ms for the first bytes; later ones must come within the idle time
+   * @param first longest wait in ms for the first bytes; of later ones 1,024 must come within the idle time. Only waiting counts
    * @throws SnapError `E_TIMEOUT`, `E_CUT` if the connection breaks, or what it was failed with
    */
   async *chunks(first = this.#idle): AsyncGenerator<Uint8Array, void, undefined> {
     const iterator = this.#duplex.iterator({ destroyOnReturn: false })
-    let ms = first
+    const patience = new Patience(first, this.#idle)
     try {
       for (;;) {
-        const next: IteratorResult<unknown> = await this.within(ms, 'data', iterator.next())
+        const { left, expired } = patience
+        const begun = performance.now()
+        const next: IteratorResult<unknown> = await this.#within(iterator.next(), left, expired)
+        const waited = performance.now() - begun
         if (next.done === true) return
         if (!(next.value instanceof Uint8Array)) throw new TypeError('expected a stream of bytes')
+        patience.spend(waited, next.value.length)
         yield next.value
-        ms = this.#idle
       }
     } catch (error) {
       throw this.#reasonOf(error)
@@ -208,5 +217,37 @@ export class Connection {
     const code = errno === 'ETIMEDOUT' ? 'E_TIMEOUT' : 'E_CUT'
     const how = errno === 'ECONNRESET' || errno === 'EPIPE' ? 'reset by the peer' : 'broken'
     return new SnapError(code, `${this.name}: connection ${how}`, { cause: error, retryable: true })
+  }
+}
+
+/** How long a peer is still waited for that has to send on; in ms. */
+class Patience {
+  readonly #idle: number
+  /** The whole wait that {@link left} is the rest of, and what came in it. */
+  #whole: number
+  #got: number | undefined
+  left: number
+
+  constructor(first: number, idle: number) {
+    this.#idle = idle
+    this.#whole = first
+    this.left = first
+  }
+
+  /** Says what did not happen when there is nothing left. */
+  get expired(): string {
+    const seconds = `${this.#whole / 1000} s`
+    return this.#got ? `no more than ${this.#got} bytes in ${seconds}` : `no data in ${seconds}`
+  }
+
+  /** Takes what a wait took of it, and gives it back whole for the first bytes and for enough of them. */
+  spend(waited: number, bytes: number): void {
+    const isFirst = this.#got === undefined
+    this.#got = (this.#got ?? 0) + bytes
+    this.left = Math.max(0, this.left - waited)
+    if (!isFirst && this.#got < PROGRESS) return
+    this.#whole = this.#idle
+    this.left = this.#idle
+    this.#got = 0
   }
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
 import type { CommandResult } from '../../src/cli/output.ts'
 import { placeOf } from '../../src/cli/run.ts'
-import { EXIT_CODES, SnapError } from '../../src/errors.ts'
+import { EXIT_CODES, recode, SnapError } from '../../src/errors.ts'
 import type { TestContext } from './harness.ts'
 import { contextOf, errorOf, runIn } from './harness.ts'
 import { violations } from './json-schema.ts'
@@ -81,6 +81,14 @@ describe('a command that fails', () => {
     expect(violations('error.json', errorOf(context))).toEqual([])
     expect(errorOf(context)).toMatchObject({ code, exitCode, message: 'no' })
     expect(errorOf(context)['hint']).not.toBe('')
+  })
+
+  it('hints at what happened to a destination, if that is no matter of space', async () => {
+    const cause = new SnapError('E_CUT', 'h:1: connection reset by the peer')
+    const { stderr } = await run('', fails(recode(cause, 'E_DESTINATION')))
+    expect(stderr.text).toContain('reset by the peer (E_DESTINATION)\nhint: run it again')
+    const full = new SnapError('E_DESTINATION', 'no space', { cause: new Error('ENOSPC') })
+    expect((await run('', fails(full))).stderr.text).toContain('check space')
   })
 
   it('says so in two lines, with the hint of the error', async () => {

@@ -129,7 +129,7 @@ export const EXPORT: Command = {
 }
 
 /** The same as line protocol: one file, or none. */
-const EXPORT_LINES: Command = {
+export const EXPORT_LINES: Command = {
   name: 'export --format lp',
   steps: EXPORT.steps,
   prepare: async (scene, server) => {

@@ -112,6 +112,28 @@ function suite(kind: keyof typeof PAIRS): void {
     expect((await rejected(chunks.next())).code).toBe('E_TIMEOUT')
   })
 
+  it('gives up on a peer that sends a byte now and then', async () => {
+    const [a, b] = await pair()
+    const drip = setInterval(() => b.write('x'), 10)
+    closers.push(() => clearInterval(drip))
+    const error = await rejected(received(open(a, 100)))
+    expect(error.message).toMatch(/^peer: no more than \d+ bytes in 0.1 s$/)
+    expect(error).toMatchObject({ code: 'E_TIMEOUT', retryable: true })
+  })
+
+  it('waits for a peer that sends slowly, and has time for what it sent', async () => {
+    const [a, b] = await pair()
+    let left = 10
+    const send = setInterval(() => (left-- > 0 ? b.write('x'.repeat(1024)) : b.end()), 20)
+    closers.push(() => clearInterval(send))
+    let bytes = 0
+    for await (const chunk of open(a, 150).chunks()) {
+      bytes += chunk.length
+      if (left === 5) await new Promise((resolve) => setTimeout(resolve, 200))
+    }
+    expect(bytes).toBe(10_240)
+  })
+
   it('gives up on a peer that reads nothing', async () => {
     const [a] = await pair()
     const error = await rejected(open(a, 50).end(Buffer.alloc(64_000_000)))
