@@ -7,7 +7,7 @@ import { importsOf, ROOT, readSources, withoutComments } from './helpers/sources
 const LEVELS: readonly (readonly string[])[] = [
   ['errors.ts'],
   ['io'],
-  ['protocol', 'meta', 'tar', 'tsm', 'wal'],
+  ['protocol', 'meta', 'tar', 'tsm', 'wal', 'age'],
   ['client', 'service', 'datadir', 'portable', 'storage', 'formats'],
   ['operations'],
   ['cli', 'index.ts'],
@@ -61,7 +61,7 @@ describe('the rooms of src/', () => {
   })
 
   it('keep sockets and files out of the formats', () => {
-    const formats = new Set(['protocol', 'meta', 'tar', 'formats'])
+    const formats = new Set(['protocol', 'meta', 'tar', 'age', 'formats'])
     const system = /^node:(?:net|tls|http|https|fs|fs\/promises|child_process|worker_threads)$/
     const wrong = sources
       .filter(({ room }) => formats.has(room))
