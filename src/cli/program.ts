@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { defineBackup } from './commands/backup.ts'
+import { defineDiff } from './commands/diff.ts'
 import { defineDrill } from './commands/drill.ts'
 import { defineExport } from './commands/export.ts'
 import { defineList } from './commands/list.ts'
@@ -24,6 +25,7 @@ const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] 
   defineExport,
   defineRestore,
   defineVerify,
+  defineDiff,
   defineDrill,
   defineList,
   defineUpdateMeta,

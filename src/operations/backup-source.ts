@@ -1,10 +1,11 @@
 import { recode, SnapError } from '../errors.ts'
 import type { Catalog } from '../portable/index.ts'
+import type { SidecarData } from '../portable/sidecar.ts'
 import type { Store } from '../storage/index.ts'
 import { packShardTar } from '../tar/index.ts'
 import { checkStoredHash } from './check-archive.ts'
 import { describeShard, type ShardName } from './inspect.ts'
-import { openArchive } from './open-archive.ts'
+import { openArchive, sidecarOf } from './open-archive.ts'
 import {
   lostShards,
   placeOf,
@@ -81,6 +82,11 @@ export class BackupSource implements ShardSource {
       this.#checked.add(part.name)
     }
     return opened
+  }
+
+  async knownData(shard: ShardName, signal: AbortSignal): Promise<SidecarData | undefined> {
+    const sidecar = await sidecarOf(this.#store, this.#backup, this.#stored(shard), signal)
+    return sidecar?.data
   }
 
   async wasDropped(): Promise<boolean> {

@@ -20,20 +20,35 @@ const KEPT_EACH = 3
  */
 export async function openArchive(
   store: Store,
-  { backup }: Restorable,
+  backup: Restorable,
   shard: RestorableShard,
   signal: AbortSignal,
 ): Promise<ShardFiles | undefined> {
+  const sidecar = await sidecarOf(store, backup, shard, signal)
+  if (sidecar === undefined) return undefined
+  const read = (range: ByteRange) => store.read(sidecar.archive.name, range, signal)
+  const files = filesIn(sidecar, read)
+  return files && { files, close: async () => {} }
+}
+
+/**
+ * Reads what is known of the archive of a shard.
+ * @returns undefined if the backup has no such sidecar, or the shard more than one archive
+ * @throws SnapError `E_INTEGRITY` if the sidecar is not what the catalog says
+ */
+export async function sidecarOf(
+  store: Store,
+  { backup }: Restorable,
+  shard: RestorableShard,
+  signal: AbortSignal,
+): Promise<Sidecar | undefined> {
   const [part, ...older] = shard.parts
   const catalog = 'catalog' in backup ? backup.catalog : undefined
   const parsed = part && parseFileName(part.name)
   if (catalog === undefined || parsed?.kind !== 'archive' || older.length > 0) return undefined
   const name = sidecarName(parsed.set, parsed.shardId)
   if (!catalog.files.some((file) => file.name === name)) return undefined
-  const sidecar = await readSidecar(store, catalog, name, signal)
-  const read = (range: ByteRange) => store.read(sidecar.archive.name, range, signal)
-  const files = filesIn(sidecar, read)
-  return files && { files, close: async () => {} }
+  return await readSidecar(store, catalog, name, signal)
 }
 
 /**

@@ -1,6 +1,6 @@
 import { SnapError } from '../errors.ts'
 import type { FieldPoints } from '../formats/points.ts'
-import { mergeTsm } from '../tsm/merge.ts'
+import { type MergedKey, mergeTsm } from '../tsm/merge.ts'
 import type { ExactRange } from './exact-range.ts'
 import { DROPPED } from './fetch-shards.ts'
 import type { ShardName } from './inspect.ts'
@@ -44,22 +44,32 @@ export async function openPoints(
   shard: ShardName,
   options: ReadPointsOptions,
 ): Promise<OpenPoints | undefined> {
-  const opened = await openOrDropped(shard, options)
+  const opened = await openFiles(shard, options)
   if (opened === undefined) return undefined
   const sizes = [...opened.files.values()].map(({ size }) => size)
   return {
-    points: readPoints(opened, options),
+    points: readPoints([opened], options),
     bytes: sizes.reduce((sum, size) => sum + size, 0),
     close: () => opened.close(),
   }
 }
 
-async function* readPoints(
-  { files }: ShardFiles,
-  { source, range, keepKey, signal }: ReadPointsOptions,
-): AsyncGenerator<FieldPoints, void, undefined> {
+/**
+ * Reads the wanted points of shards that are open, as {@link openPoints} does: several shards of one policy, in the order
+ * of their times, as if they were one.
+ */
+export async function* readPoints(
+  opened: readonly ShardFiles[],
+  {
+    source,
+    range,
+    keepKey,
+    signal,
+  }: Pick<ReadPointsOptions, 'source' | 'range' | 'keepKey' | 'signal'>,
+): AsyncGenerator<MergedKey, void, undefined> {
   const merged = async function* () {
-    yield* mergeTsm(await sourcesOf(files), { ...range, keepKey })
+    const sources = await Promise.all(opened.map(({ files }) => sourcesOf(files)))
+    yield* mergeTsm(sources.flat(), { ...range, keepKey })
   }
   for await (const { key, type, blocks } of sourceErrors(merged(), source)) {
     signal.throwIfAborted()
@@ -67,7 +77,8 @@ async function* readPoints(
   }
 }
 
-async function openOrDropped(
+/** Opens the files of a shard; undefined if the server dropped it meanwhile. */
+export async function openFiles(
   shard: ShardName,
   options: ReadPointsOptions,
 ): Promise<ShardFiles | undefined> {

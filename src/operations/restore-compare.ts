@@ -37,8 +37,14 @@ export async function* compareShards(
   expected: Files,
   got: Files,
 ): AsyncGenerator<KeyComparison, void, undefined> {
-  const left = mergeTsm(await sourcesOf(expected))
-  const right = mergeTsm(await sourcesOf(got))
+  yield* comparePoints(mergeTsm(await sourcesOf(expected)), mergeTsm(await sourcesOf(got)))
+}
+
+/** Compares the points of two streams of keys in order, as {@link compareShards} does, and closes both. */
+export async function* comparePoints(
+  left: Keys,
+  right: Keys,
+): AsyncGenerator<KeyComparison, void, undefined> {
   try {
     let [a, b] = [await next(left), await next(right)]
     while (a !== undefined || b !== undefined) {
@@ -72,7 +78,9 @@ export function addCounts(a: PointCounts, b: PointCounts): PointCounts {
 /** The comparison of nothing with nothing. */
 export const NO_POINTS: PointCounts = { expected: 0, got: 0, missing: 0, extra: 0, different: 0 }
 
-async function next(keys: AsyncGenerator<MergedKey>): Promise<MergedKey | undefined> {
+type Keys = AsyncGenerator<MergedKey, void, undefined>
+
+async function next(keys: Keys): Promise<MergedKey | undefined> {
   const { done, value } = await keys.next()
   return done ? undefined : value
 }

@@ -1,6 +1,7 @@
 import type { OpenShard } from '../datadir/index.ts'
 import type { SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
+import type { SidecarData } from '../portable/sidecar.ts'
 import type { ExactRange } from './exact-range.ts'
 import type { ShardName } from './inspect.ts'
 import type { Selection } from './selection.ts'
@@ -65,6 +66,8 @@ export interface ShardSource {
   readShard(request: ShardRequest, signal: AbortSignal): ShardTar
   /** Opens the files of a shard. Those of a range may be cut to it. */
   openShard(request: ShardRequest, options: OpenShardOptions): Promise<ShardFiles>
+  /** Returns what the source knows of all points of a shard without reading them; only backups know. */
+  knownData?(shard: ShardName, signal: AbortSignal): Promise<SidecarData | undefined>
   /** Tells whether the source no longer wants to have a shard that it could not give. */
   wasDropped(shard: ShardName, signal: AbortSignal): Promise<boolean>
   /** Returns damage that was found in what the source gave as the source's failure. */
