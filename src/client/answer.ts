@@ -1,5 +1,6 @@
 import { SnapError } from '../errors.ts'
 import type { Connection } from '../io/connection.ts'
+import { Gathered } from '../io/gathered.ts'
 
 /** A record of TLS: an alert, and the major version of all that are in use. */
 const TLS_ALERT = [0x15, 0x03] as const
@@ -50,12 +51,10 @@ export async function collect(
   limit: number,
   tooLong: () => SnapError,
 ): Promise<Uint8Array> {
-  const parts: Uint8Array[] = []
-  let size = 0
+  const gathered = new Gathered(limit)
   for await (const chunk of chunks) {
-    size += chunk.length
-    if (size > limit) throw tooLong()
-    parts.push(chunk)
+    if (gathered.size + chunk.length > limit) throw tooLong()
+    gathered.add(chunk)
   }
-  return Buffer.concat(parts)
+  return gathered.bytes
 }

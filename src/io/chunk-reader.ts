@@ -1,4 +1,5 @@
 import { SnapError } from '../errors.ts'
+import { Gathered } from './gathered.ts'
 
 /** Reads a stream of chunks by size or up to a byte. Nothing is read ahead of what is asked for but the rest of a chunk. */
 export class ChunkReader {
@@ -30,13 +31,14 @@ export class ChunkReader {
    * @throws SnapError `E_CUT` if the stream ends before
    */
   async readExactly(length: number): Promise<Uint8Array> {
-    const parts: Uint8Array[] = []
-    let missing = length
-    while (missing > 0) {
-      if (await this.ended()) throw this.#cut(`${length} bytes`, length - missing)
-      missing -= this.#take(missing, parts)
+    const gathered = new Gathered(length)
+    while (gathered.size < length) {
+      if (await this.ended()) throw this.#cut(`${length} bytes`, gathered.size)
+      const part = this.#take(length - gathered.size)
+      if (part.length === length) return part
+      gathered.add(part)
     }
-    return joined(parts)
+    return gathered.bytes
   }
 
   /**
@@ -44,15 +46,17 @@ export class ChunkReader {
    * @throws SnapError `E_CUT` if the stream ends before, `E_FORMAT` if the result would be longer than `limit`
    */
   async readUntil(byte: number, limit: number): Promise<Uint8Array> {
-    const parts: Uint8Array[] = []
-    for (let length = 0; ; ) {
-      if (await this.ended()) throw this.#cut(`a byte ${byte}`, length)
+    const gathered = new Gathered(limit)
+    for (;;) {
+      if (await this.ended()) throw this.#cut(`a byte ${byte}`, gathered.size)
       const found = this.#chunk.indexOf(byte)
-      length += this.#take(found < 0 ? this.#chunk.length : found + 1, parts)
-      if (length > limit) {
+      const part = this.#take(found < 0 ? this.#chunk.length : found + 1)
+      if (gathered.size + part.length > limit) {
         throw new SnapError('E_FORMAT', `${this.#name}: no byte ${byte} within ${limit} bytes`)
       }
-      if (found >= 0) return joined(parts)
+      if (found >= 0 && gathered.size === 0) return part
+      gathered.add(part)
+      if (found >= 0) return gathered.bytes
     }
   }
 
@@ -65,12 +69,11 @@ export class ChunkReader {
     }
   }
 
-  /** Moves at most `limit` bytes of the chunk to `parts` and returns how many. */
-  #take(limit: number, parts: Uint8Array[]): number {
+  /** Takes at most `limit` bytes of the chunk. */
+  #take(limit: number): Uint8Array {
     const taken = this.#chunk.subarray(0, limit)
     this.#chunk = this.#chunk.subarray(taken.length)
-    parts.push(taken)
-    return taken.length
+    return taken
   }
 
   #cut(expected: string, got: number): SnapError {
@@ -78,9 +81,4 @@ export class ChunkReader {
       retryable: true,
     })
   }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const [only] = parts
-  return only !== undefined && parts.length === 1 ? only : Buffer.concat(parts)
 }

@@ -2,7 +2,7 @@ import type { SnapError } from '../errors.ts'
 import type { ChunkReader } from '../io/chunk-reader.ts'
 import type { Connection } from '../io/connection.ts'
 import type { GoJson } from '../protocol/index.ts'
-import type { ServiceLimits } from './limits.ts'
+import type { Budgets, ServiceLimits } from './limits.ts'
 import type { MetaClient, TSDBStore } from './stores.ts'
 
 /** A peer that has asked for something. */
@@ -11,6 +11,7 @@ export interface Conversation {
   /** What follows the opening. */
   readonly reader: ChunkReader
   readonly limits: ServiceLimits
+  readonly budgets: Budgets
 }
 
 /** What an answer is made from. */

@@ -3,7 +3,7 @@ import { ChunkReader } from '../io/chunk-reader.ts'
 import type { Connection } from '../io/connection.ts'
 import { decodeTokenLine, MAX_TOKEN_LINE, RequestType } from '../protocol/index.ts'
 import type { Answer, Conversation } from './context.ts'
-import type { ServiceLimits } from './limits.ts'
+import type { Budgets, ServiceLimits } from './limits.ts'
 import { type ObservedRequest, type Observer, typeName } from './observer.ts'
 import { type Opening, readOpening } from './read-opening.ts'
 import type { Logger } from './stores.ts'
@@ -30,6 +30,7 @@ export interface Visitor {
 export interface ConverseOptions extends Pick<Visitor, 'tokens'> {
   readonly answer: Answerer
   readonly limits: ServiceLimits
+  readonly budgets: Budgets
   readonly logger: Logger
   readonly observer: Observer
   /** Told when the peer has asked for something. */
@@ -46,7 +47,7 @@ export async function converse(connection: Connection, options: ConverseOptions)
 }
 
 async function talk(connection: Connection, options: ConverseOptions): Promise<void> {
-  const { limits, logger, onRequest } = options
+  const { limits, budgets, logger, onRequest } = options
   const reader = new ChunkReader(connection.chunks(), 'request')
   let opening: Opening | undefined
   let begun = performance.now()
@@ -61,7 +62,7 @@ async function talk(connection: Connection, options: ConverseOptions): Promise<v
     if (opening === undefined) return
     onRequest()
     begun = performance.now()
-    const { last, refusal } = await options.answer({ connection, reader, limits }, opening)
+    const { last, refusal } = await options.answer({ connection, reader, limits, budgets }, opening)
     if (refusal !== undefined && connection.inProcess) throw refusal
     await connection.end(last)
     count(refusal === undefined ? 'answered' : 'refused')

@@ -3,17 +3,16 @@ import type { Imported } from '../meta/index.ts'
 import { decodeData, importData, listShards, withoutDatabases } from '../meta/index.ts'
 import { encodeShardIds, type ReceivedRequest } from '../protocol/index.ts'
 import type { Answer, Context } from './context.ts'
-import { readPayload } from './read-opening.ts'
+import { withPayload } from './payload.ts'
 
 /** Imports databases of an uploaded metastore, makes their shards and answers with the map of shard ids. */
 export async function answerMetaUpdate(
   context: Context,
   request: ReceivedRequest,
 ): Promise<Answer> {
-  const { connection, reader, limits } = context
-  const payload = readPayload(reader, request.UploadSize)
-  const bytes = await connection.within(limits.upload, 'end of the metastore', payload)
-  return await context.serially(async () => await update(context, request, bytes))
+  return await withPayload(context, request.UploadSize, async (bytes) => {
+    return await context.serially(async () => await update(context, request, bytes))
+  })
 }
 
 async function update(

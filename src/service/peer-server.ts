@@ -6,7 +6,7 @@ import { Connection } from '../io/connection.ts'
 import { type Answerer, converse, type Visitor } from './converse.ts'
 import type { Door } from './door.ts'
 import { addressOf, type Bind, type Entrance, listenAt } from './entrance.ts'
-import { DEFAULT_LIMITS, type ServiceLimits } from './limits.ts'
+import { type Budgets, budgetsOf, DEFAULT_LIMITS, type ServiceLimits } from './limits.ts'
 import { BLIND, type Observer } from './observer.ts'
 import type { Logger } from './stores.ts'
 
@@ -45,6 +45,7 @@ export class PeerServer {
   readonly #entrances: readonly [Entrance, ...Entrance[]]
   readonly #answer: Answerer
   readonly #limits: ServiceLimits
+  readonly #budgets: Budgets
   readonly #running = new Map<Peer, Promise<void>>()
   /** Those of the network that have asked for nothing yet, or for nonsense, in the order in which they came. */
   readonly #idle = new Set<Peer>()
@@ -63,6 +64,7 @@ export class PeerServer {
     this.#logger = options.logger ?? SILENT
     this.#observer = options.observer ?? BLIND
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.#budgets = budgetsOf(this.#limits)
   }
 
   /** Says from the next connection on what happens to `logger`. */
@@ -189,10 +191,10 @@ export class PeerServer {
   }
 
   async #converse({ connection, tokens }: Visitor, peer: Peer): Promise<void> {
-    const [answer, limits] = [this.#answer, this.#limits]
+    const [answer, limits, budgets] = [this.#answer, this.#limits, this.#budgets]
     const [logger, observer] = [this.#logger, this.#observer]
     const onRequest = () => void this.#idle.delete(peer)
-    await converse(connection, { answer, limits, logger, observer, tokens, onRequest })
+    await converse(connection, { answer, limits, budgets, logger, observer, tokens, onRequest })
   }
 
   async #run(peer: Peer, work: () => Promise<void>): Promise<void> {

@@ -65,12 +65,3 @@ async function readToClose(reader: ChunkReader, room: number): Promise<Uint8Arra
     throw error instanceof SnapError && error.code === 'E_FORMAT' ? oversizedRequest() : error
   }
 }
-
-/**
- * Reads the payload of a request: the bytes after exactly one byte that follows the JSON, whatever it is. influxd takes
- * it for a newline unseen.
- */
-export async function readPayload(reader: ChunkReader, size: number): Promise<Uint8Array> {
-  if (size === 0) return new Uint8Array(0)
-  return (await reader.readExactly(size + 1)).subarray(1)
-}

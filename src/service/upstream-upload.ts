@@ -9,23 +9,43 @@ import type { UpstreamOptions } from './upstream-client.ts'
  * Takes an upload whole, then sends it on at full speed: influxd takes the shard out of use from the first byte to the
  * last. What is sent is written anew, so that no name can mean one thing here and another there.
  * @throws SnapError `E_FORMAT` if it holds what does not belong into the shard, `E_DESTINATION` if the server has no such
- * shard or refuses, `E_TIMEOUT`
+ * shard or refuses or there is no room for it, `E_TIMEOUT`
  */
 export async function relayUpload(
   shardId: bigint,
-  { connection, reader, limits }: Conversation,
+  { connection, reader, limits, budgets }: Conversation,
   { client, tempDir }: UpstreamOptions,
 ): Promise<void> {
   const { signal } = connection
   const name = `upload to shard ${shardId}`
   const place = await findShard(shardId, (await client.databaseInfo('', signal)).Paths)
   const entries = readShardTar(reader.rest(), { name, trailer: 'padded', signal })
-  const taking = spool(packShardTar(onlyOf(place, entries)), { name, tempDir })
-  const tar = await connection.within(limits.upload, 'end of the upload', taking)
-  try {
-    await client.uploadShard(shardId, shardId, '', '', readAll(tar), signal)
-  } finally {
-    await tar.close()
+  await budgets.spooled.spend(async (take) => {
+    const tar = withinSpace(packShardTar(onlyOf(place, entries)), take, limits.spooled)
+    const taking = spool(tar, { name, tempDir, memoryLimit: MEMORY })
+    const taken = await connection.within(limits.upload, 'end of the upload', taking)
+    try {
+      await client.uploadShard(shardId, shardId, '', '', readAll(taken), signal)
+    } finally {
+      await taken.close()
+    }
+  })
+}
+
+/** Bytes of an upload that are kept out of the temporary directory. */
+const MEMORY = 1024 * 1024
+
+async function* withinSpace(
+  tar: AsyncIterable<Uint8Array>,
+  take: (amount: number) => boolean,
+  limit: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of tar) {
+    if (!take(chunk.length)) {
+      const text = `with the other uploads it is more than ${limit} bytes`
+      throw new SnapError('E_DESTINATION', text)
+    }
+    yield chunk
   }
 }
 

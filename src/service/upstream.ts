@@ -1,9 +1,10 @@
 import { SnapError } from '../errors.ts'
+import type { Connection } from '../io/connection.ts'
 import { JsonNumber, type ReceivedRequest, type Request, RequestType } from '../protocol/index.ts'
 import type { Answer, Conversation } from './context.ts'
 import type { Answerer } from './converse.ts'
+import { withPayload } from './payload.ts'
 import { refuseWrites } from './read-only.ts'
-import { readPayload } from './read-opening.ts'
 import { TarEnd } from './tar-end.ts'
 import { Uploads } from './uploads.ts'
 import type { UpstreamClient, UpstreamOptions } from './upstream-client.ts'
@@ -46,24 +47,33 @@ async function relay(
   received: ReceivedRequest,
   { peer, client }: Relay,
 ): Promise<Answer> {
-  const { connection, reader, limits } = peer
   const known = Object.values(RequestType).find((value) => value === type)
   if (known === undefined || !RELAYED.includes(known)) {
     throw new SnapError('E_PROTOCOL', `request type ${type} is not passed on`)
   }
   const request = requestOf(known, received)
-  const reading = known === RequestType.MetaStoreUpdate && readPayload(reader, received.UploadSize)
-  const payload =
-    reading && (await connection.within(limits.upload, 'end of the metastore', reading))
-  const sent = payload ? { ...request, UploadSize: payload.length } : request
-  const { signal } = connection
+  const { signal } = peer.connection
+  if (known !== RequestType.MetaStoreUpdate) {
+    return await passOn(known, client.ask(request, { signal }), peer.connection)
+  }
+  return await withPayload(peer, received.UploadSize, async (payload) => {
+    const sent = { ...request, UploadSize: payload.length }
+    return await passOn(known, client.ask(sent, { payload, signal }), peer.connection)
+  })
+}
+
+async function passOn(
+  type: RequestType,
+  answer: AsyncIterable<Uint8Array>,
+  connection: Connection,
+): Promise<Answer> {
   const end = new TarEnd()
-  for await (const chunk of client.ask(sent, { ...(payload && { payload }), signal })) {
+  for await (const chunk of answer) {
     end.pass(chunk)
     await connection.write(chunk)
   }
   if (end.size === 0) throw new SnapError('E_SOURCE', 'the server behind gave no answer')
-  if (TARS.includes(known) && !end.isWhole) {
+  if (TARS.includes(type) && !end.isWhole) {
     // influxd ends an answer that it breaks off like a whole one, and its client takes it for one.
     throw new SnapError('E_CUT', `the server behind broke off after ${end.size} bytes`)
   }

@@ -180,6 +180,27 @@ describe('Service, kept waiting', () => {
     await log.line(/error: .*no data in 0.04 s/)
   })
 
+  it('refuses a metastore for which the others leave no room, until they are gone', async () => {
+    const meta = encodeData(sampleData())
+    const limits = { metadata: meta.length + 1000 }
+    const { port, log, client } = await serve(emptyStore(), { limits })
+    const greedy = await open(port)
+    greedy.write(`\x03\x06{"UploadSize":1001}\n`)
+    const request = { BackupDatabase: DATABASE }
+    await expect
+      .poll(
+        async () =>
+          await client('tcp')
+            .updateMeta(request, [meta])
+            .catch(() => 'refused'),
+      )
+      .toBe('refused')
+    await log.line(/error: .*a metastore of \d+ bytes: with the others it is more than \d+/)
+    greedy.destroy()
+    await log.line(/error: .*reset by the peer|error: .*ended after/)
+    await expect.poll(async () => (await client('tcp').updateMeta(request, [meta])).size).toBe(3)
+  })
+
   it('resets a peer that takes too long over a metastore', async () => {
     const { port, log } = await serve(sampleStore(), { limits: { upload: 60 } })
     const socket = await open(port)

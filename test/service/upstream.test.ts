@@ -237,6 +237,21 @@ describe('in front of another server', () => {
       expect(await readdir(temp)).toEqual([])
     })
 
+    it('that is more than may wait in the temporary directory is refused', async () => {
+      const limits = { spooled: 3_000_000 }
+      const { client, log, store, temp } = await inFrontOf(sampleStore(), { limits })
+      const upload = async (size: number) => {
+        const tar = await tarOf(entry(`${DATABASE}/autogen/10/9.tsm`, 'x'.repeat(size)))
+        await client.uploadShard(10, 10, DATABASE, 'autogen', streamOf(tar))
+      }
+      expect((await rejected(upload(4_000_000))).code).toBe('E_DESTINATION')
+      await log.line(/error: .*ShardUpdate 10: .*with the other uploads it is more than 3000000/)
+      expect(store.changes).toEqual([])
+      for (let time = 0; time < 2; time++) await upload(2_000_000)
+      expect(store.shards.get(10n)?.files.get('9.tsm')?.bytes.length).toBe(2_000_000)
+      expect(await readdir(temp)).toEqual([])
+    })
+
     it('to a shard that is not there is refused', async () => {
       const { port, log } = await inFrontOf(sampleStore())
       const all = Buffer.concat([encodeUploadOpening(77n), Buffer.alloc(1024)])

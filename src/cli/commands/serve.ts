@@ -14,7 +14,7 @@ import { runCommand } from '../run.ts'
 import { addEntranceOptions, readEntranceOptions } from '../serve-entrance.ts'
 import { refuseTogether } from '../settings.ts'
 import { parseDeadline } from '../times.ts'
-import { oneOf, parseHost, parseText, wholeNumber } from '../values.ts'
+import { oneOf, parseHost, parseSize, parseText, wholeNumber } from '../values.ts'
 
 const GROUP = 'Service:'
 const deadline = (flags: string, description: string, fallback: string) =>
@@ -50,6 +50,13 @@ const OPTIONS = {
     'how long running requests may take to end after a signal',
     '10s',
   ),
+  maxSpooled: valueSetting({
+    flags: '--max-spooled <size>',
+    description: 'limit for uploads to --upstream that are not whole yet, all together',
+    parse: parseSize,
+    fallback: '64GiB',
+    group: GROUP,
+  }),
   tempDir: valueSetting({
     flags: '--temp-dir <dir>',
     description: 'place for spooled files (default: the system’s)',
@@ -90,6 +97,7 @@ export function defineServe(program: Command, context: CliContext): void {
           idle: OPTIONS.idleTimeout.read(command),
           upload: OPTIONS.uploadTimeout.read(command),
           total: OPTIONS.requestTimeout.read(command),
+          spooled: OPTIONS.maxSpooled.read(command),
         },
         drainMs: OPTIONS.drainTimeout.read(command),
         progress,
