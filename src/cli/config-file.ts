@@ -5,11 +5,20 @@ import { suggest } from './suggest.ts'
 /** The texts of each key of a configuration file, or of one target in it. */
 export type ConfigTable = ReadonlyMap<string, readonly string[]>
 
-/** A configuration file: options for every run, and named targets with options of their own. */
-export interface ConfigFile {
+/** Options for every command, and options for some of them. */
+export interface ConfigSection {
   readonly options: ConfigTable
-  readonly targets: ReadonlyMap<string, ConfigTable>
+  /** By the name of the command. */
+  readonly commands: ReadonlyMap<string, ConfigTable>
 }
+
+/** A configuration file: options for every run, and named targets with options of their own. */
+export interface ConfigFile extends ConfigSection {
+  readonly targets: ReadonlyMap<string, ConfigSection>
+}
+
+/** The names of the options of each command, without dashes. */
+export type CommandOptions = ReadonlyMap<string, ReadonlySet<string>>
 
 /** The one key of a target that is no option: the TARGET or SOURCE it stands for. */
 export const LOCATION = 'location'
@@ -47,22 +56,30 @@ async function parseDocument(text: string, path: string) {
         v.transform((text) => [text]),
       ),
     ],
-    'expected text, a number, true or false, or a list of them (times are text)',
+    EXPECTED,
   )
-  const { targets, ...options } = parse(text, { integersAsBigInt: true })
+  const { targets, ...rest } = parse(text, { integersAsBigInt: true })
+  const table = v.pipe(v.custom(isTable, EXPECTED), v.record(v.string(), value))
+  const section = v.record(v.string(), v.union([value, table], EXPECTED))
   const schema = v.object({
-    options: v.record(v.string(), value),
-    targets: v.optional(
-      v.record(v.string(), v.record(v.string(), value), 'expected [targets.NAME]'),
-      {},
-    ),
+    rest: section,
+    targets: v.optional(v.record(v.string(), section, 'expected [targets.NAME]'), {}),
   })
-  const result = v.safeParse(schema, { options, targets })
+  const result = v.safeParse(schema, { rest, targets })
   if (result.success) return result.output
   const [issue] = result.issues
-  const where = v.getDotPath(issue)?.replace(/^options\./, '') ?? 'the file'
+  const where = v.getDotPath(issue)?.replace(/^rest\./, '') ?? 'the file'
   throw new SnapError('E_USAGE', `${path}: ${where}: ${issue.message}`)
 }
+
+const EXPECTED = 'expected text, a number, true or false, or a list of them (times are text)'
+
+/** Arrays and times are objects too. */
+function isTable(item: unknown): boolean {
+  return typeof item === 'object' && !Array.isArray(item) && !(item instanceof Date)
+}
+
+type Section = Readonly<Record<string, string[] | Readonly<Record<string, string[]>>>>
 
 interface KnownKeys {
   readonly keys: ReadonlySet<string>
@@ -72,27 +89,54 @@ interface KnownKeys {
 function tableOf(entries: Readonly<Record<string, string[]>>, known: KnownKeys): ConfigTable {
   for (const key of Object.keys(entries)) {
     if (known.keys.has(key)) continue
-    const near = suggest(key, known.keys)
-    throw new SnapError('E_USAGE', `${known.where}: unknown key ${JSON.stringify(key)}`, {
-      hint:
-        near === undefined
-          ? 'keys are the long options without their dashes'
-          : `did you mean ${near}?`,
-    })
+    throw unknown(known.where, key, known.keys, 'keys are the long options without their dashes')
   }
   return new Map(Object.entries(entries))
+}
+
+function unknown(where: string, key: string, known: Iterable<string>, hint: string): SnapError {
+  const near = suggest(key, known)
+  return new SnapError('E_USAGE', `${where}: unknown key ${JSON.stringify(key)}`, {
+    hint: near === undefined ? hint : `did you mean ${near}?`,
+  })
+}
+
+interface SectionPlace {
+  readonly commands: CommandOptions
+  /** Keys of the section besides options. */
+  readonly more: readonly string[]
+  readonly path: string
+  /** `targets.nightly.`, or nothing. */
+  readonly prefix: string
+}
+
+function sectionOf(
+  entries: Section,
+  { commands, more, path, prefix }: SectionPlace,
+): ConfigSection {
+  const known = new Set([...[...commands.values()].flatMap((names) => [...names]), ...more])
+  const where = prefix === '' ? path : `${path}: [${prefix.slice(0, -1)}]`
+  const options: [string, string[]][] = []
+  const tables = new Map<string, ConfigTable>()
+  for (const [key, item] of Object.entries(entries)) {
+    const keys = commands.get(key)
+    if (Array.isArray(item)) options.push([key, item])
+    else if (keys !== undefined) {
+      tables.set(key, tableOf(item, { keys, where: `${path}: [${prefix}${key}]` }))
+    } else if (known.has(key)) {
+      throw new SnapError('E_USAGE', `${path}: ${prefix}${key}: ${EXPECTED}`)
+    } else throw unknown(where, key, [...known, ...commands.keys()], 'tables are named by commands')
+  }
+  return { options: tableOf(Object.fromEntries(options), { keys: known, where }), commands: tables }
 }
 
 /**
  * Reads a TOML configuration file.
  *
- * @param optionNames every option of every command, without dashes: a file may serve several commands
+ * @param commands every option of every command: a file may serve several
  * @throws SnapError `E_USAGE` if it cannot be read, is no TOML, or has an unknown key
  */
-export async function readConfigFile(
-  path: string,
-  optionNames: ReadonlySet<string>,
-): Promise<ConfigFile> {
+export async function readConfigFile(path: string, commands: CommandOptions): Promise<ConfigFile> {
   const text = await readText(path)
   let document: Awaited<ReturnType<typeof parseDocument>>
   try {
@@ -101,13 +145,10 @@ export async function readConfigFile(
     if (error instanceof SnapError) throw error
     throw new SnapError('E_USAGE', `${path}: ${messageOf(error)}`, { cause: error })
   }
-  const targetKeys = new Set([...optionNames, LOCATION])
-  const targets = Object.entries(document.targets).map(
-    ([name, entries]) =>
-      [name, tableOf(entries, { keys: targetKeys, where: `${path}: [targets.${name}]` })] as const,
-  )
-  return {
-    options: tableOf(document.options, { keys: optionNames, where: path }),
-    targets: new Map(targets),
-  }
+  const targets = Object.entries(document.targets).map(([name, entries]) => {
+    const place = { commands, more: [LOCATION], path, prefix: `targets.${name}.` }
+    return [name, sectionOf(entries, place)] as const
+  })
+  const top = sectionOf(document.rest, { commands, more: [], path, prefix: '' })
+  return { ...top, targets: new Map(targets) }
 }

@@ -11,6 +11,11 @@ export type ValueParser<T> = (text: string, name: string) => T
 /** How an option takes its values: none, one, or one each time it is given. */
 export type SettingKind = 'switch' | 'value' | 'list'
 
+/** Returns the variable that sets an option: `INFLUX_SNAP_FIRST_BYTE_TIMEOUT`. */
+export function variableOf(optionName: string): string {
+  return `INFLUX_SNAP_${optionName.toUpperCase().replaceAll('-', '_')}`
+}
+
 /** An option of commander that can also be set by a variable or a configuration file. */
 export class SettingOption extends Option {
   readonly kind: SettingKind
@@ -77,6 +82,25 @@ export function valueSetting<T>(spec: ValueSpec<T>): Setting<T | undefined> {
     return fallback === undefined ? option : option.default(parse(fallback, name), fallback)
   }
   return settingOf<T | undefined>(makeOption, undefined)
+}
+
+/**
+ * Declares an option with one value that is a secret: the command line, which all the machine can read, is refused. An option
+ * of the same name with `-file` behind it should stand beside it.
+ */
+export function secretSetting<T>(spec: Omit<ValueSpec<T>, 'fallback'>): Setting<T | undefined> {
+  const makeOption = () => {
+    const option = new SettingOption(spec, 'value', spec.parse)
+    return option.argParser(() => refuseOnLine(option.name()))
+  }
+  return settingOf<T | undefined>(makeOption, undefined)
+}
+
+function refuseOnLine(name: string): never {
+  const what = `--${name} is a secret, and all the machine can read a command line`
+  throw new SnapError('E_USAGE', what, {
+    hint: `set ${variableOf(name)}, give --${name}-file FILE, or write ${name} into the --config file`,
+  })
 }
 
 /** Declares an option that may be given more than once. */

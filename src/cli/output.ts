@@ -97,28 +97,38 @@ export async function writeFailedDocument(
   commandName: string,
   error: SnapError,
 ): Promise<void> {
-  const schema = `snap/${commandName}/1`
-  const document = formatJson({ schema, ok: false, error: errorFields(error) })
-  await writeText(stdout, `${document}\n`).catch(() => {})
+  await writeText(stdout, `${failedDocument(commandName, error)}\n`).catch(() => {})
 }
 
-/** Writes what a command did, and where it is so, why it does not end with 0. */
+/** Returns the JSON document of a command that failed. */
+export function failedDocument(commandName: string, error: SnapError): string {
+  const schema = `snap/${commandName}/1`
+  return formatJson({ schema, ok: false, error: errorFields(error) })
+}
+
+/** Returns the JSON document of what a command did. */
+export function resultDocument(
+  commandName: string,
+  { document, problem }: Pick<CommandResult, 'document' | 'problem'>,
+): string {
+  const schema = `snap/${commandName}/1`
+  const error = problem === undefined ? undefined : errorFields(problem)
+  return formatJson({ schema, ok: problem === undefined, ...document, error })
+}
+
+/** Writes what a command did. Why it does not end with 0, where that is so, is for {@link writeError} to say. */
 export async function writeResult(
   context: CliContext,
   mode: OutputMode,
   result: CommandResult & { readonly commandName: string; readonly summaryTo: TextStream },
 ): Promise<void> {
-  const { document, text, summary, problem } = result
+  const { text, summary } = result
   if (mode.json) {
-    const schema = `snap/${result.commandName}/1`
-    const error = problem === undefined ? undefined : errorFields(problem)
-    const whole = { schema, ok: problem === undefined, ...document, error }
-    await writeText(context.stdout, `${formatJson(whole)}\n`)
+    await writeText(context.stdout, `${resultDocument(result.commandName, result)}\n`)
   } else {
     if (text !== undefined && text !== '') await writeText(context.stdout, endLine(text))
     if (summary !== undefined && !mode.quiet) await writeText(result.summaryTo, endLine(summary))
   }
-  if (problem !== undefined) await writeError(context.stderr, mode, problem)
 }
 
 function endLine(text: string): string {

@@ -10,6 +10,7 @@ import type { Renderer } from './progress-lines.ts'
 import { applySettings } from './settings.ts'
 import { unexpected, watchForStop } from './stop.ts'
 import { withHelpHint } from './usage.ts'
+import { type RunEnd, type WatchedRun, watchRun } from './watched-run.ts'
 
 /** What a command's work is given. Options may be read from the command once the work has begun. */
 export interface Run {
@@ -38,29 +39,39 @@ export async function runCommand(
 ): Promise<void> {
   let mode = earlyOutputMode(context)
   let renderer: Renderer | undefined
+  let watched: WatchedRun | undefined
+  let end: RunEnd
   const watch = watchForStop(context, (error) => {
     void fail(context, { command, mode, error }).finally(() => context.exitNow(error.exitCode))
   })
+  const { signal } = watch
   try {
-    const location = await applySettings(command, context.env)
-    mode = readOutputMode(command, context)
-    const toStdout = command.args.includes(STDOUT)
-    if (mode.json && toStdout) throw jsonAndData()
-    renderer = createRenderer(context.stderr, mode, context.env)
-    const { signal } = watch
-    const run: Run = { signal, progress: renderer.report, location, stdout: context.stdout }
-    const result = await work(run)
-    await renderer.stop()
-    const summaryTo = toStdout ? context.stderr : context.stdout
-    await writeResult(context, mode, { ...result, commandName: command.name(), summaryTo })
-    context.setExitCode(result.problem?.exitCode ?? 0)
-  } catch (thrown) {
-    await renderer?.stop()
-    // Whatever a stopped command throws, the reason is why it was stopped.
-    const reason = unexpected(watch.signal.aborted ? watch.signal.reason : thrown)
-    const error = withHelpHint(reason, command)
-    context.setExitCode(error.exitCode)
-    if (!watch.readerGone()) await fail(context, { command, mode, error })
+    try {
+      const location = await applySettings(command, context.env)
+      mode = readOutputMode(command, context)
+      const toStdout = command.args.includes(STDOUT)
+      if (mode.json && toStdout) throw jsonAndData()
+      watched = await watchRun({ context, command, mode, location, signal })
+      await watched?.begin()
+      renderer = createRenderer(context.stderr, mode, context.env)
+      const run: Run = { signal, progress: renderer.report, location, stdout: context.stdout }
+      const result = await work(run)
+      await renderer.stop()
+      const summaryTo = toStdout ? context.stderr : context.stdout
+      await writeResult(context, mode, { ...result, commandName: command.name(), summaryTo })
+      end = { document: result.document, error: result.problem }
+    } catch (thrown) {
+      await renderer?.stop()
+      // Whatever a stopped command throws, the reason is why it was stopped.
+      const error = withHelpHint(unexpected(signal.aborted ? signal.reason : thrown), command)
+      if (mode.json && !watch.readerGone())
+        await writeFailedDocument(context.stdout, command.name(), error)
+      end = { error }
+    }
+    context.setExitCode(end.error?.exitCode ?? 0)
+    await watched?.end(end)
+    const isHeard = end.document !== undefined || !watch.readerGone()
+    if (end.error !== undefined && isHeard) await writeError(context.stderr, mode, end.error)
   } finally {
     watch.release()
   }

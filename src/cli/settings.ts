@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
-import type { ConfigFile } from './config-file.ts'
-import { SettingOption } from './options.ts'
+import type { CommandOptions, ConfigFile, ConfigSection } from './config-file.ts'
+import { SettingOption, variableOf } from './options.ts'
 import { suggest } from './suggest.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -9,20 +9,19 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** Options that choose the file, and so cannot stand in it. */
 const NOT_IN_FILE = new Set(['config', 'target'])
 
-/** Returns the variable that sets an option: `INFLUX_SNAP_FIRST_BYTE_TIMEOUT`. */
-export function variableOf(optionName: string): string {
-  return `INFLUX_SNAP_${optionName.toUpperCase().replaceAll('-', '_')}`
-}
-
 function settingOptions(command: Command): SettingOption[] {
   return command.options.filter((option) => option instanceof SettingOption)
 }
 
 /** The names a configuration file may use: the options of every command of the program. */
-function knownNames(command: Command): ReadonlySet<string> {
+function knownNames(command: Command): CommandOptions {
   const commands = command.parent?.commands ?? [command]
-  const names = commands.flatMap(settingOptions).map((option) => option.name())
-  return new Set(names.filter((name) => !NOT_IN_FILE.has(name)))
+  return new Map(
+    commands.map((one) => {
+      const names = settingOptions(one).map((option) => option.name())
+      return [one.name(), new Set(names.filter((name) => !NOT_IN_FILE.has(name)))]
+    }),
+  )
 }
 
 function applyVariables(command: Command, env: Environment): void {
@@ -56,15 +55,24 @@ function applyTables(command: Command, tables: readonly NamedTable[]): void {
   }
 }
 
-function targetTable(file: ConfigFile, path: string, name: string): NamedTable {
-  const table = file.targets.get(name)
-  if (table !== undefined) return { table, where: `${path}: [targets.${name}]` }
+function targetSection(file: ConfigFile, path: string, name: string): ConfigSection {
+  const section = file.targets.get(name)
+  if (section !== undefined) return section
   const near = suggest(name, file.targets.keys())
   const names = [...file.targets.keys()]
   const list = names.length === 0 ? 'the file names no target' : `it has: ${names.join(', ')}`
   throw new SnapError('E_USAGE', `${path}: no target ${JSON.stringify(name)}`, {
     hint: near === undefined ? list : `did you mean ${near}?`,
   })
+}
+
+/** The tables of a section that are about a command, the nearest first. */
+function tablesOf(command: Command, section: ConfigSection, where: string): NamedTable[] {
+  const own = section.commands.get(command.name())
+  const general = { table: section.options, where }
+  return own === undefined
+    ? [general]
+    : [{ table: own, where: `${where} (${command.name()})` }, general]
 }
 
 /**
@@ -89,14 +97,15 @@ export async function applySettings(
   }
   const { LOCATION, readConfigFile } = await import('./config-file.ts')
   const file = await readConfigFile(path, knownNames(command))
-  const everywhere: NamedTable = { table: file.options, where: path }
+  const everywhere = tablesOf(command, file, path)
   if (typeof target !== 'string') {
-    applyTables(command, [everywhere])
+    applyTables(command, everywhere)
     return undefined
   }
-  const chosen = targetTable(file, path, target)
-  applyTables(command, [chosen, everywhere])
-  return chosen.table.get(LOCATION)?.[0]
+  const chosen = targetSection(file, path, target)
+  const nearest = tablesOf(command, chosen, `${path}: [targets.${target}]`)
+  applyTables(command, [...nearest, ...everywhere])
+  return chosen.options.get(LOCATION)?.[0]
 }
 
 /**

@@ -24,7 +24,7 @@ const holderSchema = v.object({
 type Holder = v.InferOutput<typeof holderSchema>
 
 /** A lock that is held. */
-export interface DirectoryLock {
+export interface FileLock {
   /** Lets go. May be called twice. */
   release(): Promise<void>
 }
@@ -97,22 +97,29 @@ async function removeRemains(directory: string): Promise<void> {
 }
 
 /**
- * Takes {@link LOCK_FILE} in each of `directories`, all or none, so that two snaps never change the same ones. A lock whose
- * process ended without letting go is taken over, if it ran on this machine and in this PID namespace.
+ * Takes {@link LOCK_FILE} in each of `directories`, all or none, so that two snaps never change the same ones.
+ * @throws SnapError as {@link lockFiles}
+ */
+export async function lockDirectories(directories: readonly string[]): Promise<FileLock> {
+  return await lockFiles(directories.map((directory) => join(directory, LOCK_FILE)))
+}
+
+/**
+ * Makes the lock files `paths`, all or none. A lock whose process ended without letting go is taken over, if it ran on this
+ * machine and in this PID namespace.
  * @throws SnapError `E_LOCKED` if another process holds one, `E_DESTINATION` if one cannot be made
  */
-export async function lockDirectories(directories: readonly string[]): Promise<DirectoryLock> {
+export async function lockFiles(paths: readonly string[]): Promise<FileLock> {
   const self = { id: randomUUID(), ...thisProcess() }
   const held: string[] = []
   const release = async () => {
     for (const path of held.splice(0)) await removeOf(self.id, path)
   }
   try {
-    for (const directory of new Set(directories)) {
-      const path = join(directory, LOCK_FILE)
+    for (const path of new Set(paths)) {
       await take(path, self)
       held.push(path)
-      await removeRemains(directory)
+      await removeRemains(dirname(path))
     }
   } catch (error) {
     await release()

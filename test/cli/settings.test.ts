@@ -9,8 +9,9 @@ import {
   parseSwitch,
   switchSetting,
   valueSetting,
+  variableOf,
 } from '../../src/cli/options.ts'
-import { refuseTogether, variableOf } from '../../src/cli/settings.ts'
+import { refuseTogether } from '../../src/cli/settings.ts'
 import { parseDuration } from '../../src/cli/times.ts'
 import { parseText, wholeNumber } from '../../src/cli/values.ts'
 import { errorOf, readWith } from './harness.ts'
@@ -152,6 +153,28 @@ jobs = 9
     expect(spaced.value).toMatchObject({ jobs: 9, location: undefined })
   })
 
+  it('has tables of single commands, which come before what is for all', async () => {
+    const text = `
+jobs = 1
+idle-timeout = "1s"
+[probe]
+jobs = 2
+db = "own"
+[verify]
+deep = true
+[targets.a]
+jobs = 3
+[targets.a.probe]
+jobs = 4
+[targets.b]
+jobs = 5
+`
+    const jobsOf = async (...argv: string[]) => (await withFile(text, argv)).value
+    expect(await jobsOf()).toMatchObject({ jobs: 2, names: ['own'], idle: 1000 })
+    expect(await jobsOf('--target', 'a')).toMatchObject({ jobs: 4, names: ['own'] })
+    expect(await jobsOf('--target', 'b')).toMatchObject({ jobs: 5, names: ['own'] })
+  })
+
   it('is found by INFLUX_SNAP_CONFIG and INFLUX_SNAP_TARGET', async () => {
     const { path } = await withFile(FILE, [])
     const env = { INFLUX_SNAP_CONFIG: path, INFLUX_SNAP_TARGET: 'nightly' }
@@ -174,6 +197,12 @@ jobs = 9
     ['jobs = [1, 2]', [], /toml: jobs: expected one value, got 2/, /./],
     ['jobs = []', [], /toml: jobs: expected one value, got 0/, /./],
     ['jobs = 2026-01-01', [], /toml: jobs: expected text, a number, true or false/, /./],
+    ['[zzzzzzzz]\na = 1', [], /unknown key "zzzzzzzz"/, 'tables are named by commands'],
+    ['[verfiy]\ndeep = true', [], /unknown key "verfiy"/, 'did you mean verify?'],
+    ['[verify]\njobsx = 1', [], /toml: \[verify\]: unknown key "jobsx"/, 'did you mean jobs?'],
+    ['[verify]\nhost = "x"', [], /toml: \[verify\]: unknown key "host"/, /./],
+    ['[targets.a.verify]\ndepe = 1', [], /\[targets\.a\.verify\]: unknown key "depe"/, /deep/],
+    ['[targets.a.verify.x]\ny = 1', [], /targets\.a\.verify/, /./],
     ['[jobs]\na = 1', [], /toml: jobs: expected text/, /./],
     ['targets = 3', [], /toml: targets: expected \[targets\.NAME\]/, /./],
     ['[targets]\nnightly = "/x"', [], /toml: targets\.nightly: /, /./],

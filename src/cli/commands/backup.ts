@@ -27,6 +27,7 @@ import { refuseTogether } from '../settings.ts'
 import { addStoreOptions, openStoreAt } from '../store-options.ts'
 import { parseTime } from '../times.ts'
 import { oneOf } from '../values.ts'
+import { addWatchOptions } from '../watch-options.ts'
 
 const GROUP = 'Backup:'
 const OPTIONS = {
@@ -82,6 +83,7 @@ export function defineBackup(program: Command, context: CliContext): void {
   addHttpOptions(command)
   addTransferOptions(command)
   addStoreOptions(command)
+  addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {

@@ -14,6 +14,7 @@ import { placeOf, runCommand } from '../run.ts'
 import { LATEST, parseSet } from '../set-option.ts'
 import { addStoreOptions, openStoreAt } from '../store-options.ts'
 import { oneOf, parseText } from '../values.ts'
+import { addWatchOptions } from '../watch-options.ts'
 
 const GROUP = 'Drill:'
 /** The word for any of the sets. */
@@ -56,6 +57,7 @@ export function defineDrill(program: Command, context: CliContext): void {
   addSelectionOptions(command)
   addTransferOptions(command)
   addStoreOptions(command)
+  addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {

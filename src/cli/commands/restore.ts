@@ -20,6 +20,7 @@ import { placeOf, runCommand } from '../run.ts'
 import { readWritablePlace } from '../server-place.ts'
 import { stateDirectory } from '../state-directory.ts'
 import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { addWatchOptions } from '../watch-options.ts'
 
 const GROUP = 'Restore:'
 const OPTIONS = {
@@ -61,6 +62,7 @@ export function defineRestore(program: Command, context: CliContext): void {
   addHttpOptions(command)
   addTransferOptions(command)
   addStoreOptions(command)
+  addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {

@@ -17,6 +17,7 @@ import { setSetting } from '../set-option.ts'
 import { addStoreOptions, openStoreAt } from '../store-options.ts'
 import { parseDuration } from '../times.ts'
 import { parsePercent, wholeNumber } from '../values.ts'
+import { addWatchOptions } from '../watch-options.ts'
 
 const GROUP = 'Verify:'
 const MAX_SEED = 2 ** 32
@@ -63,6 +64,7 @@ export function defineVerify(program: Command, context: CliContext): void {
   addSettings(command, OPTIONS)
   addTransferOptions(command)
   addStoreOptions(command)
+  addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
