@@ -36,14 +36,14 @@ async function checkEmpty(directory: string): Promise<void> {
   })
 }
 
-/** Removes the directories of a new shard, with those above that are empty then. What is not empty stays. */
+/** Removes what there is of the directories of a new shard, with those above that are empty then. What is not empty stays. */
 export async function unmakeShard(
   { dataDir, walDir }: DataDirectoryPaths,
   location: ShardLocation,
 ): Promise<void> {
   for (const root of [dataDir, walDir]) {
     const directory = await directoryInside(root, shardParts(location))
-    if (directory === undefined || (await findContent(directory)) !== undefined) continue
+    if (directory !== undefined && (await findContent(directory)) !== undefined) continue
     await removeShard(root, location)
   }
 }

@@ -22,8 +22,8 @@ export interface DropOptions {
 
 /**
  * Removes a database, its shards' files and directories, and nothing else. First the files go, then the database leaves
- * the metastore, then the directories, which are empty by then: wherever it stops, influxd opens what is left. The numbers
- * of its shards are not given again. A database that is not there is removed already.
+ * the metastore, then the directories, which are empty by then, or before it where a full disk leaves no room for the
+ * metastore: wherever it stops, influxd opens what is left. The numbers of its shards are not given again. A database that is not there is removed already.
  * @param shardIds the shards that the database may have
  * @throws SnapError `E_DESTINATION` if it has others, or something cannot be removed
  */
@@ -46,9 +46,26 @@ export async function dropDatabase(
   }
   const roots = [paths.dataDir, paths.walDir]
   for (const root of roots) for (const shard of shards) await emptyShard(root, shard)
-  await permit()
-  await metaFile.setData(withoutDatabases(data, [database]))
-  for (const root of roots) for (const shard of shards) await removeShard(root, shard)
+  const removeShards = async () => {
+    for (const root of roots) for (const shard of shards) await removeShard(root, shard)
+  }
+  const leave = async () => {
+    await permit()
+    await metaFile.setData(withoutDatabases(data, [database]))
+  }
+  try {
+    await leave()
+  } catch (error) {
+    if (!isFull(error)) throw error
+    // Directories take room too.
+    await removeShards()
+    await leave()
+  }
+  await removeShards()
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof SnapError && errnoOf(error.cause) === 'ENOSPC'
 }
 
 function shardsOf(data: Data, name: string): ShardLocation[] {
@@ -72,20 +89,22 @@ async function emptyShard(root: string, shard: ShardLocation): Promise<void> {
   await fsyncDirectory(directory)
 }
 
-/** Removes the shard's directory, and those of policy and database that are empty then. */
+/** Removes the shard's directory, if it is there, and those of policy and database that are empty then. */
 export async function removeShard(root: string, shard: ShardLocation): Promise<void> {
   const parts = shardParts(shard)
   const directory = await directoryInside(root, parts)
-  if (directory === undefined) return
-  await remove(directory)
-  await fsyncDirectory(dirname(directory))
+  if (directory !== undefined) {
+    await remove(directory)
+    await fsyncDirectory(dirname(directory))
+  }
   for (const length of [2, 1]) {
-    const parent = join(root, ...parts.slice(0, length))
+    const parent = await directoryInside(root, parts.slice(0, length))
+    if (parent === undefined) continue
     try {
       await rmdir(parent)
       await fsyncDirectory(dirname(parent))
     } catch (error) {
-      if (['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes(errnoOf(error) ?? '')) return
+      if (['ENOTEMPTY', 'EEXIST'].includes(errnoOf(error) ?? '')) return
       throw asSnapError(error, 'E_DESTINATION', parent)
     }
   }

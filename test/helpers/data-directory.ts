@@ -210,7 +210,7 @@ export async function pointsOnDisk({ root }: SampleDirectory): Promise<string[]>
 }
 
 /** The databases of a directory with their live shards: `database/policy/id`. */
-export async function metastoreOf({ root }: SampleDirectory): Promise<{
+export async function metastoreOf({ root }: Pick<SampleDirectory, 'root'>): Promise<{
   readonly databases: readonly string[]
   readonly shards: readonly string[]
 }> {
