@@ -79,7 +79,10 @@ function nextOrAborted<T>(
 }
 
 /** Yields from `body` until `signal` ends it, also while the next chunk does not come. */
-async function* untilAborted<T>(body: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+export async function* untilAborted<T>(
+  body: AsyncIterable<T>,
+  signal: AbortSignal,
+): AsyncGenerator<T> {
   const iterator = body[Symbol.asyncIterator]()
   try {
     for (;;) {

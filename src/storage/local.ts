@@ -47,6 +47,7 @@ async function describe(path: string, name: string): Promise<StoredObject | unde
 /** Files of one directory; sub-directories are not looked at. Made on first use of what writes, mode 0700, files 0600. */
 export class LocalStore implements Store {
   readonly url: string
+  readonly undeleted = 0
   /** The directory being made, or there. */
   #ready: Promise<void> | undefined
   /** The highest directory that was made. */
@@ -133,6 +134,10 @@ export class LocalStore implements Store {
     )
     if (!free) await this.delete(name + PENDING_SUFFIX)
     return free
+  }
+
+  async createsOnce(): Promise<boolean> {
+    return true
   }
 
   async create(name: string, text: string): Promise<boolean> {

@@ -6,6 +6,20 @@ export interface StoredObject {
   /** Bytes. */
   readonly size: number
   readonly modified: Date
+  /** Until when it cannot be deleted; told by `stat` alone, where a store keeps such locks. */
+  readonly lockedUntil?: Date | undefined
+}
+
+/** An upload that was not finished. Nothing lists it as an object, but a store keeps its bytes. */
+export interface Upload {
+  /** The name that its bytes would have had. */
+  readonly name: string
+  readonly started: Date
+  /**
+   * Gives it up.
+   * @throws SnapError `E_DESTINATION`
+   */
+  abort(): Promise<void>
 }
 
 /** A part of an object in bytes: `start` is in it, `end` is not. */
@@ -72,6 +86,12 @@ export interface Store {
    */
   reserve(name: string, text: string, signal?: AbortSignal): Promise<boolean>
   /**
+   * Tells whether `create` and `reserve` keep their word against others that try at the same moment. A store without
+   * conditional writes does what it can: it looks before, and a second later whose bytes are there.
+   * @throws SnapError `E_DESTINATION`
+   */
+  createsOnce(signal?: AbortSignal): Promise<boolean>
+  /**
    * Makes a small object, whole or not at all, unless something has the name: false then. Of several that try only one gets true.
    * @throws SnapError `E_DESTINATION`
    */
@@ -83,10 +103,19 @@ export interface Store {
    */
   write(name: string, text: string, signal?: AbortSignal): Promise<StoredObject>
   /**
-   * Deletes an object for good. One that is not there is deleted already.
+   * Deletes an object for good. One that is not there is deleted already. One whose name ends in `.pending` stays where the
+   * store refuses to delete, and is counted: whoever may only add can still make backups.
    * @throws SnapError `E_DESTINATION`
    */
   delete(name: string, signal?: AbortSignal): Promise<void>
+  /** How many unfinished objects the store refused to delete. */
+  readonly undeleted: number
+  /**
+   * Lists uploads that were not finished, of this run and of others. Not there where bytes are listed as they come, as
+   * objects.
+   * @throws SnapError `E_DESTINATION`
+   */
+  uploads?(signal?: AbortSignal): AsyncIterable<Upload>
   /** Removes the place itself if this store made it and nothing is in it: a run that failed leaves nothing. */
   abandon(): Promise<void>
 }

@@ -46,7 +46,7 @@ describe('snap export refuses', () => {
     [['--tag', '=a', 'x'], '--tag: expected key=value, got "=a"'],
     [['--tag', 'host=', 'x'], '--tag: expected key=value, got "host="'],
     [['--start', '2024-01-02T00:00:00Z', '--end', '2024-01-01T00:00:00Z', 'x'], '--end is before'],
-    [['--format', 'lp', 's3://bucket/'], 's3:// is not supported'],
+    [['--format', 'lp', 'gs://bucket/'], 'gs:// is not supported'],
   ])('%j', async (argv, message) => {
     const { exitCode, stderr, stdout } = await exported(...argv)
     expect(stderr.text).toContain(message)

@@ -5,6 +5,7 @@ import type { ByteRange, Staged, Store, StoredObject } from '../../src/storage/i
 /** A store in memory, for tests that change what is stored a thousand times. */
 export class MemoryStore implements Store {
   readonly url = 'memory'
+  readonly undeleted = 0
   readonly files: Map<string, Uint8Array>
   /** Bytes that were read so far. */
   bytesRead = 0
@@ -70,6 +71,10 @@ export class MemoryStore implements Store {
     const pending = name + PENDING_SUFFIX
     if (this.files.has(name) || this.files.has(pending)) return false
     this.files.set(pending, Buffer.from(text))
+    return true
+  }
+
+  async createsOnce(): Promise<boolean> {
     return true
   }
 

@@ -20,6 +20,12 @@ export function guardDirectory(directory: string): Release {
   return guard('rm -rf "$1" || { sleep 1; rm -rf "$1"; }', directory)
 }
 
+/** Kills the processes of a Ceph, whose ids are in files, and removes its directory, when this process ends in whatever way. */
+export function guardCeph(directory: string): Release {
+  const kill = 'for file in "$1"/ceph/run/*.pid; do kill -KILL "$(cat "$file")" 2>/dev/null; done'
+  return guard(`${kill}; rm -rf "$1"`, directory)
+}
+
 function guard(action: string, argument: string): Release {
   const script = `trap '' INT TERM HUP; read -r word; [ "$word" = released ] || { ${action}; }`
   const shell = spawn('sh', ['-c', script, 'warden', argument], {

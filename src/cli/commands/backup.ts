@@ -24,7 +24,7 @@ import { formatShard } from '../progress-lines.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { refuseTogether } from '../settings.ts'
-import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { addTargetOptions, openTargetAt } from '../store-options.ts'
 import { parseTime } from '../times.ts'
 import { oneOf } from '../values.ts'
 import { addWatchOptions } from '../watch-options.ts'
@@ -82,7 +82,7 @@ export function defineBackup(program: Command, context: CliContext): void {
   addSettings(command, OPTIONS)
   addHttpOptions(command)
   addTransferOptions(command)
-  addStoreOptions(command)
+  addTargetOptions(command)
   addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
@@ -97,7 +97,7 @@ export function defineBackup(program: Command, context: CliContext): void {
       const { ServerSource } = await import('../../operations/server-source.ts')
       const { refuseInside } = await import('../../operations/refuse-inside.ts')
       const place = await readHttpOptions(command, context)
-      const store = await openStoreAt(command, target)
+      const store = await openTargetAt(command, target)
       const from = readServerPlace(command, context)
       await refuseInside(from, target)
       const server = await openServer(from)

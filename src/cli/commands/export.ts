@@ -25,7 +25,7 @@ import { placeOf, type Run, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { setSetting } from '../set-option.ts'
 import { refuseTogether } from '../settings.ts'
-import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { addTargetOptions, openStoreAt, openTargetAt } from '../store-options.ts'
 import { oneOf, parseText } from '../values.ts'
 import { backupReport } from './backup.ts'
 
@@ -83,7 +83,7 @@ export function defineExport(program: Command, context: CliContext): void {
   addPointOptions(command)
   addSettings(command, OPTIONS)
   addTransferOptions(command)
-  addStoreOptions(command)
+  addTargetOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -152,7 +152,7 @@ type Exporting = (source: ShardSource) => Promise<CommandResult>
 async function prepareSet(command: Command, target: string, run: Run): Promise<Exporting> {
   const wish = wishOf(command, run)
   const { backup } = await import('../../operations/backup.ts')
-  const store = await openStoreAt(command, target)
+  const store = await openTargetAt(command, target)
   return async (source) => {
     const result = await backup({
       ...{ source, store, task: 'export', skipErrors: false, dryRun: false, ...wish },
@@ -182,7 +182,7 @@ async function preparePoints(
   const { locateExport } = await import('../../operations/export-target.ts')
   const place = await locateExport(target, {
     stream: run.stdout,
-    openStore: (location) => openStoreAt(command, location),
+    openStore: (location) => openTargetAt(command, location),
   })
   return async (source) => {
     const ddl = OPTIONS.ddl.read(command)

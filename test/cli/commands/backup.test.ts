@@ -154,8 +154,8 @@ describe('snap backup', () => {
 
   it('refuses a line without TARGET, and a kind of place it does not know', async () => {
     expect((await expectCode(2, 'backup')).error?.message).toBe('missing TARGET')
-    const { error } = await expectCode(2, 'backup', 's3://bucket/prefix')
-    expect(error).toMatchObject({ message: 's3://bucket/prefix: s3:// is not supported' })
+    const { error } = await expectCode(2, 'backup', 'gs://bucket/prefix')
+    expect(error).toMatchObject({ message: 'gs://bucket/prefix: gs:// is not supported' })
   })
 
   it('says what it would do and writes nothing', async () => {

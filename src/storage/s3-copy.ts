@@ -1,0 +1,153 @@
+import type { CompletedPart, ObjectLockMode } from '@aws-sdk/client-s3'
+import pLimit from 'p-limit'
+import { SnapError } from '../errors.ts'
+import type { S3Connection } from './s3-client.ts'
+import { isTaken } from './s3-errors.ts'
+import { abortUpload, completeUpload, ID, inOrder, type StoredVersion } from './s3-upload.ts'
+
+/** Above this an object is copied in parts, several at once: one request for all of it would be silent for too long. */
+const PART_SIZE = 1024 ** 3
+const PARTS_AT_ONCE = 4
+const DAY_MS = 24 * 60 * 60 * 1000
+
+/**
+ * Nobody can shorten it, not even the owner of the bucket: what holds against the key that a backup is made with must hold
+ * against one that may do anything, and such keys are what many stores are used with.
+ */
+const LOCK_MODE: ObjectLockMode = 'COMPLIANCE'
+
+/** An object that gets its final name. */
+export interface Publication {
+  readonly from: StoredVersion
+  /** What the object is known by. */
+  readonly id: string
+  readonly to: string
+  readonly lockDays?: number | undefined
+  /** Bytes of a part of a copy in parts. */
+  readonly partSize?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Copies an object within the store, never over one that is there. Stores that know no conditions for copies are asked
+ * just before.
+ * @throws SnapError `E_TARGET_EXISTS`, `E_DESTINATION`
+ */
+export async function copyToName(connection: S3Connection, copy: Publication): Promise<void> {
+  if ((await idOf(connection, copy.to)) !== undefined) throw exists(connection, copy.to)
+  try {
+    if (copy.from.size > (copy.partSize ?? PART_SIZE)) await copyInParts(connection, copy)
+    else await copyWhole(connection, copy)
+  } catch (error) {
+    if (!isTaken(error)) throw error
+    // The answer to a first try may have been lost.
+    if ((await idOf(connection, copy.to)) !== copy.id) throw exists(connection, copy.to)
+  }
+}
+
+/** What an object is known by, empty if it is not ours; undefined if there is none. */
+export async function idOf(
+  connection: S3Connection,
+  key: string,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  const found = await connection.head(key, { side: 'write', signal })
+  return found && (found.Metadata?.[ID] ?? '')
+}
+
+function exists({ bucket }: S3Connection, key: string): SnapError {
+  return new SnapError('E_TARGET_EXISTS', `s3://${bucket}/${key} is there already`)
+}
+
+function sourceOf({ bucket }: S3Connection, { key, versionId, etag }: StoredVersion) {
+  const path = `${bucket}/${key}`.split('/').map(encodeURIComponent).join('/')
+  const version = versionId === undefined ? '' : `?versionId=${encodeURIComponent(versionId)}`
+  return { CopySource: path + version, ...(etag && { CopySourceIfMatch: etag }) }
+}
+
+/** When what is stored now may be deleted. */
+function retentionOf(lockDays: number) {
+  return { mode: LOCK_MODE, until: new Date(Date.now() + lockDays * DAY_MS) }
+}
+
+async function copyWhole(connection: S3Connection, copy: Publication): Promise<void> {
+  const { from, to: key, lockDays, signal } = copy
+  const lock = lockDays === undefined ? undefined : retentionOf(lockDays)
+  const object = {
+    ...{ Bucket: connection.bucket, Key: key, ...sourceOf(connection, from), IfNoneMatch: '*' },
+    ...(lock && { ObjectLockMode: lock.mode, ObjectLockRetainUntilDate: lock.until }),
+  }
+  await connection.call({ side: 'write', key, signal }, (s3, options) =>
+    s3.copyObject(object, options),
+  )
+}
+
+async function copyInParts(connection: S3Connection, copy: Publication): Promise<void> {
+  const { id, to: key, lockDays, signal } = copy
+  const object = { Bucket: connection.bucket, Key: key }
+  const created = await connection.call({ side: 'write', key, signal }, (s3, options) =>
+    s3.createMultipartUpload({ ...object, Metadata: { [ID]: id } }, options),
+  )
+  const uploadId = created.UploadId ?? ''
+  try {
+    const parts = await copyParts(connection, copy, uploadId)
+    const { versionId } = await completeUpload(connection, { key, id, uploadId, parts, signal })
+    if (lockDays !== undefined) await retain(connection, { key, versionId, lockDays })
+  } catch (error) {
+    await abortUpload(connection, { key, uploadId }).catch(() => {})
+    throw error
+  }
+}
+
+async function copyParts(
+  connection: S3Connection,
+  { from, to: key, partSize = PART_SIZE, signal }: Publication,
+  uploadId: string,
+): Promise<CompletedPart[]> {
+  const limit = pLimit(PARTS_AT_ONCE)
+  const copyPart = async (_: unknown, index: number) => {
+    const start = index * partSize
+    const end = Math.min(start + partSize, from.size)
+    const part = {
+      ...{ Bucket: connection.bucket, Key: key, UploadId: uploadId, PartNumber: index + 1 },
+      ...{ ...sourceOf(connection, from), CopySourceRange: `bytes=${start}-${end - 1}` },
+    }
+    const copied = await connection.call({ side: 'write', key, signal }, (s3, options) =>
+      s3.uploadPartCopy(part, options),
+    )
+    return { PartNumber: index + 1, ETag: copied.CopyPartResult?.ETag }
+  }
+  const tasks = Array.from({ length: Math.ceil(from.size / partSize) }, (_, index) =>
+    limit(copyPart, undefined, index),
+  )
+  const ended = await Promise.allSettled(tasks)
+  const failed = ended.find(({ status }) => status === 'rejected')
+  if (failed?.status === 'rejected') throw failed.reason
+  return inOrder(ended.flatMap((task) => (task.status === 'fulfilled' ? [task.value] : [])))
+}
+
+/** Which object may not be deleted for a time from now. */
+export interface Retained {
+  readonly key: string
+  readonly versionId: string | undefined
+  readonly lockDays: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Locks an object from now on. Needed after a multipart upload: Ceph forgets the lock that one begins with.
+ * @throws SnapError `E_DESTINATION`
+ */
+export async function retain(
+  connection: S3Connection,
+  { key, versionId, lockDays, signal }: Retained,
+): Promise<void> {
+  const { mode, until } = retentionOf(lockDays)
+  const object = {
+    ...{ Bucket: connection.bucket, Key: key, ...(versionId && { VersionId: versionId }) },
+    Retention: { Mode: mode, RetainUntilDate: until },
+  }
+  await connection.call({ side: 'write', key, signal }, (s3, options) =>
+    s3.putObjectRetention(object, options),
+  )
+}

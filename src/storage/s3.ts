@@ -1,0 +1,218 @@
+import { randomUUID } from 'node:crypto'
+import { SnapError } from '../errors.ts'
+import { PENDING_SUFFIX } from '../io/durable.ts'
+import { type S3Access, S3Connection } from './s3-client.ts'
+import { copyToName, idOf } from './s3-copy.ts'
+import { createLastWins, createOnce, keepsConditions, putSmall } from './s3-create.ts'
+import { deleteObject, listUploads, type Versions } from './s3-delete.ts'
+import { isDenied, type S3Side, s3CodeOf } from './s3-errors.ts'
+import { parseS3Location } from './s3-location.ts'
+import { readObject } from './s3-read.ts'
+import { upload } from './s3-upload.ts'
+import type { ByteRange, Staged, Store, StoredObject, Upload } from './store.ts'
+import { checkName } from './store.ts'
+
+/** Time for what is removed after a failure, ms. */
+const CLEAN_UP_MS = 5_000
+
+/** How a store in a bucket is reached and written to. */
+export interface S3Options extends S3Access {
+  /** Lock what is published for so many days. */
+  readonly lockDays?: number | undefined
+  /** Bytes of the parts of uploads and copies, for tests; the store may want 5 MiB at least. */
+  readonly partSize?: number | undefined
+}
+
+/**
+ * The objects of a bucket under a prefix, up to the next slash. Unfinished ones are objects too, with `.pending` names: to
+ * publish is to copy within the store and to delete. Nothing here trusts what a store says of hashes.
+ */
+export class S3Store implements Store {
+  readonly url: string
+  readonly #prefix: string
+  readonly #connection: S3Connection
+  readonly #options: S3Options
+  readonly #undeleted = new Set<string>()
+  readonly #versions: Versions = {}
+  #createsOnce: Promise<boolean> | undefined
+  #canLock: Promise<void> | undefined
+
+  /**
+   * @param location `s3://bucket/prefix`
+   * @throws SnapError `E_USAGE` if it is nothing of the kind
+   */
+  constructor(location: string, options: S3Options = {}) {
+    const place = parseS3Location(location)
+    this.url = `s3://${place.bucket}/${place.prefix}`.replace(/\/$/, '')
+    this.#prefix = place.prefix
+    this.#connection = new S3Connection(place, options)
+    this.#options = options
+  }
+
+  get undeleted(): number {
+    return this.#undeleted.size
+  }
+
+  async *list(signal?: AbortSignal, prefix = ''): AsyncGenerator<StoredObject> {
+    const { bucket } = this.#connection
+    const all = { Bucket: bucket, Prefix: this.#prefix + prefix, Delimiter: '/' }
+    const request = { side: 'read', key: this.#prefix, signal } as const
+    let next: string | undefined
+    do {
+      const from = { ...all, ...(next !== undefined && { ContinuationToken: next }) }
+      const page = await this.#connection.call(request, (s3, options) =>
+        s3.listObjectsV2(from, options),
+      )
+      for (const { Key = '', Size = 0, LastModified = new Date(0) } of page.Contents ?? []) {
+        signal?.throwIfAborted()
+        const name = Key.slice(this.#prefix.length)
+        // Consoles make an object with the prefix as its name, to show it as a folder.
+        if (name !== '') yield { name, size: Size, modified: LastModified }
+      }
+      next = page.IsTruncated === true ? page.NextContinuationToken : undefined
+    } while (next !== undefined)
+  }
+
+  async stat(name: string, signal?: AbortSignal): Promise<StoredObject | undefined> {
+    return await this.#stat(name, 'read', signal)
+  }
+
+  async *read(name: string, range?: ByteRange, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    yield* readObject(this.#connection, { key: this.#key(name), range, signal })
+  }
+
+  async stage(
+    name: string,
+    body: AsyncIterable<Uint8Array>,
+    signal?: AbortSignal,
+  ): Promise<Staged> {
+    const to = this.#key(name)
+    const pending = name + PENDING_SUFFIX
+    await this.#checkLock(signal)
+    const id = randomUUID()
+    const { partSize, lockDays } = this.#options
+    const sizeOf = partSize === undefined ? undefined : () => partSize
+    const source = { key: this.#key(pending), body, id, signal, sizeOf }
+    const from = await upload(this.#connection, source).catch(async (error: unknown) => {
+      // A whole object may be there although its answer was lost. What is left of it, a later run removes.
+      await this.delete(pending, AbortSignal.timeout(CLEAN_UP_MS)).catch(() => {})
+      throw error
+    })
+    let open = true
+    return {
+      name,
+      size: from.size,
+      read: (range, reading) => this.read(pending, range, reading),
+      publish: async () => {
+        await copyToName(this.#connection, { from, id, to, lockDays, partSize })
+        open = false
+        await this.delete(pending)
+      },
+      discard: async () => {
+        if (open) await this.delete(pending)
+        open = false
+      },
+    }
+  }
+
+  async reserve(name: string, text: string, signal?: AbortSignal): Promise<boolean> {
+    const key = this.#key(name)
+    const pending = name + PENDING_SUFFIX
+    if (!(await this.create(pending, text, signal))) return false
+    // Looked at afterwards: before, another run could have published in between.
+    if ((await idOf(this.#connection, key, signal)) === undefined) return true
+    await this.delete(pending, signal)
+    return false
+  }
+
+  createsOnce(signal?: AbortSignal): Promise<boolean> {
+    this.#createsOnce ??= this.#probe(signal).catch((error: unknown) => {
+      this.#createsOnce = undefined
+      throw error
+    })
+    return this.#createsOnce
+  }
+
+  async create(name: string, text: string, signal?: AbortSignal): Promise<boolean> {
+    const object = { key: this.#key(name), text, signal }
+    if (await this.createsOnce(signal)) return await createOnce(this.#connection, object)
+    return await createLastWins(this.#connection, object)
+  }
+
+  async write(name: string, text: string, signal?: AbortSignal): Promise<StoredObject> {
+    const object = { key: this.#key(name), text, signal }
+    await putSmall(this.#connection, object, { id: randomUUID() })
+    const written = await this.#stat(name, 'write', signal)
+    if (written !== undefined) return written
+    throw new SnapError('E_DESTINATION', `${this.url}/${name}: was removed while it was written`)
+  }
+
+  async delete(name: string, signal?: AbortSignal): Promise<void> {
+    const key = this.#key(name)
+    try {
+      await deleteObject(this.#connection, { key, versions: this.#versions, signal })
+      this.#undeleted.delete(name)
+    } catch (error) {
+      if (!isDenied(error) || !name.endsWith(PENDING_SUFFIX)) throw error
+      this.#undeleted.add(name)
+    }
+  }
+
+  async *uploads(signal?: AbortSignal): AsyncGenerator<Upload> {
+    yield* listUploads(this.#connection, { prefix: this.#prefix, signal })
+  }
+
+  /** A prefix is there as long as an object is. */
+  async abandon(): Promise<void> {}
+
+  async #stat(
+    name: string,
+    side: S3Side,
+    signal: AbortSignal | undefined,
+  ): Promise<StoredObject | undefined> {
+    const found = await this.#connection.head(this.#key(name), { side, signal })
+    if (found === undefined) return undefined
+    const { ContentLength = 0, LastModified = new Date(0), ObjectLockRetainUntilDate } = found
+    const object = { name, size: ContentLength, modified: LastModified }
+    return ObjectLockRetainUntilDate === undefined
+      ? object
+      : { ...object, lockedUntil: ObjectLockRetainUntilDate }
+  }
+
+  async #probe(signal: AbortSignal | undefined): Promise<boolean> {
+    const name = `snap-probe-${randomUUID()}${PENDING_SUFFIX}`
+    const keeps = await keepsConditions(this.#connection, { key: this.#key(name), signal })
+    await this.delete(name, signal)
+    return keeps
+  }
+
+  /** Learns before the first byte, not after the last, that the bucket takes no locks. */
+  async #checkLock(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#options.lockDays === undefined) return
+    this.#canLock ??= checkLock(this.#connection)
+    await this.#canLock
+    signal?.throwIfAborted()
+  }
+
+  #key(name: string): string {
+    checkName(name)
+    return this.#prefix + name
+  }
+}
+
+async function checkLock(connection: S3Connection): Promise<void> {
+  const { bucket } = connection
+  try {
+    await connection.call({ side: 'write', key: '' }, (s3, options) =>
+      s3.getObjectLockConfiguration({ Bucket: bucket }, options),
+    )
+  } catch (error) {
+    // A key that may not ask may still be allowed to lock.
+    if (isDenied(error)) return
+    if (s3CodeOf(error) !== 'ObjectLockConfigurationNotFoundError') throw error
+    throw new SnapError('E_DESTINATION', `s3://${bucket} was made without object lock`, {
+      hint: 'make a bucket with object lock, or leave --object-lock-days out',
+      cause: error,
+    })
+  }
+}
