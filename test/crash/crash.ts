@@ -1,0 +1,133 @@
+import { readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { expect } from 'vitest'
+import { launch, type Running } from '../helpers/run.ts'
+import { ROOT } from '../helpers/sources.ts'
+import { tempDir } from '../helpers/temp.ts'
+
+/** One call that changes a file system, as `kill-at.mjs` notes it. */
+export interface Call {
+  readonly call: string
+  readonly path: string
+  /** The other name of a rename or link. */
+  readonly to?: string
+  /** Of a write. */
+  readonly bytes?: number
+}
+
+/** A moment at which a run is killed: before a call, or when half of a write is written. */
+export interface KillPoint extends Call {
+  /** Counted from 1. */
+  readonly at: number
+  readonly half: boolean
+}
+
+/** True if every point is to be tried. */
+export const ALL = process.env['SLOW'] === '1'
+
+/** So many points are tried at a time: as many as the smallest machine of a build has cores. */
+const AT_A_TIME = 2
+
+interface Seam {
+  /** Gets a line for every call. */
+  readonly log?: string
+  readonly kill?: KillPoint
+  /** Additions to the environment. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/** Starts `bin/snap.js`, which is the compiled program, with its calls counted. */
+export function startCounted(args: readonly string[], { log, kill, env = {} }: Seam): Running {
+  const preload = join(ROOT, 'test/crash/kill-at.mjs')
+  const words = ['--import', preload, join(ROOT, 'bin/snap.js'), ...args]
+  const seam = {
+    ...(log && { CRASH_LOG: log }),
+    ...(kill && { CRASH_AT: String(kill.at) }),
+    ...(kill?.half && { CRASH_HALF: '1' }),
+  }
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(INFLUX|CI$)/.test(name))
+  return launch(process.execPath, words, {
+    env: { ...Object.fromEntries(inherited), ...env, ...seam },
+  })
+}
+
+/** The points of a run that was counted. */
+export async function pointsOf(log: string): Promise<KillPoint[]> {
+  const lines = (await readFile(log, 'utf8')).trimEnd().split('\n')
+  const calls = lines.map((line): Call => JSON.parse(line))
+  return calls.flatMap((call, index) => {
+    const point = { ...call, at: index + 1 }
+    const halves = call.call === 'write' && (call.bytes ?? 0) > 1 ? [false, true] : [false]
+    return halves.map((half) => ({ ...point, half }))
+  })
+}
+
+/** Runs a command to its end and returns its points. */
+export async function count(args: readonly string[], env: Seam['env'] = {}): Promise<KillPoint[]> {
+  const log = join(await tempDir('log'), 'calls')
+  const { code, stderr } = await startCounted(args, { log, env }).finished
+  expect(code, stderr).toBe(0)
+  return await pointsOf(log)
+}
+
+/** Runs a command until it is killed. */
+export async function killAt(
+  kill: KillPoint,
+  args: readonly string[],
+  env: Seam['env'] = {},
+): Promise<void> {
+  const { signal, stderr } = await startCounted(args, { kill, env }).finished
+  expect(signal, `was not killed: ${stderr}`).toBe('SIGKILL')
+}
+
+/** Which call it is, on what kind of file: of those that are equal one is tried by default, of a write half of it. */
+function kindOf({ call, path, to }: KillPoint): string {
+  return [call, general(path), to === undefined ? '' : general(to)].join(' ')
+}
+
+/** A path with what differs from file to file left out. */
+function general(path: string): string {
+  const name = basename(path)
+    .replace(/^snap-\d+-.*(?=\.pending$)/, 'TEMPORARY')
+    .replace(/\d{8}T\d{6}Z/, 'SET')
+    .replace(/[0-9a-f]{32}/, 'KEY')
+    .replace(/\d+/g, 'N')
+  return name.includes('.') ? name : `${path.split('/').length} deep`
+}
+
+/** Kinds of points that were tried. */
+const tried = new Set<string>()
+
+/** Chooses what is tried: all with SLOW=1, else one of each kind that was not tried yet, and `more`, evenly. */
+function choose(points: readonly KillPoint[], more: number): readonly KillPoint[] {
+  if (ALL) return points
+  const kinds = new Map(points.map((point) => [kindOf(point), point] as const))
+  const fresh = [...kinds].filter(([kind]) => !tried.has(kind))
+  for (const [kind] of fresh) tried.add(kind)
+  const step = points.length / (more + 1)
+  const evenly = Array.from({ length: more }, (_, i) => points[Math.floor((i + 1) * step)] ?? [])
+  return [...new Set([...fresh.map(([, point]) => point), ...evenly.flat()])]
+}
+
+/** Tries points, two at a time, and expects that each of them ends well. */
+export async function tryAll(
+  title: string,
+  { points, more }: { readonly points: readonly KillPoint[]; readonly more: number },
+  trial: (point: KillPoint) => Promise<void>,
+): Promise<void> {
+  const chosen = choose(points, more)
+  // The figures of docs/reliability.md.
+  process.stdout.write(`killed ${title}: ${chosen.length} of ${points.length} points\n`)
+  const waiting = [...chosen]
+  const failures: string[] = []
+  const work = async () => {
+    for (let point = waiting.shift(); point !== undefined; point = waiting.shift()) {
+      const { at, call, half, path } = point
+      await trial(point).catch((error: unknown) => {
+        failures.push(`${at} ${call}${half ? ' (half)' : ''} ${path}: ${error}`)
+      })
+    }
+  }
+  await Promise.all(Array.from({ length: AT_A_TIME }, work))
+  expect(failures).toEqual([])
+}
