@@ -137,16 +137,17 @@ export async function writeFileSynced(
 }
 
 /**
- * Writes a whole file under `path` or leaves what is there: the bytes go to `<path>.pending`, are synced, renamed over
+ * Writes a whole file under `path` or leaves what is there: the bytes go to `pending`, are synced, renamed over
  * `path`, and the directory is synced. Returns the size in bytes.
+ * @param pending in the same directory; default `<path>.pending`, which a later run for the same file overwrites
  * @throws SnapError `E_DESTINATION`
  */
 export async function writeFileDurably(
   path: string,
   body: Uint8Array | AsyncIterable<Uint8Array>,
-  options: WriteOptions = {},
+  options: WriteOptions & { readonly pending?: string } = {},
 ): Promise<number> {
-  const pending = path + PENDING_SUFFIX
+  const { pending = path + PENDING_SUFFIX } = options
   const size = await writeFileSynced(pending, body, options)
   try {
     await atDestination(path, () => rename(pending, path))

@@ -7,6 +7,7 @@ import { PENDING_SUFFIX } from '../io/durable.ts'
 import { thisProcess } from '../io/process-owner.ts'
 import { ArchiveWriter } from '../portable/archive-writer.ts'
 import type { Staged, Store } from '../storage/index.ts'
+import { ExportRecord, removeExportLeftovers, removeReservation } from './export-record.ts'
 import { schemeOf } from './open-store.ts'
 import { publishAll } from './publish-all.ts'
 
@@ -30,26 +31,30 @@ export interface ExportPlaces {
  */
 export async function locateExport(target: string, places: ExportPlaces): Promise<ExportPlace> {
   if (target === '-') return { kind: 'stream', stream: places.stream }
-  if (target.endsWith('/') || (await isDirectory(target))) {
+  const found = await look(target)
+  if (target.endsWith('/') || found === 'directory') {
     return { kind: 'directory', store: await places.openStore(target) }
   }
   const store = await places.openStore(dirname(target))
-  return { kind: 'file', store, name: basename(target) }
+  if (found === 'nothing') return { kind: 'file', store, name: basename(target) }
+  // It may be of an export that was killed when only that was left to do.
+  await removeExportLeftovers(store)
+  throw new SnapError('E_TARGET_EXISTS', `${target} is there already`, {
+    hint: 'remove it, or name another file',
+  })
 }
 
 const WHOLE_BUCKET = /^[^/]*:\/\/[^/]*$/
 
-async function isDirectory(path: string): Promise<boolean> {
-  if (schemeOf(path) !== undefined) return WHOLE_BUCKET.test(path)
+/** Looks at what is there; in a bucket only when the names are taken. */
+async function look(path: string): Promise<'directory' | 'other' | 'nothing'> {
+  if (schemeOf(path) !== undefined) return WHOLE_BUCKET.test(path) ? 'directory' : 'nothing'
   try {
-    if ((await stat(path)).isDirectory()) return true
+    return (await stat(path)).isDirectory() ? 'directory' : 'other'
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return false
+    if (errnoOf(error) === 'ENOENT') return 'nothing'
     throw asSnapError(error, 'E_DESTINATION', path)
   }
-  throw new SnapError('E_TARGET_EXISTS', `${path} is there already`, {
-    hint: 'remove it, or name another file',
-  })
 }
 
 /** A file that was written, or what went into the stream. */
@@ -65,6 +70,7 @@ export class ExportTarget {
   readonly #place: ExportPlace
   readonly #gzip: boolean
   readonly #reserved: string[] = []
+  #record: ExportRecord | undefined
   readonly #staged: Staged[] = []
 
   constructor(place: ExportPlace, { gzip }: { readonly gzip: boolean }) {
@@ -73,17 +79,18 @@ export class ExportTarget {
   }
 
   /**
-   * Takes the names of all files before the first is written.
+   * Takes the names of all files before the first is written. What an export that was killed has left there is removed.
    * @throws SnapError `E_TARGET_EXISTS` if one is there, `E_LOCKED` if another export writes it
    */
   async reserve(names: readonly string[]): Promise<void> {
     if (this.#place.kind === 'stream') return
     const { store } = this.#place
-    const owner = JSON.stringify(thisProcess())
+    await removeExportLeftovers(store)
     for (const name of names) {
-      if (!(await store.reserve(name, owner))) throw await taken(store, name)
+      if (!(await reserve(store, name))) throw await taken(store, name)
       this.#reserved.push(name)
     }
+    this.#record = await ExportRecord.create(store, names)
   }
 
   /** Writes one file, or into the stream; errors of `body` pass unchanged. */
@@ -121,10 +128,10 @@ export class ExportTarget {
     const { store } = this.#place
     const unwanted = this.#staged.filter(({ name }) => !isWanted(name))
     for (const staged of unwanted) await staged.discard()
-    await publishAll(
-      store,
-      this.#staged.filter(({ name }) => isWanted(name)),
-    )
+    const wanted = this.#staged.filter(({ name }) => isWanted(name))
+    await this.#record?.seal(wanted)
+    await publishAll(store, wanted)
+    await this.#record?.remove()
   }
 
   /** Removes everything that was not published, and the directory if it was made for this. */
@@ -133,8 +140,15 @@ export class ExportTarget {
     const { store } = this.#place
     await Promise.allSettled(this.#staged.map((staged) => staged.discard()))
     for (const name of this.#reserved) await store.delete(name + PENDING_SUFFIX)
+    await this.#record?.remove()
     await store.abandon()
   }
+}
+
+async function reserve(store: Store, name: string): Promise<boolean> {
+  const owner = JSON.stringify(thisProcess())
+  if (await store.reserve(name, owner)) return true
+  return (await removeReservation(store, name)) && (await store.reserve(name, owner))
 }
 
 async function taken(store: Store, name: string): Promise<SnapError> {
@@ -144,6 +158,6 @@ async function taken(store: Store, name: string): Promise<SnapError> {
     })
   }
   return new SnapError('E_LOCKED', `${store.url}: ${name}${PENDING_SUFFIX} is there`, {
-    hint: 'another export is writing it; if none is, it was cut short: remove that file',
+    hint: 'another export is writing it; if none is, remove that file',
   })
 }

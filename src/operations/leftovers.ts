@@ -28,14 +28,19 @@ async function isDead(store: Store, { reservation, written }: UnfinishedSet): Pr
   return Date.now() - written.getTime() > IDLE_MS
 }
 
-async function readSmall(store: Store, name: string): Promise<string> {
+/** Reads a small file as text, no more than about `limit` bytes; empty if it is not there any more. */
+export async function readSmall(
+  store: Store,
+  name: string,
+  limit = MAX_RESERVATION,
+): Promise<string> {
   const chunks: Uint8Array[] = []
   let size = 0
   try {
     for await (const chunk of store.read(name)) {
       chunks.push(chunk)
       size += chunk.length
-      if (size > MAX_RESERVATION) break
+      if (size > limit) break
     }
   } catch (error) {
     // Its run has ended meanwhile.

@@ -11,6 +11,7 @@ import {
   writeFileDurably,
   writeFileSynced,
 } from '../io/durable.ts'
+import { temporaryName } from '../io/process-owner.ts'
 import type { ByteRange, Staged, Store, StoredObject } from './store.ts'
 import { checkName } from './store.ts'
 
@@ -149,7 +150,8 @@ export class LocalStore implements Store {
   async write(name: string, text: string): Promise<StoredObject> {
     const path = this.#path(name)
     await this.#makeDirectory()
-    await writeFileDurably(path, Buffer.from(text))
+    const pending = join(this.url, temporaryName())
+    await writeFileDurably(path, Buffer.from(text), { pending })
     const written = await describe(path, name)
     if (written !== undefined) return written
     throw new SnapError('E_DESTINATION', `${path}: was removed while it was written`)
