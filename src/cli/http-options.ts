@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { messageOf, SnapError } from '../errors.ts'
+import { SnapError } from '../errors.ts'
 import type { HttpPlace } from '../operations/server-http.ts'
 import type { CliContext } from './context.ts'
 import { addSettings, valueSetting } from './options.ts'
+import { readSecret } from './secrets.ts'
 import { parseText } from './values.ts'
 
 const GROUP = 'HTTP API:'
@@ -47,17 +47,9 @@ export async function readHttpOptions(
   if (file !== undefined && user === undefined) {
     throw new SnapError('E_USAGE', '--http-password-file goes with --http-user')
   }
-  const password = file === undefined ? env['INFLUX_SNAP_HTTP_PASSWORD'] : await firstLine(file)
+  const password =
+    file === undefined
+      ? env['INFLUX_SNAP_HTTP_PASSWORD']
+      : await readSecret('--http-password-file', file)
   return { url, user, password }
-}
-
-async function firstLine(path: string): Promise<string> {
-  try {
-    const text = await readFile(path, 'utf8')
-    return text.split(/\r?\n/, 1)[0] ?? ''
-  } catch (error) {
-    throw new SnapError('E_USAGE', `--http-password-file ${path}: ${messageOf(error)}`, {
-      cause: error,
-    })
-  }
 }

@@ -6,16 +6,21 @@ import type { PolicyName } from './points.ts'
  * not refused.
  */
 export function formatImportHeader(policies: readonly PolicyName[]): string {
+  const statements = ddlStatements(policies).map((statement) => `${statement}\n`)
+  return `# DDL\n${statements.join('')}# DML\n`
+}
+
+/** Returns the statements that make the databases and policies, as {@link formatImportHeader} has them. */
+export function ddlStatements(policies: readonly PolicyName[]): string[] {
   const seen = new Set<string>()
-  const statements = policies.map(({ database, retentionPolicy }) => {
+  return policies.map(({ database, retentionPolicy }) => {
     const [db, policy] = [quoteIdentifier(database), quoteIdentifier(retentionPolicy)]
     if (seen.has(database)) {
-      return `CREATE RETENTION POLICY ${policy} ON ${db} DURATION INF REPLICATION 1\n`
+      return `CREATE RETENTION POLICY ${policy} ON ${db} DURATION INF REPLICATION 1`
     }
     seen.add(database)
-    return `CREATE DATABASE ${db} WITH NAME ${policy}\n`
+    return `CREATE DATABASE ${db} WITH NAME ${policy}`
   })
-  return `# DDL\n${statements.join('')}# DML\n`
 }
 
 /** Returns the comments that tell `influx -import` where the lines after them belong. */

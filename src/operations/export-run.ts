@@ -56,10 +56,13 @@ export class ExportRun {
     }
   }
 
-  /** Opens a shard to export its points. */
-  async openShard(shard: ShardName): Promise<ShardReading> {
+  /**
+   * Opens a shard to export its points.
+   * @param after only keys behind this one
+   */
+  async openShard(shard: ShardName, after?: Uint8Array): Promise<ShardReading> {
     const started = performance.now()
-    const opened = await openPoints(shard, this.#options)
+    const opened = await openPoints(shard, this.#keysAfter(after))
     if (opened === undefined) {
       this.#drop(shard)
       return { points: nothing(), finish: () => {}, close: async () => {} }
@@ -73,6 +76,13 @@ export class ExportRun {
       if (points > 0) this.shards.push({ ...shard, points })
     }
     return { points: this.#counted(shard, opened.points, count), finish, close: opened.close }
+  }
+
+  #keysAfter(after: Uint8Array | undefined): ReadPointsOptions {
+    if (after === undefined) return this.#options
+    const { keepKey = () => true } = this.#options
+    const isLeft = (key: Uint8Array) => Buffer.compare(key, after) > 0 && keepKey(key)
+    return { ...this.#options, keepKey: isLeft }
   }
 
   #drop(shard: ShardName): void {

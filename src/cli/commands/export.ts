@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
 import { SnapError } from '../../errors.ts'
 import type { ExportPointsResult, PointFormat } from '../../operations/export-points.ts'
+import type { ExportUrlResult } from '../../operations/export-url.ts'
 import type { ShardSource } from '../../operations/shard-source.ts'
 import {
   addConnectionOptions,
@@ -25,7 +26,9 @@ import { placeOf, type Run, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { setSetting } from '../set-option.ts'
 import { refuseTogether } from '../settings.ts'
+import { stateDirectory } from '../state-directory.ts'
 import { addTargetOptions, openStoreAt, openTargetAt } from '../store-options.ts'
+import { addUrlOptions, readUrlOptions, type UrlOptions } from '../url-options.ts'
 import { oneOf, parseText } from '../values.ts'
 import { backupReport } from './backup.ts'
 
@@ -73,7 +76,7 @@ export function defineExport(program: Command, context: CliContext): void {
   const command = program
     .command('export')
     .description(
-      'copy exactly the selected points: into a set, or as line protocol, CSV or Parquet',
+      'copy exactly the selected points: into a set, as line protocol, CSV or Parquet, or to a database',
     )
     .argument('[TARGET]', 'a directory; with --format also a file, or - for standard output')
   addConnectionOptions(command)
@@ -82,22 +85,25 @@ export function defineExport(program: Command, context: CliContext): void {
   addTimeRangeOptions(command)
   addPointOptions(command)
   addSettings(command, OPTIONS)
+  addUrlOptions(command)
   addTransferOptions(command)
   addTargetOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
-      const target = placeOf(run, { name: 'TARGET', value })
-      const format = OPTIONS.format.read(command)
+      const away = await readUrlOptions(command, context)
+      const target = away ? refuseTarget(value, away) : placeOf(run, { name: 'TARGET', value })
+      const format = away ? 'lp' : OPTIONS.format.read(command)
       checkOptions(command, target, format)
       const place = await sourcePlace(command, context, run)
-      const exporting =
-        format === 'portable'
+      const exporting = away
+        ? await prepareUrl(command, away, { context, run })
+        : format === 'portable'
           ? await prepareSet(command, target, run)
           : await preparePoints(command, { target, format }, run)
       const { openSource } = await import('../../operations/open-source.ts')
       const { refuseInside } = await import('../../operations/refuse-inside.ts')
-      if (target !== '-') await refuseInside(place, target)
+      if (target !== '-' && away === undefined) await refuseInside(place, target)
       const { source, close } = await openSource(place)
       try {
         return await exporting(source)
@@ -106,6 +112,11 @@ export function defineExport(program: Command, context: CliContext): void {
       }
     }),
   )
+}
+
+function refuseTarget(value: string | undefined, { to }: UrlOptions): string {
+  if (value === undefined) return to.url.origin
+  throw new SnapError('E_USAGE', `TARGET and --to-url are both given: ${value}`)
 }
 
 function checkOptions(command: Command, target: string, format: PointFormat | 'portable'): void {
@@ -165,6 +176,22 @@ async function prepareSet(command: Command, target: string, run: Run): Promise<E
   }
 }
 
+async function prepareUrl(
+  command: Command,
+  { to, resume }: UrlOptions,
+  { context, run }: { readonly context: CliContext; readonly run: Run },
+): Promise<Exporting> {
+  refuseTogether(command, 'to-url', ['format', 'compression'])
+  const wish = { ...wishOf(command, run), stateDir: stateDirectory(context.env) }
+  const { exportToUrl } = await import('../../operations/export-url.ts')
+  return async (source) => {
+    const ddl = OPTIONS.ddl.read(command)
+    const result = await exportToUrl({ ...wish, source, to, resume, ddl })
+    const target = to.url.origin + to.url.pathname
+    return pointsReport({ ...result, files: [] }, { target, format: 'lp' })
+  }
+}
+
 interface PointsTarget {
   readonly target: string
   readonly format: PointFormat
@@ -191,14 +218,20 @@ async function preparePoints(
   }
 }
 
-function pointsReport(result: ExportPointsResult, { target, format }: PointsTarget): CommandResult {
-  const { files, bytes, points, dropped, absent, lost, leftOut } = result
+function pointsReport(
+  result: ExportPointsResult & Partial<Pick<ExportUrlResult, 'resumed'>>,
+  { target, format }: PointsTarget,
+): CommandResult {
+  const { files, bytes, points, dropped, absent, lost, leftOut, resumed = [] } = result
   const into = files.length > 1 ? `${formatNumberOf(files.length, 'file')} in ${target}` : target
   const done = `exported ${formatNumberOf(points, 'point')}, ${formatBytes(bytes)}, to ${into}`
   const remarks = [
     ...dropped.map(({ shardId, reason }) => `shard ${shardId} left out: ${reason}`),
     ...(absent.length > 0
       ? [`${formatNumberOf(absent.length, 'shard')} of the metastore not at the source`]
+      : []),
+    ...(resumed.length > 0
+      ? [`${formatNumberOf(resumed.length, 'shard')} had been sent before`]
       : []),
     ...lost.map((line) => `lost at the source: ${line}`),
     ...leftOut.map(({ database, retentionPolicy, measurement, reason, keys, points: some }) => {
