@@ -4,6 +4,7 @@ import { defineDiff } from './commands/diff.ts'
 import { defineDrill } from './commands/drill.ts'
 import { defineExport } from './commands/export.ts'
 import { defineList } from './commands/list.ts'
+import { definePrune } from './commands/prune.ts'
 import { defineRestore } from './commands/restore.ts'
 import { defineServe } from './commands/serve.ts'
 import { defineUpdateMeta } from './commands/update-meta.ts'
@@ -28,6 +29,7 @@ const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] 
   defineDiff,
   defineDrill,
   defineList,
+  definePrune,
   defineUpdateMeta,
   defineUploadShard,
   defineVersion,

@@ -11,7 +11,7 @@ export interface Wanted {
 
 /** True if a backup was asked to take all of the database, policy and shard that are named. */
 export function inScope(
-  { selection }: Catalog,
+  { selection }: Pick<Catalog, 'selection'>,
   { database, retentionPolicy, shardId }: Wanted,
 ): boolean {
   const { databases = [], excludeDatabases = [INTERNAL_DATABASE], shardIds = [] } = selection

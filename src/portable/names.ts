@@ -60,6 +60,11 @@ export function catalogName(set: string): string {
   return `${set}.snap.json`
 }
 
+/** Says that a set is not to be removed. */
+export function pinName(set: string): string {
+  return `${set}.pin`
+}
+
 /** What the name of a file in a target says. */
 export type SetFileName =
   | { readonly set: string; readonly kind: 'manifest' | 'meta' | 'catalog' }

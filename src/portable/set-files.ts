@@ -86,3 +86,26 @@ export async function readCatalog(
   const message = `${source.url}: ${name} is the catalog of set ${catalog.set}, expected ${set}`
   throw new SnapError('E_INTEGRITY', message)
 }
+
+/** A set without its metastore: which files it has. */
+export interface SetHead {
+  readonly set: ListedSet
+  readonly manifest: Manifest
+  /** Only of our own sets. */
+  readonly catalog: Catalog | undefined
+}
+
+/**
+ * Reads the manifest of a set and, if it is ours, the catalog, checked against each other.
+ * @throws SnapError `E_INTEGRITY` if one of them is missing, does not decode or is not what the other says
+ */
+export async function readHead(
+  listing: SetListing,
+  set: ListedSet,
+  signal?: AbortSignal,
+): Promise<SetHead> {
+  const { manifest, file } = await readManifest(listing.source, set.name, signal)
+  const catalog = await readCatalog(listing, set, manifest, signal)
+  if (catalog) checkListed(listing.source, catalog, manifestName(set.name), file)
+  return { set, manifest, catalog }
+}

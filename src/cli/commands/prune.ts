@@ -1,0 +1,167 @@
+import type { Command } from 'commander'
+import { SnapError } from '../../errors.ts'
+import type { Pruned, PrunedSet } from '../../operations/prune.ts'
+import type { KeepReason } from '../../operations/prune-plan.ts'
+import type { CliContext } from '../context.ts'
+import { formatBytes, formatNumberOf, printable } from '../format.ts'
+import { addGeneralOptions } from '../general-options.ts'
+import { addSettings, listSetting, switchSetting, valueSetting } from '../options.ts'
+import type { CommandResult } from '../output.ts'
+import { placeOf, runCommand } from '../run.ts'
+import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { parseDuration } from '../times.ts'
+import { parseText, wholeNumber } from '../values.ts'
+
+const GROUP = 'Prune:'
+const MAX_COUNT = 1_000_000
+const countSetting = (flags: string, description: string) =>
+  valueSetting({ flags, description, parse: wholeNumber(1, MAX_COUNT), group: GROUP })
+
+const KEEP = {
+  last: countSetting('--keep-last <n>', 'keep the newest n sets'),
+  hourly: countSetting('--keep-hourly <n>', 'keep the newest set of each of the newest n hours'),
+  daily: countSetting('--keep-daily <n>', 'the same of days (UTC, as all periods)'),
+  weekly: countSetting('--keep-weekly <n>', 'the same of weeks, from Monday on'),
+  monthly: countSetting('--keep-monthly <n>', 'the same of months'),
+  yearly: countSetting('--keep-yearly <n>', 'the same of years'),
+  within: valueSetting({
+    flags: '--keep-within <time>',
+    description: 'keep what is at most so much older than the newest set (7d)',
+    parse: parseDuration,
+    group: GROUP,
+  }),
+}
+
+const OPTIONS = {
+  minSets: valueSetting({
+    flags: '--min-sets <n>',
+    description: 'good sets of each database that are left in any case',
+    parse: wholeNumber(1, MAX_COUNT),
+    fallback: '1',
+    group: GROUP,
+  }),
+  databases: listSetting({
+    flags: '--db <name>',
+    description: 'only sets that hold nothing but this database (may be given again)',
+    parse: parseText,
+    group: GROUP,
+  }),
+  includeStock: switchSetting({
+    flags: '--include-stock',
+    description: 'sets of influxd too',
+    group: GROUP,
+  }),
+  confirm: switchSetting({
+    flags: '--confirm',
+    description: 'delete; without it, what would be deleted is only shown',
+    group: GROUP,
+  }),
+}
+
+/** Defines `snap prune`. */
+export function definePrune(program: Command, context: CliContext): void {
+  const command = program
+    .command('prune')
+    .description('remove the sets that no rule keeps, and what only they need')
+    .argument('[SOURCE]', 'a directory or s3://bucket/prefix with sets')
+  addSettings(command, KEEP)
+  addSettings(command, OPTIONS)
+  addStoreOptions(command)
+  addGeneralOptions(command)
+  command.action((value: string | undefined) =>
+    runCommand(context, command, async (run) => {
+      const { signal } = run
+      const source = placeOf(run, { name: 'SOURCE', value })
+      const confirm = OPTIONS.confirm.read(command)
+      const { prune } = await import('../../operations/prune.ts')
+      const result = await prune({
+        ...{ store: await openStoreAt(command, source), confirm, signal, now: new Date() },
+        keep: readRules(command),
+        minSets: OPTIONS.minSets.read(command),
+        databases: OPTIONS.databases.read(command),
+        includeStock: OPTIONS.includeStock.read(command),
+      })
+      return report(result, { source, confirm })
+    }),
+  )
+}
+
+function readRules(command: Command) {
+  return {
+    last: KEEP.last.read(command),
+    hourly: KEEP.hourly.read(command),
+    daily: KEEP.daily.read(command),
+    weekly: KEEP.weekly.read(command),
+    monthly: KEEP.monthly.read(command),
+    yearly: KEEP.yearly.read(command),
+    within: KEEP.within.read(command),
+  }
+}
+
+interface Request {
+  readonly source: string
+  readonly confirm: boolean
+}
+
+function report(result: Pruned, request: Request): CommandResult {
+  const { source, confirm } = request
+  const document = { source, confirmed: confirm, ...result }
+  const text = [
+    ...result.sets.map((set) => rowOf(set, result)),
+    ...notesOf(result),
+    ...result.failures.map(({ message }) => `not deleted: ${message}`),
+    endOf(result, request),
+  ]
+    .map(printable)
+    .join('\n')
+  const problem = problemOf(result, source)
+  return { document, ...(confirm ? { summary: text } : { text }), ...(problem && { problem }) }
+}
+
+function rowOf({ set, action, reasons, databases }: PrunedSet, { failures }: Pruned): string {
+  const why = reasons.map((reason) => reasonText(reason, databases.length))
+  const isStuck = failures.some(({ file }) => file.startsWith(`${set}.`))
+  if (why.length === 0 && isStuck) why.push('not all of it could be deleted')
+  return `${set}  ${action.padEnd(6)}  ${why.join(', ')}`.trimEnd()
+}
+
+/** @param all how many databases the set holds */
+function reasonText({ rule, databases = [], by, until }: KeepReason, all: number): string {
+  if (rule === 'needed') return `needed by ${by}`
+  if (rule === 'locked') return `locked until ${until?.toISOString()}`
+  if (rule === 'stock') return 'made by influxd'
+  if (rule === 'other-databases') return 'holds other databases'
+  const isForAll = databases.length >= all || databases.length === 0
+  return isForAll ? rule : `${rule} (${databases.join(', ')})`
+}
+
+function notesOf({ finished, unfinished, strays }: Pruned): string[] {
+  return [
+    ...finished.map((set) => `an earlier prune began to remove set ${set}`),
+    ...unfinished.map((set) => `set ${set} is not finished`),
+    ...(strays.files > 0
+      ? [
+          `${formatNumberOf(strays.files, 'file')}, ${formatBytes(strays.bytes)}, of sets without a manifest; \`snap verify\` names them`,
+        ]
+      : []),
+  ]
+}
+
+function endOf({ sets, freed }: Pruned, { source, confirm }: Request): string {
+  const removed = sets.filter(({ action }) => action === 'remove').length
+  const what = `${removed} of ${formatNumberOf(sets.length, 'set')} in ${source}`
+  const size = `${formatNumberOf(freed.files, 'file')}, ${formatBytes(freed.bytes)}`
+  if (confirm) return `removed ${what}: ${size}`
+  return `would remove ${what}: ${size}${freed.files > 0 ? '; --confirm does it' : ''}`
+}
+
+function problemOf({ failures }: Pruned, source: string): SnapError | undefined {
+  const [first] = failures
+  if (first === undefined) return undefined
+  const count = formatNumberOf(failures.length, 'file')
+  return new SnapError(
+    'E_DESTINATION',
+    `${source}: ${count} could not be deleted: ${first.message}`,
+    { hint: 'what is left is whole; the next prune goes on where this one could not' },
+  )
+}

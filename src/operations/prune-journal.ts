@@ -1,0 +1,40 @@
+import * as v from 'valibot'
+import { PENDING_SUFFIX } from '../io/durable.ts'
+import { decodeJson } from '../portable/json.ts'
+import type { SetListing } from '../portable/listing.ts'
+import { manifestName } from '../portable/names.ts'
+import { decodeStored, readSmallFile } from '../portable/source.ts'
+import type { Store } from '../storage/index.ts'
+
+/** Says which sets a prune is removing, from before the first file is deleted until the last one is. */
+export const JOURNAL_NAME = `prune${PENDING_SUFFIX}`
+
+const SCHEMA = 'snap/prune-journal/1'
+
+const journalSchema = v.object({ schema: v.literal(SCHEMA), sets: v.array(v.string()) })
+
+/** Notes the sets that are being removed. @throws SnapError `E_DESTINATION` */
+export async function writeJournal(
+  store: Store,
+  sets: Iterable<string>,
+  signal?: AbortSignal,
+): Promise<void> {
+  await store.write(JOURNAL_NAME, JSON.stringify({ schema: SCHEMA, sets: [...sets] }), signal)
+}
+
+/**
+ * Returns the sets of a target that a prune began to remove and that are no sets any more: what is left of them is garbage,
+ * but for what other sets share.
+ * @throws SnapError `E_INTEGRITY` if the journal cannot be read
+ */
+export async function readJournal(
+  { source, files }: SetListing,
+  signal?: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  if (!files.has(JOURNAL_NAME)) return new Set()
+  const { bytes } = await readSmallFile(source, JOURNAL_NAME, signal)
+  const { sets } = decodeStored(source, JOURNAL_NAME, (what) =>
+    decodeJson(bytes, journalSchema, what),
+  )
+  return new Set(sets.filter((set) => !files.has(manifestName(set))))
+}
