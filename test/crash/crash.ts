@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { expect } from 'vitest'
 import { launch, type Running } from '../helpers/run.ts'
 import { ROOT } from '../helpers/sources.ts'
@@ -23,7 +23,7 @@ export interface KillPoint extends Call {
 }
 
 /** True if every point is to be tried. */
-export const ALL = process.env['SLOW'] === '1'
+const ALL = process.env['SLOW'] === '1'
 
 /** So many points are tried at a time: as many as the smallest machine of a build has cores. */
 const AT_A_TIME = 2
@@ -32,18 +32,25 @@ interface Seam {
   /** Gets a line for every call. */
   readonly log?: string
   readonly kill?: KillPoint
+  /** Sent instead of SIGKILL, once or twice. */
+  readonly stop?: { readonly signal: 'SIGINT' | 'SIGTERM'; readonly twice: boolean }
   /** Additions to the environment. */
   readonly env?: Readonly<Record<string, string>>
 }
 
 /** Starts `bin/snap.js`, which is the compiled program, with its calls counted. */
-export function startCounted(args: readonly string[], { log, kill, env = {} }: Seam): Running {
+export function startCounted(
+  args: readonly string[],
+  { log, kill, stop, env = {} }: Seam,
+): Running {
   const preload = join(ROOT, 'test/crash/kill-at.mjs')
   const words = ['--import', preload, join(ROOT, 'bin/snap.js'), ...args]
   const seam = {
     ...(log && { CRASH_LOG: log }),
     ...(kill && { CRASH_AT: String(kill.at) }),
     ...(kill?.half && { CRASH_HALF: '1' }),
+    ...(stop && { CRASH_SIGNAL: stop.signal }),
+    ...(stop?.twice && { CRASH_TWICE: '1' }),
   }
   const inherited = Object.entries(process.env).filter(([name]) => !/^(INFLUX|CI$)/.test(name))
   return launch(process.execPath, words, {
@@ -51,15 +58,38 @@ export function startCounted(args: readonly string[], { log, kill, env = {} }: S
   })
 }
 
-/** The points of a run that was counted. */
+/** The points of a run that was counted, and did all in an order that a power failure cannot harm either. */
 export async function pointsOf(log: string): Promise<KillPoint[]> {
   const lines = (await readFile(log, 'utf8')).trimEnd().split('\n')
   const calls = lines.map((line): Call => JSON.parse(line))
+  expect(notDurable(calls)).toEqual([])
   return calls.flatMap((call, index) => {
     const point = { ...call, at: index + 1 }
     const halves = call.call === 'write' && (call.bytes ?? 0) > 1 ? [false, true] : [false]
     return halves.map((half) => ({ ...point, half }))
   })
+}
+
+/**
+ * Says what a run gave a name before its bytes were on the disk, and which names were not when it ended. Names of unfinished
+ * work matter only if they stay.
+ */
+export function notDurable(calls: readonly Call[]): string[] {
+  const unsynced = { bytes: new Set<string>(), names: new Set<string>() }
+  const found: string[] = []
+  for (const { call, path, to = path } of calls) {
+    if (call === 'write' || call === 'truncate') unsynced.bytes.add(path)
+    if (call === 'open' || call === 'mkdir') unsynced.names.add(path)
+    if (call === 'unlink' || call === 'rmdir' || call === 'rename') unsynced.names.delete(path)
+    if (call === 'rename' || call === 'link') {
+      if (unsynced.bytes.has(path)) found.push(`${to}: named before its bytes were synced`)
+      unsynced.names.add(to)
+    }
+    if (call !== 'sync') continue
+    unsynced.bytes.delete(path)
+    for (const name of unsynced.names) if (dirname(name) === path) unsynced.names.delete(name)
+  }
+  return [...found, ...[...unsynced.names].map((name) => `${name}: its directory was not synced`)]
 }
 
 /** Runs a command to its end and returns its points. */
@@ -89,8 +119,9 @@ function kindOf({ call, path, to }: KillPoint): string {
 function general(path: string): string {
   const name = basename(path)
     .replace(/^snap-\d+-.*(?=\.pending$)/, 'TEMPORARY')
+    .replace(/^.*(?=\.(?:csv|parquet|lp)\b)/, 'POINTS')
     .replace(/\d{8}T\d{6}Z/, 'SET')
-    .replace(/[0-9a-f]{32}/, 'KEY')
+    .replace(/[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f-]{27}/, 'ID')
     .replace(/\d+/g, 'N')
   return name.includes('.') ? name : `${path.split('/').length} deep`
 }
@@ -104,9 +135,7 @@ function choose(points: readonly KillPoint[], more: number): readonly KillPoint[
   const kinds = new Map(points.map((point) => [kindOf(point), point] as const))
   const fresh = [...kinds].filter(([kind]) => !tried.has(kind))
   for (const [kind] of fresh) tried.add(kind)
-  const step = points.length / (more + 1)
-  const evenly = Array.from({ length: more }, (_, i) => points[Math.floor((i + 1) * step)] ?? [])
-  return [...new Set([...fresh.map(([, point]) => point), ...evenly.flat()])]
+  return [...new Set([...fresh.map(([, point]) => point), ...evenly(points, more)])]
 }
 
 /** Tries points, two at a time, and expects that each of them ends well. */
@@ -130,4 +159,11 @@ export async function tryAll(
   }
   await Promise.all(Array.from({ length: AT_A_TIME }, work))
   expect(failures).toEqual([])
+}
+
+/** Some points, the first and the last not among them; all with SLOW=1. */
+export function evenly(points: readonly KillPoint[], wanted: number): KillPoint[] {
+  if (ALL) return [...points]
+  const step = points.length / (wanted + 1)
+  return Array.from({ length: wanted }, (_, i) => points[Math.floor((i + 1) * step)] ?? []).flat()
 }

@@ -5,12 +5,13 @@
  * - `CRASH_LOG` a file that gets a line of JSON for every call, before it is made
  * - `CRASH_AT` the number of the call, from 1; the process ends before it
  * - `CRASH_HALF` set, the process ends when a write has written half of its bytes
+ * - `CRASH_SIGNAL` a signal to send itself instead of the end; `CRASH_TWICE` set, again before the next call
  */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { dirname, join } from 'node:path'
 
-const { CRASH_LOG, CRASH_AT, CRASH_HALF } = process.env
+const { CRASH_LOG, CRASH_AT, CRASH_HALF, CRASH_SIGNAL = 'SIGKILL', CRASH_TWICE } = process.env
 const log = CRASH_LOG === undefined ? undefined : fs.openSync(CRASH_LOG, 'a')
 const last = Number(CRASH_AT)
 
@@ -23,9 +24,9 @@ let count = 0
 async function at(call, path, more = {}, half = undefined) {
   count += 1
   if (log !== undefined) fs.writeSync(log, `${JSON.stringify({ call, path, ...more })}\n`)
-  if (count !== last) return
+  if (count !== last && !(CRASH_TWICE !== undefined && count === last + 1)) return
   if (CRASH_HALF !== undefined) await half?.()
-  process.kill(process.pid, 'SIGKILL')
+  process.kill(process.pid, CRASH_SIGNAL)
 }
 
 const { O_CREAT } = fs.constants

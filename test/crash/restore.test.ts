@@ -2,12 +2,15 @@ import { cp, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { contextOf } from '../cli/harness.ts'
-import { finish, type Outcome, serving, snapEnding } from '../faults/snap.ts'
+import { finish, type Outcome, snapEnding } from '../faults/snap.ts'
 import { makeDirectory } from '../helpers/data-directory.ts'
+import { dumpAll } from '../helpers/dump.ts'
+import { describeWithInfluxd, startInfluxd } from '../helpers/influxd.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { filesOf } from '../helpers/tree.ts'
-import { count, killAt, pointsOf, startCounted, tryAll } from './crash.ts'
+import { count, evenly, type KillPoint, killAt, pointsOf, tryAll } from './crash.ts'
 import { expectNothingLeft, flagsOf, PRESENT, RESTORED, readAllOf } from './directories.ts'
+import { startServer, withServer } from './server.ts'
 
 const TIMEOUT = 1_800_000
 const STOPPED = '--influxd-is-stopped'
@@ -58,9 +61,9 @@ describe('a restore that is killed', () => {
   }
 
   describe.each([
-    ['new', 'inmem', 6],
-    ['new', 'tsi1', 6],
-    ['present', 'inmem', 6],
+    ['new', 'inmem', 2],
+    ['new', 'tsi1', 4],
+    ['present', 'inmem', 4],
   ])('in %s directories for %s', (kind, indexVersion, more) => {
     it('leaves what influxd opens, and can be gone on with', { timeout: TIMEOUT }, async () => {
       const from = kind === 'new' ? undefined : present
@@ -83,53 +86,91 @@ describe('a restore that is killed', () => {
     })
   })
 
-  const restoreTo = (host: string) => ['restore', '--host', host, '--jobs', '1', set]
-
   it('over the network can be gone on with', { timeout: TIMEOUT }, async () => {
-    const open = async () => {
-      const target = await place(present)
-      const flags = [...flagsOf(target.root), '--mode', 'read-write', STOPPED]
-      return { ...target, ...(await serving(flags)) }
-    }
-    const counted = await open()
-    const points = await count(restoreTo(counted.host), counted.env)
-    await counted.stop()
+    const before = await readAllOf(present)
+    let points: KillPoint[] = []
+    const counted = await place(present)
+    await withServer(counted.root, async (host) => {
+      points = await count(restoreTo(host), counted.env)
+    })
     await tryAll('restore over the network', { points, more: 2 }, async (point) => {
-      const { host, stop, ...target } = await open()
-      await killAt(point, restoreTo(host), target.env)
-      await again(restoreTo(host), target.env)
-      await stop()
-      await expectRestored(target, await readAllOf(present))
+      const target = await place(present)
+      await withServer(target.root, async (host) => {
+        await killAt(point, restoreTo(host), target.env)
+        await again(restoreTo(host), target.env)
+      })
+      await expectRestored(target, before)
     })
   })
 
   it('with its server can be gone on with', { timeout: TIMEOUT }, async () => {
     const before = await readAllOf(present)
-    const flagsFor = ({ root }: Place) => [...flagsOf(root), '--mode', 'read-write', STOPPED]
-    const start = (target: Place, seam: Parameters<typeof startCounted>[1]) =>
-      startCounted(['serve', '--bind', '127.0.0.1:0', ...flagsFor(target)], seam)
-    const hostOf = async ({ until }: ReturnType<typeof start>) =>
-      (await until(/ on (127\.0\.0\.1:\d+),/).catch(() => []))[1]
-
     const counted = await place(present)
     const log = join(await tempDir('log'), 'calls')
-    const server = start(counted, { log })
-    expect((await run(restoreTo((await hostOf(server)) ?? ''), counted.env)).code).toBe(0)
-    server.kill('SIGTERM')
-    expect((await server.finished).code).toBe(0)
-    await tryAll('server of a restore', { points: await pointsOf(log), more: 6 }, async (kill) => {
+    const { host, running } = await startServer(counted.root, { log })
+    expect((await run(restoreTo(host ?? ''), counted.env)).code).toBe(0)
+    running.kill('SIGTERM')
+    expect((await running.finished).code).toBe(0)
+    const points = await pointsOf(log)
+    await tryAll('server of a restore', { points, more: 3 }, async (kill) => {
       const target = await place(present)
-      const victim = start(target, { kill })
-      const host = await hostOf(victim)
+      const { host, running } = await startServer(target.root, { kill })
       const first = host === undefined ? undefined : await run(restoreTo(host), target.env)
-      if (first?.code === 0) victim.kill('SIGTERM')
+      if (first?.code === 0) running.kill('SIGTERM')
       else expect([undefined, 15]).toContain(first?.code)
-      expect((await victim.finished).signal).toBe('SIGKILL')
+      expect((await running.finished).signal).toBe('SIGKILL')
       expect(await readAllOf(target.root)).toMatchObject(before)
-      const next = await serving([...flagsFor(target), ...(host ? ['--bind', host] : [])])
-      if (first?.code !== 0) await again(restoreTo(next.host), target.env)
-      await next.stop()
+      const goOn = async (same: string) => {
+        if (first?.code !== 0) await again(restoreTo(same), target.env)
+      }
+      await withServer(target.root, goOn, host)
       await expectRestored(target, before)
     })
   })
+
+  const restoreTo = (host: string) => ['restore', '--host', host, '--jobs', '1', set]
+})
+
+describeWithInfluxd('directories of a restore that was killed', () => {
+  it.each(['inmem', 'tsi1'] as const)(
+    'are opened by influxd (%s)',
+    { timeout: TIMEOUT },
+    async (indexVersion) => {
+      const source = await startInfluxd({ indexVersion, dir: await tempDir('source') })
+      await source.query('CREATE DATABASE d')
+      await source.write(['m,t=a v=1 1', 'm,t=b v=2 2', 'm,t=a v=3 700000000000000'], { db: 'd' })
+      const wanted = await dumpAll(source)
+      await source.stop()
+      const set = await tempDir('set')
+      await snapEnding(0, 'backup', ...flagsOf(source.root), set)
+      const target = await startInfluxd({ indexVersion, dir: await tempDir('present') })
+      await target.query('CREATE DATABASE present')
+      await target.write('mine v=1 1', { db: 'present' })
+      const mine = await dumpAll(target)
+      await target.stop()
+
+      const copy = async () => {
+        const root = await tempDir('target')
+        await cp(target.root, root, { recursive: true })
+        const words = ['restore', '--jobs', '1', '--influxd-is-stopped', ...flagsOf(root), set]
+        return { root, words, env: { XDG_STATE_HOME: await tempDir('state') } }
+      }
+      const counted = await copy()
+      const points = evenly(await count(counted.words, counted.env), 2)
+      await tryAll(`restore for influxd, ${indexVersion}`, { points, more: 2 }, async (point) => {
+        const { root, words, env } = await copy()
+        await killAt(point, words, env)
+        const server = await startInfluxd({ indexVersion, dir: root })
+        expect(await dumpAll(server, { db: 'present' })).toEqual(mine)
+        await server.stop()
+        const { code, stderr } = await finish(contextOf([...words, '--resume'], { env }))
+        expect(code, stderr).toBe(0)
+        await server.start()
+        expect(await dumpAll(server)).toEqual([...wanted, ...mine].sort())
+        await server.dispose()
+      })
+      await source.dispose()
+      await target.dispose()
+    },
+  )
 })
