@@ -51,6 +51,8 @@ export interface BackupResult extends FetchedShards, Completeness {
   readonly absent: readonly ShardName[]
   /** Acknowledged points that the source itself has lost, one line each. */
   readonly lost: readonly string[]
+  /** Unfinished objects that the store refused to delete: its key may only add. */
+  readonly undeleted: number
 }
 
 /**
@@ -83,6 +85,7 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
       ...completenessOf(fetched, vanished),
       set: set.name,
       absent: plan.missing,
+      undeleted: store.undeleted,
       lost: [...source.losses(), ...gone, ...flawsOf(fetched)],
     }
   } catch (error) {
@@ -173,7 +176,7 @@ function completenessOf(
 }
 
 function dryRunResult(shards: readonly ShardName[], { missing }: ShardPlan): BackupResult {
-  const none = { dropped: [], skipped: [], unchanged: [], empty: [], lost: [] }
+  const none = { dropped: [], skipped: [], unchanged: [], empty: [], lost: [], undeleted: 0 }
   const planned = shards.map((shard) => ({ ...shard, bytes: 0, stored: 0, complete: false }))
   const completeness = { completeness: 'unconfirmed', completenessReason: 'dry run' } as const
   return { set: undefined, shards: planned, absent: missing, ...none, ...completeness }

@@ -1,13 +1,16 @@
 import { SnapError } from '../errors.ts'
 import { isAbandonedName, isGone, parseOwner } from '../io/process-owner.ts'
 import type { SetListing } from '../portable/sets.ts'
-import { listUnfinished, type UnfinishedSet } from '../portable/target.ts'
+import { listUnfinished, setOf, type UnfinishedSet } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
+import { mapParallel } from './parallel.ts'
 
 /** How long the files of an unfinished set must have been left alone, in ms, where its run cannot be asked. */
 const IDLE_MS = 60 * 60 * 1000
 /** A reservation holds a few words about a process. */
 const MAX_RESERVATION = 4096
+/** How many files are removed at once. */
+const JOBS = 8
 
 /**
  * Removes what dead runs left in a target: of runs of this machine as soon as their process is gone, of others when
@@ -16,9 +19,34 @@ const MAX_RESERVATION = 4096
  */
 export async function removeLeftovers(store: Store, { files }: SetListing): Promise<void> {
   for (const name of files.keys()) if (isAbandonedName(name)) await store.delete(name)
+  const dead = new Set<string>()
+  const alive = new Set<string>()
   for (const unfinished of listUnfinished(files)) {
-    if (!(await isDead(store, unfinished))) continue
-    for (const name of unfinished.leftovers) await store.delete(name)
+    const isOver = await isDead(store, unfinished)
+    ;(isOver ? dead : alive).add(unfinished.set)
+    if (isOver) await removeAll(store, unfinished)
+  }
+  await abortUploads(store, (set, started) => {
+    if (alive.has(set)) return false
+    return dead.has(set) || Date.now() - started.getTime() > IDLE_MS
+  })
+}
+
+/** Removes what is left of a set: in any order, but the reservation last. */
+async function removeAll(store: Store, { leftovers, reservation }: UnfinishedSet): Promise<void> {
+  const files = leftovers.filter((name) => name !== reservation)
+  await mapParallel(files, { jobs: JOBS }, (name, signal) => store.delete(name, signal))
+  if (reservation !== undefined) await store.delete(reservation)
+}
+
+/** Gives up the uploads of sets that no run writes any more. A set without a file may be one that has just begun. */
+async function abortUploads(
+  store: Store,
+  isOver: (set: string, started: Date) => boolean,
+): Promise<void> {
+  for await (const { name, started, abort } of store.uploads?.() ?? []) {
+    const set = setOf(name)
+    if (set !== undefined && isOver(set, started)) await abort()
   }
 }
 

@@ -52,7 +52,9 @@ export async function findStrays(
   only?: string,
 ): Promise<string[]> {
   const { listing, findings } = context
-  const unfinished = new Set(listUnfinished(listing.files).map(({ set }) => set))
+  const unfinished = new Set(
+    listUnfinished(listing.files).flatMap(({ set, isPublished }) => (isPublished ? [] : [set])),
+  )
   const readable = new Map(found.map(({ set, archives }) => [set, archives !== undefined]))
   const used = new Set(found.flatMap(({ files }) => [...files]))
   const headless = new Map<string, number>()

@@ -88,6 +88,8 @@ export async function takeSetName(
 /** A set that was begun and has unfinished files. */
 export interface UnfinishedSet {
   readonly set: string
+  /** It is a backup all the same: only what it was made from could not be removed. */
+  readonly isPublished: boolean
   /** The file that reserves its name, if it is still there. */
   readonly reservation: string | undefined
   /** When a file of it was written last. */
@@ -114,7 +116,8 @@ export function listUnfinished(files: FileListing): UnfinishedSet[] {
     .filter(({ leftovers }) => leftovers.length > 0)
 }
 
-function setOf(fileName: string): string | undefined {
+/** The set that a file is named as one of, also an unfinished one. */
+export function setOf(fileName: string): string | undefined {
   if (!fileName.endsWith(PENDING_SUFFIX)) return parseFileName(fileName)?.set
   const name = fileName.slice(0, -PENDING_SUFFIX.length)
   return parseSetName(name) === undefined ? parseFileName(name)?.set : name
@@ -129,5 +132,5 @@ function unfinishedSet(set: string, files: readonly StoredFile[]): UnfinishedSet
     (name.endsWith(PENDING_SUFFIX) || (reservation !== undefined && !isPublished))
   const written = new Date(Math.max(...files.map(({ modified }) => modified.getTime())))
   const last = reservation === undefined ? [] : [reservation]
-  return { set, reservation, written, leftovers: [...names.filter(isLeft), ...last] }
+  return { set, isPublished, reservation, written, leftovers: [...names.filter(isLeft), ...last] }
 }

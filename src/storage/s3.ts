@@ -149,17 +149,27 @@ export class S3Store implements Store {
 
   async delete(name: string, signal?: AbortSignal): Promise<void> {
     const key = this.#key(name)
+    const mayStay = name.endsWith(PENDING_SUFFIX)
+    // What was refused once is refused for all of them: there may be thousands.
+    if (mayStay && this.#undeleted.size > 0) {
+      this.#undeleted.add(name)
+      return
+    }
     try {
       await deleteObject(this.#connection, { key, versions: this.#versions, signal })
-      this.#undeleted.delete(name)
     } catch (error) {
-      if (!isDenied(error) || !name.endsWith(PENDING_SUFFIX)) throw error
+      if (!mayStay || !isDenied(error)) throw error
       this.#undeleted.add(name)
     }
   }
 
   async *uploads(signal?: AbortSignal): AsyncGenerator<Upload> {
-    yield* listUploads(this.#connection, { prefix: this.#prefix, signal })
+    try {
+      yield* listUploads(this.#connection, { prefix: this.#prefix, signal })
+    } catch (error) {
+      // A key that may only add objects has nothing to give up.
+      if (!isDenied(error)) throw error
+    }
   }
 
   /** A prefix is there as long as an object is. */

@@ -102,6 +102,7 @@ describe('listUnfinished', () => {
     ).toEqual([
       {
         set: A,
+        isPublished: false,
         reservation: `${A}.pending`,
         written,
         leftovers: [

@@ -132,13 +132,13 @@ export function backupReport(
   task: 'back up' | 'export' = 'back up',
 ): CommandResult {
   const { completeness, completenessReason } = result
-  const { set, shards, dropped, skipped, absent, unchanged, empty, lost } = result
+  const { set, shards, dropped, skipped, absent, unchanged, empty, lost, undeleted } = result
   const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
   const stored = shards.reduce((sum, shard) => sum + shard.stored, 0)
   const document = {
     ...{ target, set: set ?? null, dryRun: set === undefined, bytes, stored },
     ...{ completeness, completenessReason },
-    ...{ shards, dropped, skipped, absent, empty, lost },
+    ...{ shards, dropped, skipped, absent, empty, lost, undeleted },
     unchanged: unchanged.map(({ since: _, ...shard }) => shard),
   }
   const count = formatNumberOf(shards.length, 'shard')
@@ -161,6 +161,9 @@ export function backupReport(
         ]
       : []),
     ...lost.map((line) => `lost at the source: ${line}`),
+    ...(undeleted > 0
+      ? [`${formatNumberOf(undeleted, 'unfinished object')} stay: this key may not delete them`]
+      : []),
   ]
   const summary = [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n')
   return { document, summary, problem: incompleteness(result) }
