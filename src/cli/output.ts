@@ -86,9 +86,12 @@ function errorFields(error: SnapError) {
   return { code, exitCode, message, hint: error.hint ?? DEFAULT_HINTS[reasonOf(error)] }
 }
 
+const WIRE: ReadonlySet<ErrorCode> = new Set(['E_CONNECT', 'E_CUT', 'E_PROTOCOL', 'E_TIMEOUT'])
+
 /** A destination that was not reached, or lost on the way, has nothing to do with space and permissions. */
 function reasonOf({ code, cause }: SnapError): ErrorCode {
-  return code === 'E_DESTINATION' && cause instanceof SnapError ? cause.code : code
+  const isFar = code === 'E_DESTINATION' && cause instanceof SnapError && WIRE.has(cause.code)
+  return isFar ? cause.code : code
 }
 
 /** Writes the document of a command that failed. Never throws: that it failed is what stderr is about to say. */

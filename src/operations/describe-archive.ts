@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { type ErrorCode, recode, SnapError } from '../errors.ts'
 import type { ArchiveSummary } from '../portable/archive-writer.ts'
 import type {
   Sidecar,
@@ -69,6 +70,18 @@ export function openStaged(
 ): OpenFiles {
   return () => {
     const read = staged.read?.bind(staged)
-    return read && filesIn(description, (range) => read(range, signal))
+    return read && filesIn(description, (range) => readAgain(read(range, signal)))
+  }
+}
+
+const OF_SOURCES: readonly ErrorCode[] = ['E_INTEGRITY', 'E_SOURCE']
+
+/** Reads what this run has just stored: if that cannot be had, it is not a backup that is at fault but the place. */
+async function* readAgain(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks
+  } catch (error) {
+    const isPlace = error instanceof SnapError && OF_SOURCES.includes(error.code)
+    throw isPlace ? recode(error, 'E_DESTINATION') : error
   }
 }
