@@ -106,6 +106,16 @@ export class Client {
     return await this.#askInfo(request, what, signal)
   }
 
+  /** Fetches the paths of the shards of a database, or of all, with their states: asked of `snap serve` alone. */
+  async shardStates(database = '', signal?: AbortSignal): Promise<Response> {
+    const request = {
+      Type: RequestType.DatabaseInfo,
+      BackupDatabase: database,
+      SnapState: 1,
+    } as const
+    return await this.#askInfo(request, 'all shards', signal)
+  }
+
   /** Fetches the paths of the shards of a retention policy. */
   async retentionPolicyInfo(
     database: string,

@@ -14,6 +14,9 @@ export interface SnapshotFile {
   readonly size: number
   /** Nanoseconds since the epoch. */
   readonly mtime: bigint
+  /** When its inode was changed last, nanoseconds since the epoch; nobody can set it. */
+  readonly ctime: bigint
+  readonly inode: bigint
   /** Reads the first `size` bytes; closing it is for the snapshot. */
   readonly access: RandomAccess
 }
@@ -118,9 +121,12 @@ export class HeldFiles {
     const held = this.#held.get(name)
     if (held === undefined) return undefined
     const path = join(this.#directory, name)
-    const { size, mtimeNs } = await held.handle.stat({ bigint: true })
+    const { size, mtimeNs, ctimeNs, ino } = await held.handle.stat({ bigint: true })
     const access = handleAccess(held.handle, path, Number(size))
-    return { name, size: Number(size), mtime: mtimeNs, access: { ...access, async close() {} } }
+    return {
+      ...{ name, size: Number(size), mtime: mtimeNs, ctime: ctimeNs, inode: ino },
+      access: { ...access, async close() {} },
+    }
   }
 
   async close(name: string): Promise<void> {

@@ -12,9 +12,10 @@ import { directoryInside, type ShardLocation, shardParts, shardRelativePath } fr
 import type { MetaFile, Permit } from './meta-file.ts'
 import { packExport } from './shard-export.ts'
 import { type OpenShard, openShardFiles } from './shard-files.ts'
+import { readShardState, type ShardState, stateOf } from './shard-state.ts'
 import { packSnapshot, type ShardTarOptions } from './shard-tar.ts'
 import { findPlace, findShard } from './shards.ts'
-import { openSnapshot, type ShardSnapshot } from './snapshot.ts'
+import { openSnapshot, type ShardDirectories, type ShardSnapshot } from './snapshot.ts'
 
 /** Where the store says what happens: `console` and most loggers have this shape. */
 export interface Logger {
@@ -85,6 +86,12 @@ export class ShardStore {
     return await findShard(data, this.#options.paths.dataDir, id)
   }
 
+  /** Returns the state of the shard now, see {@link readShardState}; undefined if it is not on this disk. */
+  async shardState(id: bigint): Promise<ShardState | undefined> {
+    const location = await this.shard(id)
+    return location && (await readShardState(await this.#directories(location)))
+  }
+
   /** Returns the shard's path below the data directory, `database/policy/id`. */
   async shardRelativePath(id: bigint): Promise<string> {
     return shardRelativePath(await this.#locate(id))
@@ -139,14 +146,18 @@ export class ShardStore {
   }
 
   async #snapshot(location: ShardLocation, signal: AbortSignal): Promise<ShardSnapshot> {
-    const { paths, logger } = this.#options
-    const parts = shardParts(location)
-    const dataPath = join(paths.dataDir, ...parts)
-    const walPath = (await directoryInside(paths.walDir, parts)) ?? join(paths.walDir, ...parts)
-    const snapshot = await openSnapshot({ dataPath, walPath }, signal)
+    const { logger } = this.#options
+    const snapshot = await openSnapshot(await this.#directories(location), signal)
     const { shardId } = location
     if (!snapshot.exact) logger.info(`shard ${shardId}: flushed while its files were opened`)
     return snapshot
+  }
+
+  async #directories(location: ShardLocation): Promise<ShardDirectories> {
+    const { paths } = this.#options
+    const parts = shardParts(location)
+    const walPath = (await directoryInside(paths.walDir, parts)) ?? join(paths.walDir, ...parts)
+    return { dataPath: join(paths.dataDir, ...parts), walPath }
   }
 
   async #send(
@@ -162,7 +173,7 @@ export class ShardStore {
       const onWal = (report: WalReport) => void lost.push(...this.#reportWal(id, report))
       const tar = pack(snapshot, {
         ...{ location, tempDir, onWal, signal },
-        ...(asked && { statement: { asked, lost: () => lost } }),
+        ...(asked && { statement: { asked, ...stateOf(snapshot), lost: () => lost } }),
       })
       await pipeline(Readable.from(tar, { objectMode: false }), w, { signal, end: false })
     } finally {

@@ -1,31 +1,32 @@
-import { SnapError } from '../errors.ts'
+import { EXIT_CODES, SnapError } from '../errors.ts'
 import type { Catalog } from '../portable/catalog.ts'
 import { readHoldings } from '../portable/holdings.ts'
+import { findReusable } from '../portable/reusable.ts'
 import { listSets, type SetListing } from '../portable/sets.ts'
 import { checkTarget } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
-import {
-  type FetchedShards,
-  type FetchShardsOptions,
-  fetchShards,
-  NO_POINTS,
-} from './fetch-shards.ts'
+import { type FetchShardsOptions, fetchShards } from './fetch-shards.ts'
+import { type FetchedShards, NO_POINTS } from './fetched-shards.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { removeLeftovers } from './leftovers.ts'
-import { planShards, type ShardPlan, shardName } from './plan-shards.ts'
+import { fullPlan, type Incremental, planReuse, type ReusePlan } from './plan-reuse.ts'
+import { planShards, type ShardPlan, shardName, wantedShard } from './plan-shards.ts'
 import { noProgress } from './progress.ts'
 import type { Selection } from './selection.ts'
 import { keepSeries, type SeriesSelection } from './series-selection.ts'
+import { readServerClock } from './server-clock.ts'
 import { type SetScope, scopeOf } from './set-scope.ts'
 import { type CatalogFacts, SetWriter } from './set-writer.ts'
 
 /** What to back up, and how. */
-export interface BackupOptions extends Omit<FetchShardsOptions, 'keepKey'> {
+export interface BackupOptions extends Omit<FetchShardsOptions, 'keepKey' | 'clock' | 'reuse'> {
   readonly store: Store
   readonly selection: Selection
   /** Only the points of these series. */
   readonly series?: SeriesSelection | undefined
+  /** Store only what has changed, and share the other archives with older sets. */
+  readonly incremental?: Incremental | undefined
   /** Only say what would be done. */
   readonly dryRun: boolean
   /** What is done, for progress. Default `backup`. */
@@ -47,6 +48,10 @@ const VANISHED = 'an older set has it, and the source no longer does: did it fai
 export interface BackupResult extends FetchedShards, Completeness {
   /** The name of the set; undefined after a dry run. */
   readonly set: string | undefined
+  /** The newest set that it shares archives with. */
+  readonly parent?: string | undefined
+  /** Why it shares none although it was to be incremental. */
+  readonly fullBecause?: string | undefined
   /** Shards of the metastore that the server does not have: nothing was written to them yet, or they did not open. */
   readonly absent: readonly ShardName[]
   /** Acknowledged points that the source itself has lost, one line each. */
@@ -70,13 +75,16 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   const scope = scopeOf(options, plan.scope)
   await checkTarget(listing, { clusterId: plan.data.clusterId, kind: scope.kind }, signal)
   progress({ type: 'plan', task, shards: shards.length })
-  if (options.dryRun) return dryRunResult(shards, plan)
+  const clock = scope.kind === 'full' ? await clockOf(options) : undefined
+  const reuse = await findReuse(options, plan, { listing, clock })
+  if (options.dryRun) return dryRunResult(shards, plan, reuse)
   await removeLeftovers(store, listing)
   const heldUntil = options.since === undefined ? undefined : await holdingTimes(listing, signal)
   const vanished = await vanishedShards(options, plan, listing)
   const set = await SetWriter.begin(store, listing)
   try {
-    const fetched = await fetchShards(set, shards, { ...options, keepKey, heldUntil })
+    const fetch = { ...options, keepKey, heldUntil, clock, reuse }
+    const fetched = await fetchShards(set, shards, fetch)
     if (fetched.shards.length === 0) throw nothingStored(fetched)
     await set.commit(plan.metaBytes, catalogFacts(options, plan, { scope, fetched, vanished }))
     const gone = vanished.map((shard) => `shard ${describeShard(shard)}: ${VANISHED}`)
@@ -84,6 +92,7 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
       ...fetched,
       ...completenessOf(fetched, vanished),
       set: set.name,
+      ...{ parent: set.parent, fullBecause: reuse?.fullBecause },
       absent: plan.missing,
       undeleted: store.undeleted,
       lost: [...source.losses(), ...gone, ...flawsOf(fetched)],
@@ -92,6 +101,32 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
     await set.discard()
     throw error
   }
+}
+
+/** The clock of an influxd, which shows it only to who may ask it. */
+async function clockOf({ http, signal }: BackupOptions): Promise<bigint | undefined> {
+  try {
+    return http && (await readServerClock(http, signal))
+  } catch (error) {
+    if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_SOURCE) throw error
+    return undefined
+  }
+}
+
+/** Finds out which shards need not be fetched; undefined if all are to be. */
+async function findReuse(
+  options: BackupOptions,
+  { data, shards }: ShardPlan,
+  { listing, clock }: { readonly listing: SetListing; readonly clock: bigint | undefined },
+): Promise<ReusePlan | undefined> {
+  const { incremental, signal } = options
+  if (incremental === undefined) return undefined
+  if (incremental.fullEvery === 0) return fullPlan('as asked for (--full-every 0)')
+  const { clusterId } = data
+  const candidates = await atDestination(() =>
+    findReusable(listing, shards.map(wantedShard), { clusterId }, signal),
+  )
+  return await planReuse(candidates, { ...options, ...incremental, clock })
 }
 
 async function holdingTimes(
@@ -129,7 +164,7 @@ interface Outcome {
 
 function catalogFacts(
   { version, since }: BackupOptions,
-  { data, host, notThere }: ShardPlan,
+  { data, host, notThere, shards }: ShardPlan,
   { scope, fetched, vanished }: Outcome,
 ): CatalogFacts {
   const { dropped, empty, skipped, unchanged } = fetched
@@ -139,6 +174,7 @@ function catalogFacts(
     .filter(({ shardId }) => !lost.has(shardId))
     .map((shard) => ({ ...shard, reason: NOT_THERE }))
   const gone = vanished.map((shard) => ({ ...shard, reason: VANISHED }))
+  const taken = new Map(fetched.shards.map((shard) => [shard.shardId, shard]))
   return {
     tool: { name: 'snap', version },
     ...scope,
@@ -148,6 +184,10 @@ function catalogFacts(
       ...[...dropped, ...none, ...absent].map((shard) => ({ ...shard, lost: false })),
       ...[...skipped, ...gone].map((shard) => ({ ...shard, lost: true })),
     ],
+    shards: shards.map(wantedShard).flatMap((shard) => {
+      const { complete, evidence } = taken.get(shard.shardId) ?? {}
+      return complete === undefined ? [] : [{ ...shard, complete, ...(evidence && { evidence }) }]
+    }),
     ...(since !== undefined && {
       unchanged: unchanged.map(({ shardId, since }) => ({ shardId, since })),
     }),
@@ -175,11 +215,21 @@ function completenessOf(
   return { completeness: 'unconfirmed', completenessReason }
 }
 
-function dryRunResult(shards: readonly ShardName[], { missing }: ShardPlan): BackupResult {
-  const none = { dropped: [], skipped: [], unchanged: [], empty: [], lost: [], undeleted: 0 }
-  const planned = shards.map((shard) => ({ ...shard, bytes: 0, stored: 0, complete: false }))
+function dryRunResult(
+  shards: readonly ShardName[],
+  { missing }: ShardPlan,
+  reuse: ReusePlan | undefined,
+): BackupResult {
+  const lists = { dropped: [], skipped: [], unchanged: [], empty: [], lost: [] }
+  const none = { ...lists, fetchedBytes: 0, undeleted: 0 }
+  const { fullBecause } = reuse ?? {}
+  const planned = shards.map((shard) => {
+    const reused = reuse?.unchanged.get(shard.shardId)?.shard.archive
+    return { ...shard, bytes: 0, stored: 0, complete: false, ...(reused && { reused }) }
+  })
   const completeness = { completeness: 'unconfirmed', completenessReason: 'dry run' } as const
-  return { set: undefined, shards: planned, absent: missing, ...none, ...completeness }
+  const result = { set: undefined, shards: planned, absent: missing, fullBecause }
+  return { ...result, ...none, ...completeness }
 }
 
 function nothingStored({ skipped, unchanged, empty }: FetchedShards): SnapError {

@@ -1,19 +1,21 @@
 import type { HttpClient } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
 import { describeShard, type InspectedFile, type ShardName } from './inspect.ts'
-import { differenceFrom, readShardStats, type ShardStats } from './shard-stats.ts'
+import { differenceFrom, readShardStats, type ShardStats, totalsOf } from './shard-stats.ts'
 
 /** A shard that was fetched from a server that does not say itself whether it is complete. */
 export interface ShardToConfirm {
   readonly shard: ShardName
-  readonly files: readonly InspectedFile[]
+  readonly files: readonly CountedFile[]
 }
+
+type CountedFile = Pick<InspectedFile, 'kind' | 'size'>
 
 /** How shards are confirmed. */
 export interface ConfirmOptions {
   readonly http: HttpClient
   /** Fetches a shard once more and returns its files; undefined if it is left out after all. */
-  readonly refetch: (shard: ShardName) => Promise<readonly InspectedFile[] | undefined>
+  readonly refetch: (shard: ShardName) => Promise<readonly CountedFile[] | undefined>
   /** Told of a shard that cannot be what the server has. */
   readonly onCut: (shard: ShardName, error: SnapError) => void
   readonly signal: AbortSignal
@@ -32,7 +34,7 @@ export async function confirmShards(
   const first = await readShardStats(http, signal)
   for (const { shard, files } of shards) {
     const { shardId } = shard
-    if (differenceFrom(first.get(shardId), files) === undefined) {
+    if (differenceFrom(first.get(shardId), totalsOf(files)) === undefined) {
       complete.add(shardId)
       continue
     }
@@ -40,7 +42,7 @@ export async function confirmShards(
     const again = await refetch(shard)
     if (again === undefined) continue
     const stats = (await readShardStats(http, signal)).get(shardId)
-    const difference = differenceFrom(stats, again)
+    const difference = differenceFrom(stats, totalsOf(again))
     if (difference === undefined) complete.add(shardId)
     else if (isStill(before, stats)) onCut(shard, cutError(shard, difference))
   }

@@ -30,11 +30,12 @@ export function describeArchive(
   return {
     ...shard,
     archive: { name, size, sha256, tarSize },
-    files: files.map(({ name: file, size: fileSize, offset, mtime, tsm }) => ({
+    files: files.map(({ name: file, size: fileSize, offset, mtime, sha256: hash, tsm }) => ({
       name: file,
       size: fileSize,
       offset,
       modified: mtime.toISOString(),
+      ...(hash !== undefined && { sha256: hash }),
       ...(tsm && { keys: tsm.keys, minTime: tsm.minTime, maxTime: tsm.maxTime }),
     })),
     seekPoints,

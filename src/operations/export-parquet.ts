@@ -7,7 +7,7 @@ import { exportFileName, freeName } from './export-names.ts'
 import type { ExportRun, PolicyShards } from './export-run.ts'
 import type { MeasurementName } from './export-tally.ts'
 import type { ExportPlace, ExportTarget, WrittenExport } from './export-target.ts'
-import { NO_POINTS } from './fetch-shards.ts'
+import { NO_POINTS } from './fetched-shards.ts'
 import type { ShardName } from './inspect.ts'
 
 const SUFFIX = 'parquet'

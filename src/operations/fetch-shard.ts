@@ -4,7 +4,7 @@ import { describeShard, type InspectedFile, inspectEntry, type ShardName } from 
 import { rewriteEntries } from './rewrite-entries.ts'
 import type { KeepKey } from './series-selection.ts'
 import type { Compression, SetWriter, StagedArchive } from './set-writer.ts'
-import type { ShardSource } from './shard-source.ts'
+import type { ShardSource, ShardState } from './shard-source.ts'
 import { ShardSums } from './shard-sums.ts'
 import { counted, sourceErrors, sourceFailure } from './source-errors.ts'
 import type { Throttle } from './throttle.ts'
@@ -28,11 +28,14 @@ export interface FetchOptions {
 export interface FetchedArchive extends StagedArchive {
   /** True if its source said that this is all there was. */
   readonly isComplete: boolean
+  /** The state of the shard that its files are of, if its source knows. */
+  readonly state: ShardState | undefined
 }
 
 interface Wanted {
   readonly tar: AsyncIterable<Uint8Array>
   readonly isComplete: boolean
+  readonly state?: () => ShardState | undefined
 }
 
 type Fetch = FetchOptions & { readonly signal: AbortSignal }
@@ -55,14 +58,14 @@ export async function fetchShard(
   const tar = tapShardTar(
     wanted.tar,
     async (entry) => {
-      files.push(await inspectEntry(entry, { shard, tempDir, sums }))
+      files.push(await inspectEntry(entry, { shard, tempDir, sums, hash: true }))
     },
     { name: nameOf(shard), signal },
   )
   const checked = sourceErrors(tar, source)
   const seen = () => ({ files, sums })
   const staged = await set.stageShard({ shard, tar: checked, compression }, seen, signal)
-  return { ...staged, isComplete: wanted.isComplete }
+  return { ...staged, isComplete: wanted.isComplete, state: wanted.state?.() }
 }
 
 function nameOf(shard: ShardName): string {
@@ -72,9 +75,11 @@ function nameOf(shard: ShardName): string {
 /** Returns the tar as the source gives it, or one of the wanted points alone; undefined if there are none. */
 async function requestShard(shard: ShardName, options: Fetch): Promise<Wanted | undefined> {
   const { source, range, keepKey, throttle, signal, onBytes } = options
-  const { body, isCut, isComplete } = source.readShard({ shard, range }, signal)
+  const { body, isCut, isComplete, state } = source.readShard({ shard, range }, signal)
   const received = counted(sourceErrors(throttle(body, signal), source), onBytes)
-  if (range === undefined && keepKey === undefined) return { tar: received, isComplete }
+  if (range === undefined && keepKey === undefined) {
+    return { tar: received, isComplete, ...(state && { state }) }
+  }
   const entries = readShardTar(received, { name: nameOf(shard), signal })
   const wanted = isCut && keepKey === undefined ? entries : choose(entries, options)
   try {

@@ -2,74 +2,31 @@ import type { HttpClient } from '../client/index.ts'
 import { EXIT_CODES, SnapError } from '../errors.ts'
 import { formatFingerprint } from '../tsm/fingerprint.ts'
 import { confirmShards } from './confirm-shards.ts'
-import { type FetchOptions, fetchShard, hasChanged } from './fetch-shard.ts'
-import type { InspectedFile, ShardName } from './inspect.ts'
+import { type FetchedArchive, type FetchOptions, fetchShard, hasChanged } from './fetch-shard.ts'
+import {
+  DROPPED,
+  type FetchedShards,
+  type Found,
+  type LeftOutShard,
+  NO_POINTS,
+  UNCHANGED,
+  type UnchangedShard,
+} from './fetched-shards.ts'
+import type { ShardName } from './inspect.ts'
 import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { retryShard } from './retry-shard.ts'
+import { type Output, type ReuseFetch, reuseArchive, reuseUnchanged } from './reuse-shard.ts'
 import { isSameAgain } from './same-again.ts'
-import type { SetWriter, StagedArchive } from './set-writer.ts'
+import type { SetWriter } from './set-writer.ts'
+import { evidenceOf } from './shard-evidence.ts'
 import type { ShardData } from './shard-sums.ts'
 import { createThrottle } from './throttle.ts'
 
-/** Why a shard is not in an answer that holds all there is. */
-export const DROPPED = 'dropped by the server meanwhile'
-/** Why a shard is not in a set of chosen points. */
-export const NO_POINTS = 'no points in this selection'
-
-/** A shard in the set. Bytes of its tar, and of its archive. */
-export interface StoredShard extends ShardName {
-  readonly bytes: number
-  readonly stored: number
-  /** True if its source said that this is all there was; influxd does not say. */
-  readonly complete: boolean
-  /** What its sidecar says of its points, if they were looked at. */
-  readonly points?: number | undefined
-  readonly fingerprint?: string | undefined
-  readonly exact?: boolean | undefined
-  /** Blocks that the source itself has lost: they came as they are stored there, and do not decode. */
-  readonly flaws?: readonly string[] | undefined
-}
-
-/** A shard that is not in the set, and why. */
-export interface LeftOutShard extends ShardName {
-  readonly reason: string
-}
-
-/** A shard that had not changed. */
-export interface UnchangedShard extends ShardName {
-  /** It had not after this time, nanoseconds since the epoch: the one that was given, or when an older set took it. */
-  readonly since: bigint
-  /** True if an older set holds it as it is. */
-  readonly held: boolean
-}
-
-/** What became of the shards of a backup. */
-export interface FetchedShards {
-  readonly shards: readonly StoredShard[]
-  /** Shards that the server dropped while the backup ran: there is nothing to take any more. */
-  readonly dropped: readonly LeftOutShard[]
-  /** Shards that could not be fetched (`skipErrors`): their data is not in the set. */
-  readonly skipped: readonly LeftOutShard[]
-  /** Shards without a change since the time that was given. */
-  readonly unchanged: readonly UnchangedShard[]
-  /** Shards without a point of those that are wanted. */
-  readonly empty: readonly ShardName[]
-}
-
-/** {@link FetchedShards} while it fills. */
-interface Found {
-  /** The files of the stored shards, by id. */
-  readonly files: Map<bigint, readonly InspectedFile[]>
-  shards: StoredShard[]
-  readonly dropped: LeftOutShard[]
-  readonly skipped: LeftOutShard[]
-  readonly unchanged: UnchangedShard[]
-  readonly empty: ShardName[]
-}
-
 /** How the shards of a backup are fetched. */
-export interface FetchShardsOptions extends Omit<FetchOptions, 'throttle' | 'onBytes'> {
+export interface FetchShardsOptions
+  extends Omit<FetchOptions, 'throttle' | 'onBytes'>,
+    Omit<ReuseFetch, 'throttle'> {
   /** Only shards with a file changed after this time, each whole. Nanoseconds since the epoch. */
   readonly since?: bigint | undefined
   /** Until when older sets hold a shard as it was, by its id: with `since`, what changed later is fetched in any case. */
@@ -86,8 +43,6 @@ export interface FetchShardsOptions extends Omit<FetchOptions, 'throttle' | 'onB
   readonly twice?: boolean | undefined
   /** The server's HTTP API, to compare what came with what the server counts. */
   readonly http?: HttpClient | undefined
-  readonly progress?: Progress | undefined
-  readonly signal: AbortSignal
 }
 
 type Fetch = FetchShardsOptions & FetchOptions
@@ -101,7 +56,7 @@ export async function fetchShards(
   const { limitRate, jobs, signal } = options
   const fetch = { ...options, throttle: createThrottle(limitRate) }
   const lists = { shards: [], dropped: [], skipped: [], unchanged: [], empty: [] }
-  const found: Found = { ...lists, files: new Map() }
+  const found: Found = { ...lists, files: new Map(), fetchedBytes: 0 }
   await mapParallel(shards, { jobs, signal }, (shard, stop) =>
     fetchOrLeaveOut({ set, found }, shard, { ...fetch, signal: stop }),
   )
@@ -115,6 +70,7 @@ export async function fetchShards(
     skipped: inOrder(found.skipped),
     unchanged: inOrder(found.unchanged),
     empty: inOrder(found.empty),
+    fetchedBytes: found.fetchedBytes,
   }
 }
 
@@ -160,11 +116,6 @@ function notesOf(progress: Progress): Progress {
   }
 }
 
-interface Output {
-  readonly set: SetWriter
-  readonly found: Found
-}
-
 async function fetchOrLeaveOut(output: Output, shard: ShardName, fetch: Fetch): Promise<void> {
   const { found } = output
   const leaveOut = (list: LeftOutShard[], reason: string) => {
@@ -197,29 +148,54 @@ async function findUnchanged(shard: ShardName, fetch: Fetch): Promise<UnchangedS
   return { ...shard, since, held }
 }
 
-async function fetchOnce({ set, found }: Output, shard: ShardName, fetch: Fetch): Promise<void> {
+async function fetchOnce(output: Output, shard: ShardName, fetch: Fetch): Promise<void> {
   const { progress = noProgress } = fetch
+  const skip = (reason: string) => progress({ type: 'shardSkipped', shard, reason })
   const unchanged = await findUnchanged(shard, fetch)
   if (unchanged !== undefined) {
-    progress({ type: 'shardSkipped', shard, reason: 'unchanged' })
-    found.unchanged.push(unchanged)
-    return
+    output.found.unchanged.push(unchanged)
+    return skip(UNCHANGED)
   }
+  if (await reuseUnchanged(output, shard, fetch)) return skip(UNCHANGED)
   const started = performance.now()
   const onBytes = (bytes: number) => progress({ type: 'shardProgress', shard, bytes })
-  const staged = await fetchShard(set, shard, { ...fetch, onBytes })
+  const staged = await fetchShard(output.set, shard, { ...fetch, onBytes })
   if (staged === undefined) {
-    progress({ type: 'shardSkipped', shard, reason: NO_POINTS })
-    found.empty.push(shard)
-    return
+    output.found.empty.push(shard)
+    return skip(NO_POINTS)
   }
-  const { files, archive, data } = staged
-  const complete = await isComplete(set, staged, fetch)
-  const { tarSize: bytes, gzSize: stored } = archive
+  const { archive, data } = staged
+  const stored = await keep(output, staged, fetch)
   const durationMs = performance.now() - started
+  const { tarSize: bytes } = archive
   progress({ type: 'shardDone', shard, bytes, stored, points: data?.all.points, durationMs })
+}
+
+/**
+ * Takes a staged shard into the set, or names the older archive that it is no different from.
+ * @returns the bytes that it takes there
+ */
+async function keep({ set, found }: Output, staged: FetchedArchive, fetch: Fetch): Promise<number> {
+  const { shard, archive, files, data, state } = staged
+  const { tarSize: bytes, gzSize: stored } = archive
+  found.fetchedBytes += bytes
   found.files.set(shard.shardId, files)
-  found.shards.push({ ...shard, bytes, stored, complete, ...(data && pointsOf(data)) })
+  const complete = await isComplete(set, staged, fetch)
+  const evidence = isPart(fetch) ? undefined : evidenceOf(files, { clock: fetch.clock, state })
+  const older = fetch.reuse?.candidates.get(shard.shardId)
+  if (older !== undefined && older.evidence.content === evidence?.content) {
+    // Its files were made anew or touched, with nothing new in them.
+    await set.unstageShard(shard.shardId)
+    found.shards.push(reuseArchive(set, older, { complete, evidence }))
+    return 0
+  }
+  const told = { bytes, stored, complete, ...(evidence && { evidence }) }
+  found.shards.push({ ...shard, ...told, ...(data && pointsOf(data)) })
+  return stored
+}
+
+function isPart({ range, keepKey }: Fetch): boolean {
+  return range !== undefined || keepKey !== undefined
 }
 
 function pointsOf({ all, inexact, flaws }: ShardData) {
@@ -229,13 +205,8 @@ function pointsOf({ all, inexact, flaws }: ShardData) {
 }
 
 /** Tells whether a staged shard is complete. One that cannot be asked for again is taken out: it is fetched anew, or skipped. */
-async function isComplete(
-  set: SetWriter,
-  staged: StagedArchive & { readonly isComplete: boolean },
-  fetch: Fetch,
-): Promise<boolean> {
-  const isPart = fetch.range !== undefined || fetch.keepKey !== undefined
-  if (staged.isComplete || fetch.twice !== true || isPart) return staged.isComplete
+async function isComplete(set: SetWriter, staged: FetchedArchive, fetch: Fetch): Promise<boolean> {
+  if (staged.isComplete || fetch.twice !== true || isPart(fetch)) return staged.isComplete
   try {
     return await isSameAgain(staged, fetch)
   } catch (error) {

@@ -1,3 +1,4 @@
+import { createHash, type Hash } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import { SnapError } from '../errors.ts'
 import { spool } from '../io/spool.ts'
@@ -18,6 +19,8 @@ export interface InspectedFile {
   readonly mtime: Date
   /** CRC32 of its bytes. */
   readonly crc: number
+  /** Of its bytes, in hex; only if it was asked for. */
+  readonly sha256?: string | undefined
   readonly kind: 'tsm' | 'tombstone' | 'other'
   /** What the index says; TSM files only. */
   readonly tsm?: TsmSummary | undefined
@@ -44,6 +47,8 @@ export interface InspectOptions {
   readonly tempDir: string
   /** Gets the points of the files; without it no block is decoded. */
   readonly sums?: ShardSums | undefined
+  /** Take the SHA-256 of each file. Default false. */
+  readonly hash?: boolean | undefined
 }
 
 /**
@@ -53,36 +58,52 @@ export interface InspectOptions {
  */
 export async function inspectEntry(
   entry: TarEntry,
-  { shard, tempDir, sums }: InspectOptions,
+  { shard, tempDir, sums, hash }: InspectOptions,
 ): Promise<InspectedFile> {
   const name = fileInShard(entry.name, shard)
   const { size, offset, mtime } = entry
-  let crc = 0
-  const body = withCrc(entry.body, (total) => {
-    crc = total
-  })
-  if (name.endsWith('.tsm')) {
+  const digest = new Digest(hash === true)
+  const body = digest.pass(entry.body)
+  const kind = kindOf(name)
+  const described = () => ({ name, size, offset, mtime, kind, ...digest.result() })
+  if (kind === 'tsm') {
     const tsm = await inspectTsm({ ...entry, body }, { name, tempDir, sums })
-    return { name, size, offset, mtime, crc, kind: 'tsm', tsm }
+    return { ...described(), tsm }
   }
-  if (name.endsWith('.tombstone')) {
+  if (kind === 'tombstone') {
     for await (const _ of decodeTombstones(body, entry.name)) sums?.addTombstone(name)
-    return { name, size, offset, mtime, crc, kind: 'tombstone' }
+    return described()
   }
   for await (const _ of body);
-  return { name, size, offset, mtime, crc, kind: 'other' }
+  return described()
 }
 
-/** Passes a body on and tells the CRC32 of what went by. */
-async function* withCrc(
-  body: AsyncIterable<Uint8Array>,
-  onCrc: (crc: number) => void,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  let crc = 0
-  for await (const chunk of body) {
-    crc = crc32(chunk, crc)
-    onCrc(crc)
-    yield chunk
+/** Tells by its name what a file of a shard is. */
+export function kindOf(name: string): InspectedFile['kind'] {
+  if (name.endsWith('.tsm')) return 'tsm'
+  return name.endsWith('.tombstone') ? 'tombstone' : 'other'
+}
+
+/** The check sums of a body that passes. */
+class Digest {
+  #crc = 0
+  readonly #hash: Hash | undefined
+
+  constructor(withHash: boolean) {
+    this.#hash = withHash ? createHash('sha256') : undefined
+  }
+
+  async *pass(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of body) {
+      this.#crc = crc32(chunk, this.#crc)
+      this.#hash?.update(chunk)
+      yield chunk
+    }
+  }
+
+  /** To be asked once, when the body has ended. */
+  result(): Pick<InspectedFile, 'crc' | 'sha256'> {
+    return { crc: this.#crc, ...(this.#hash && { sha256: this.#hash.digest('hex') }) }
   }
 }
 

@@ -1,5 +1,6 @@
 import { SnapError } from '../errors.ts'
 import type { ListedShard } from '../meta/index.ts'
+import type { WantedShard } from '../portable/reusable.ts'
 import type { ExactRange } from './exact-range.ts'
 import type { ShardName } from './inspect.ts'
 import { type Selection, selectShards } from './selection.ts'
@@ -44,6 +45,12 @@ export async function planShards(wish: ShardWish): Promise<ShardPlan> {
 /** Says whether a shard may hold points of these times. */
 export function overlaps({ group }: ListedShard, range: ExactRange | undefined): boolean {
   return range === undefined || (group.startTime <= range.end && group.endTime > range.start)
+}
+
+/** Returns a shard of the metastore with the times of its group. */
+export function wantedShard(listed: ListedShard): WantedShard {
+  const { startTime: start, endTime: end } = listed.group
+  return { ...shardName(listed), start, end }
 }
 
 /** Returns names and id of a shard of the metastore. */

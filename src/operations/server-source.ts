@@ -12,13 +12,14 @@ import { confirmEmpty } from './confirm-empty.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { readTwice } from './read-twice.ts'
 import { checkSelection, type Selection } from './selection.ts'
-import { abilitiesOf, type OpenServer, type ServerAbilities } from './server.ts'
+import { abilitiesOf, NO_ABILITIES, type OpenServer } from './server.ts'
 import { type HttpPlace, openHttp } from './server-http.ts'
 import type {
   OpenShardOptions,
   ShardFiles,
   ShardRequest,
   ShardSource,
+  ShardState,
   ShardTar,
   SourceMetastore,
 } from './shard-source.ts'
@@ -33,7 +34,7 @@ export class ServerSource implements ShardSource {
   readonly name: string
   readonly #server: OpenServer
   readonly #client: Client
-  #abilities: ServerAbilities = { exactExport: false, statement: false }
+  #abilities = NO_ABILITIES
   readonly #lost: string[] = []
 
   constructor(server: OpenServer) {
@@ -103,10 +104,26 @@ export class ServerSource implements ShardSource {
     if (!statement) return { body: confirmEmpty(ask(), ask, what), isCut, isComplete: false }
     const asked = isCut ? range : { since: since ?? MIN_INT64 }
     const tar = readShardTar(ask(), { name: what, signal })
-    const entries = takeStatement(tar, { what, shard, asked }, ({ lost }) => {
+    let stated: ShardState | undefined
+    const entries = takeStatement(tar, { what, shard, asked }, ({ lost, state, shape }) => {
       this.#lost.push(...lost.map((line) => `shard ${shard.shardId}: ${line}`))
+      if (state !== undefined && shape !== undefined) stated = { state, shape }
     })
-    return { body: packShardTar(entries), isCut, isComplete: true }
+    return { body: packShardTar(entries), isCut, isComplete: true, state: () => stated }
+  }
+
+  /** Of a stock server nothing is known: undefined. */
+  async readStates(
+    { databases = [] }: Selection,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<bigint, ShardState> | undefined> {
+    if (!this.#abilities.state) return undefined
+    const database = databases.length === 1 ? databases[0] : ''
+    const { Paths, States = [] } = await this.#client.shardStates(database, signal)
+    const ids = Paths.map((path) => parseShardPath(path).shardId)
+    return new Map(
+      States.map(({ State: state, Shape: shape }, i) => [ids[i] ?? 0n, { state, shape }]),
+    )
   }
 
   /** Files of a data directory are read where they are; those of a server are spooled. */

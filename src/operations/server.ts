@@ -57,12 +57,13 @@ export interface OpenServer {
 }
 
 /** What our own service says of itself after the metastore; a stock server says `null`. */
-export const SNAP_NODE: GoJson = { snap: { exactExport: true, statement: true } }
+export const SNAP_NODE: GoJson = { snap: { exactExport: true, statement: true, state: true } }
 
 const abilitiesSchema = v.object({
   snap: v.object({
     exactExport: v.optional(v.boolean(), false),
     statement: v.optional(v.boolean(), false),
+    state: v.optional(v.boolean(), false),
   }),
 })
 
@@ -72,14 +73,19 @@ export interface ServerAbilities {
   readonly exactExport: boolean
   /** It ends a shard with the statement that it is complete. */
   readonly statement: boolean
+  /** It tells the state of every shard, and with a statement the state that the shard's files are of. */
+  readonly state: boolean
 }
+
+/** What a stock server can do beyond influxd's protocol. */
+export const NO_ABILITIES: ServerAbilities = { exactExport: false, statement: false, state: false }
 
 /** Tells from a server's node what it can do; a stock server can do nothing more. */
 export function abilitiesOf(node: Uint8Array): ServerAbilities {
   try {
     return v.parse(abilitiesSchema, JSON.parse(Buffer.from(node).toString())).snap
   } catch {
-    return { exactExport: false, statement: false }
+    return NO_ABILITIES
   }
 }
 

@@ -3,7 +3,12 @@ import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import { thisProcess } from '../io/process-owner.ts'
 import { type ArchiveSummary, ArchiveWriter } from '../portable/archive-writer.ts'
-import { type Catalog, type CatalogFile, encodeCatalog } from '../portable/catalog.ts'
+import {
+  type Catalog,
+  type CatalogFile,
+  type CatalogShard,
+  encodeCatalog,
+} from '../portable/catalog.ts'
 import { encodeManifest, type ManifestEntry } from '../portable/manifest.ts'
 import { encodeMetaFile } from '../portable/meta-file.ts'
 import {
@@ -14,6 +19,7 @@ import {
   metaName,
   sidecarName,
 } from '../portable/names.ts'
+import type { ReusableShard } from '../portable/reusable.ts'
 import type { SetListing } from '../portable/sets.ts'
 import { encodeSidecar } from '../portable/sidecar.ts'
 import { takeSetName } from '../portable/target.ts'
@@ -42,7 +48,12 @@ export interface StagedArchive {
 }
 
 /** What a catalog says besides what the writer knows itself. */
-export type CatalogFacts = Omit<Catalog, 'set' | 'created' | 'files'>
+export type CatalogFacts = Omit<Catalog, 'set' | 'created' | 'files' | 'parent' | 'shards'> & {
+  readonly shards: readonly ShardFacts[]
+}
+
+/** What a catalog says of a shard besides that. */
+export type ShardFacts = Omit<CatalogShard, 'archive' | 'tarSize'>
 
 /**
  * Writes one set into a store. Everything has `.pending` names until {@link SetWriter.commit}, which gives the final
@@ -55,6 +66,7 @@ export class SetWriter {
   #staged: Staged[] = []
   #files: CatalogFile[] = []
   #entries: ManifestEntry[] = []
+  readonly #reused = new Map<bigint, ReusableShard>()
 
   private constructor(store: Store, name: string, created: Date) {
     this.#store = store
@@ -112,9 +124,28 @@ export class SetWriter {
     }
   }
 
-  /** Takes a staged shard out again, so that it may be staged anew. */
+  /** Names the archive of an older set, its sidecar with it, for a shard that has not changed since. */
+  reuseShard(shard: ReusableShard): void {
+    const { shardId, archive, tarSize, files } = shard
+    this.#reused.set(shardId, shard)
+    this.#files.push(...files)
+    this.#entries.push(manifestEntry(shard, archive, tarSize))
+  }
+
+  /** The newest set that it shares archives with. */
+  get parent(): string | undefined {
+    return [...this.#reused.values()]
+      .map(({ set }) => set)
+      .sort()
+      .at(-1)
+  }
+
+  /** Takes a shard out again, so that it may be staged anew. */
   async unstageShard(shardId: bigint): Promise<void> {
-    const names = [archiveName(this.name, shardId), sidecarName(this.name, shardId)]
+    const shared = this.#reused.get(shardId)?.files.map(({ name }) => name) ?? []
+    const own = [archiveName(this.name, shardId), sidecarName(this.name, shardId)]
+    const names = [...own, ...shared]
+    this.#reused.delete(shardId)
     const isOthers = ({ name }: { readonly name: string }) => !names.includes(name)
     const gone = this.#staged.filter((staged) => !isOthers(staged))
     this.#staged = this.#staged.filter(isOthers)
@@ -141,7 +172,10 @@ export class SetWriter {
     await this.#stageBytes(manifestName(this.name), manifest)
     const files = this.#files.toSorted((a, b) => (a.name < b.name ? -1 : 1))
     const created = this.#created.toISOString()
-    await this.#stageBytes(catalog, encodeCatalog({ ...facts, set: this.name, created, files }))
+    const { parent } = this
+    const own = { set: this.name, created, ...(parent && { parent }) }
+    const shards = this.#catalogShards(facts.shards)
+    await this.#stageBytes(catalog, encodeCatalog({ ...facts, ...own, shards, files }))
     await this.#publish()
     await this.#endReservation()
   }
@@ -154,6 +188,14 @@ export class SetWriter {
     await Promise.allSettled(this.#staged.map((staged) => staged.discard()))
     await Promise.allSettled([this.#endReservation()])
     await this.#store.abandon()
+  }
+
+  #catalogShards(facts: readonly ShardFacts[]): CatalogShard[] {
+    const entries = new Map(this.#entries.map((entry) => [entry.shardId, entry]))
+    return facts.flatMap((shard) => {
+      const entry = entries.get(shard.shardId)
+      return entry ? [{ ...shard, archive: entry.fileName, tarSize: entry.size }] : []
+    })
   }
 
   #endReservation(): Promise<void> {

@@ -38,6 +38,16 @@ export interface ShardTar {
   readonly isCut: boolean
   /** True if the stream fails unless its source says that it was complete. */
   readonly isComplete: boolean
+  /** After its end: the state of the shard that it is of, if its source knows. */
+  readonly state?: () => ShardState | undefined
+}
+
+/** Digests of the files of a shard (docs/protocol.md). */
+export interface ShardState {
+  /** Equal ones: the same files, unchanged. */
+  readonly state: string
+  /** Equal ones: files with the same names and sizes. */
+  readonly shape: string
 }
 
 /** How the files of a shard are opened. */
@@ -68,6 +78,11 @@ export interface ShardSource {
   openShard(request: ShardRequest, options: OpenShardOptions): Promise<ShardFiles>
   /** Returns what the source knows of all points of a shard without reading them; only backups know. */
   knownData?(shard: ShardName, signal: AbortSignal): Promise<SidecarData | undefined>
+  /** Reads the states of all selected shards, by id; undefined, or left out, where the source does not know them. */
+  readStates?(
+    selection: Selection,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<bigint, ShardState> | undefined>
   /** Tells whether the source no longer wants to have a shard that it could not give. */
   wasDropped(shard: ShardName, signal: AbortSignal): Promise<boolean>
   /** Returns damage that was found in what the source gave as the source's failure. */

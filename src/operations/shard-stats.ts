@@ -45,18 +45,33 @@ function withRow(stats: ShardStats, { name, values }: QueryRow): ShardStats {
   }
 }
 
+/** The files of a shard in numbers. */
+export interface FileTotals {
+  readonly tsmFiles: number
+  /** Bytes of the TSM files, and of their tombstones. */
+  readonly tsmBytes: number
+  readonly tombstoneBytes: number
+}
+
+/** Adds up the files of a shard. */
+export function totalsOf(files: readonly Pick<InspectedFile, 'kind' | 'size'>[]): FileTotals {
+  const bytesOf = (kind: InspectedFile['kind']) =>
+    files.filter((file) => file.kind === kind).reduce((sum, { size }) => sum + size, 0)
+  return {
+    tsmFiles: files.filter(({ kind }) => kind === 'tsm').length,
+    tsmBytes: bytesOf('tsm'),
+    tombstoneBytes: bytesOf('tombstone'),
+  }
+}
+
 /** Tells in what the files of a fetched shard differ from what its server counts; undefined if in nothing. */
 export function differenceFrom(
   stats: ShardStats | undefined,
-  files: readonly InspectedFile[],
+  { tsmFiles, tsmBytes, tombstoneBytes }: FileTotals,
 ): string | undefined {
   if (stats === undefined) return 'the server has no figures of the shard'
-  const bytesOf = (kind: InspectedFile['kind']) =>
-    files.filter((file) => file.kind === kind).reduce((sum, { size }) => sum + size, 0)
-  const count = files.filter(({ kind }) => kind === 'tsm').length
   if (stats.unflushed > 0) return `${stats.unflushed} bytes of points were not flushed`
-  if (stats.files !== count) return `${count} files came, the server counts ${stats.files}`
-  const bytes = bytesOf('tsm')
-  if ([bytes, bytes + bytesOf('tombstone')].includes(stats.diskBytes)) return undefined
-  return `${bytes} bytes of TSM came, the server counts ${stats.diskBytes}`
+  if (stats.files !== tsmFiles) return `${tsmFiles} files came, the server counts ${stats.files}`
+  if ([tsmBytes, tsmBytes + tombstoneBytes].includes(stats.diskBytes)) return undefined
+  return `${tsmBytes} bytes of TSM came, the server counts ${stats.diskBytes}`
 }

@@ -43,6 +43,42 @@ export interface UnchangedShard {
   readonly since: bigint
 }
 
+/**
+ * What an archive is proof of: enough to find out, without reading it, whether its shard is still as it was when it was taken.
+ * Whatever of it the source could not say is left out.
+ */
+export interface ShardEvidence {
+  /** Hash over the names, sizes and contents of the files in the archive, in hex. */
+  readonly content: string
+  /** How many TSM files there are, their bytes, and the bytes of their tombstones. */
+  readonly tsmFiles: number
+  readonly tsmBytes: number
+  readonly tombstoneBytes: number
+  /** Nanoseconds since the epoch by the server's clock: what changed on it later has a newer file. */
+  readonly since?: bigint | undefined
+  /** Digests that our own service gave of the shard's directory together with the archive's files, in hex. */
+  readonly state?: string | undefined
+  readonly shape?: string | undefined
+}
+
+/** A shard of a set, told in the clear: what lists and the next backup need even where the rest is encrypted. */
+export interface CatalogShard {
+  readonly shardId: bigint
+  readonly database: string
+  readonly retentionPolicy: string
+  /** The shard group's times in nanoseconds since the epoch: `start` is in it, `end` is not. */
+  readonly start: bigint
+  readonly end: bigint
+  /** The archive's name; that of an older set if the shard had not changed since. */
+  readonly archive: string
+  /** Bytes of the tar before compression. */
+  readonly tarSize: number
+  /** True if the source said, or showed, that the archive holds all there was. */
+  readonly complete: boolean
+  /** Only of whole shards. */
+  readonly evidence?: ShardEvidence | undefined
+}
+
 /** What snap knows of a set beyond influxd's manifest. Keys of later versions are passed over. */
 export interface Catalog {
   readonly set: string
@@ -62,7 +98,7 @@ export interface Catalog {
     readonly version?: string | undefined
   }
   readonly selection: SetSelection
-  /** The set that this one shares archives with. */
+  /** The newest set that this one shares archives with; none if all of them are its own. */
   readonly parent?: string | undefined
   /** `confirmed` if it is known that nothing acknowledged before the run is missing. */
   readonly completeness: 'confirmed' | 'unconfirmed'
@@ -70,6 +106,8 @@ export interface Catalog {
   readonly skipped: readonly SkippedShard[]
   /** Only of sets made with `since`: their shards that older sets hold, or should. */
   readonly unchanged?: readonly UnchangedShard[] | undefined
+  /** The shards in the set. Not in catalogs of early versions. */
+  readonly shards?: readonly CatalogShard[] | undefined
   /** Every file of the set but the catalog itself, the manifest and shared archives included. */
   readonly files: readonly CatalogFile[]
 }
@@ -82,6 +120,29 @@ const skippedSchema = v.object({
   retentionPolicy: v.string(),
   reason: v.string(),
   lost: v.boolean(),
+})
+
+const evidenceSchema: v.GenericSchema<unknown, ShardEvidence> = v.object({
+  content: sha256Text,
+  tsmFiles: natural,
+  tsmBytes: natural,
+  tombstoneBytes: natural,
+  since: v.optional(timeText),
+  state: v.optional(sha256Text),
+  shape: v.optional(sha256Text),
+})
+
+/** What is said of a shard in a catalog, and in what a run that died left of one. */
+export const catalogShardSchema: v.GenericSchema<unknown, CatalogShard> = v.object({
+  shardId: uint64Text,
+  database: v.string(),
+  retentionPolicy: v.string(),
+  start: timeText,
+  end: timeText,
+  archive: v.string(),
+  tarSize: natural,
+  complete: v.boolean(),
+  evidence: v.optional(evidenceSchema),
 })
 
 const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
@@ -110,6 +171,7 @@ const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
   completenessReason: v.optional(v.string()),
   skipped: v.array(skippedSchema),
   unchanged: v.optional(v.array(v.object({ shardId: uint64Text, since: timeText }))),
+  shards: v.optional(v.array(catalogShardSchema)),
   files: v.array(v.object({ name: v.string(), size: natural, sha256: sha256Text })),
 })
 

@@ -16,13 +16,14 @@ export {
 export { ObjectScanner } from './object-scanner.ts'
 export { encodeOpening, encodeUploadOpening } from './opening.ts'
 export {
+  asksFor,
   decodeRequest,
   oversizedRequest,
   type ReceivedRequest,
   type Request,
   toShardId,
 } from './request.ts'
-export { decodeResponse, encodeResponse, type Response } from './response.ts'
+export { decodeResponse, encodeResponse, type PathState, type Response } from './response.ts'
 export { decodeShardIds, encodeShardIds, MAX_SHARD_IDS_SIZE } from './shard-ids.ts'
 export { parseShardPath, type ShardPath } from './shard-path.ts'
 export {

@@ -24,6 +24,8 @@ export interface Request {
   readonly UploadSize?: number | undefined
   /** 1 asks our own service to end a shard with the statement that it is complete; influxd passes over it. */
   readonly SnapTrailer?: 1 | undefined
+  /** 1 asks our own service for the state of each shard beside its path; influxd passes over it. */
+  readonly SnapState?: 1 | undefined
 }
 
 /** A request as it came in: every field is set, and what this version does not know is kept in `extra`. */
@@ -77,6 +79,7 @@ export function encodeRequest(request: Request): Uint8Array {
     ExportEnd: formatGoTime(request.ExportEnd ?? GO_ZERO_TIME),
     UploadSize: checkedInteger(request.UploadSize ?? 0, BigInt(MAX_UPLOAD_SIZE), 'UploadSize'),
     ...(request.SnapTrailer && { SnapTrailer: request.SnapTrailer }),
+    ...(request.SnapState && { SnapState: request.SnapState }),
   })
   const bytes = Buffer.from(`${json}\n`)
   if (bytes.length <= MAX_REQUEST_SIZE) return bytes
@@ -116,6 +119,15 @@ function toInteger(value: ExactJson, field: string, maximum: bigint): bigint {
   throw unexpected(field, `an integer from 0 to ${maximum}`, value)
 }
 
+/** Keys that ask our own service for more than influxd gives; their value is 1. */
+export type SnapKey = 'SnapTrailer' | 'SnapState'
+
+/** Tells whether a received request has a key of ours. */
+export function asksFor({ extra }: Pick<ReceivedRequest, 'extra'>, key: SnapKey): boolean {
+  const asked = extra.get(key)
+  return asked instanceof JsonNumber && asked.text === '1'
+}
+
 /** What each field is set to, by its name. A switch on the folded name would lose Go's spelling in messages. */
 const DECODERS = {
   Type: (value: ExactJson, field: string) => Number(toInteger(value, field, 255n)),
@@ -130,7 +142,7 @@ const DECODERS = {
   UploadSize: (value: ExactJson, field: string) =>
     Number(toInteger(value, field, BigInt(MAX_UPLOAD_SIZE))),
 } satisfies {
-  [Field in Exclude<keyof Request, 'SnapTrailer'>]-?: (value: ExactJson, field: string) => unknown
+  [Field in Exclude<keyof Request, SnapKey>]-?: (value: ExactJson, field: string) => unknown
 }
 
 /** Simple Unicode case folding, as Go's decoder compares names: the Kelvin sign is a k, the long s an s. */

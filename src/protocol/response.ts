@@ -5,12 +5,21 @@ import { encodeGoJson } from './go-json.ts'
 export interface Response {
   /** The shards' directories below the data directory: `database/policy/id`, with `\` on Windows servers before 1.12. */
   readonly Paths: readonly string[]
+  /** The state of each of them, in the same order: only from our own service, and only if it was asked for. */
+  readonly States?: readonly PathState[] | undefined
+}
+
+/** Digests of the files of a shard, in hex (docs/protocol.md); empty ones are of no shard. */
+export interface PathState {
+  readonly State: string
+  readonly Shape: string
 }
 
 /** Encodes an answer as Go's encoder prints it: no paths are `null`, and a newline ends it. */
 export function encodeResponse(response: Response): Uint8Array {
   const Paths = response.Paths.length === 0 ? null : response.Paths
-  return Buffer.from(`${encodeGoJson({ Paths })}\n`)
+  const States = response.States?.map(({ State, Shape }) => ({ State, Shape }))
+  return Buffer.from(`${encodeGoJson({ Paths, ...(States && { States }) })}\n`)
 }
 
 function isPaths(value: unknown): value is readonly string[] {
@@ -24,13 +33,30 @@ function isPaths(value: unknown): value is readonly string[] {
 export function decodeResponse(bytes: Uint8Array): Response {
   const text = Buffer.from(bytes).toString('utf8')
   const json = parseAnswer(text)
-  const paths = typeof json === 'object' && json !== null && 'Paths' in json ? json.Paths : 0
-  if (paths === null) return { Paths: [] }
-  if (isPaths(paths)) return { Paths: paths }
+  const { Paths, States } = { Paths: 0, States: undefined, ...asObject(json) }
+  if (Paths === null) return { Paths: [] }
+  if (isPaths(Paths)) {
+    if (States === undefined) return { Paths }
+    if (isStates(States, Paths.length)) return { Paths, States }
+  }
   throw new SnapError(
     'E_PROTOCOL',
     `answer: expected {"Paths":[...]}, got ${JSON.stringify(text.slice(0, 100))}`,
   )
+}
+
+function asObject(value: unknown): { readonly Paths?: unknown; readonly States?: unknown } {
+  return typeof value === 'object' && value !== null ? value : {}
+}
+
+function isStates(value: unknown, count: number): value is readonly PathState[] {
+  return Array.isArray(value) && value.length === count && value.every(isState)
+}
+
+function isState(value: unknown): value is PathState {
+  if (typeof value !== 'object' || value === null) return false
+  if (!('State' in value && 'Shape' in value)) return false
+  return typeof value.State === 'string' && typeof value.Shape === 'string'
 }
 
 function parseAnswer(text: string): unknown {

@@ -4,37 +4,37 @@ import { SnapError } from '../errors.ts'
 import type { Connection } from '../io/connection.ts'
 import type { DatabaseInfo, RetentionPolicyInfo } from '../meta/index.ts'
 import {
+  asksFor,
   encodeGoJson,
   encodeMetastoreFrame,
   encodeResponse,
-  JsonNumber,
+  type PathState,
   type ReceivedRequest,
   RequestType,
 } from '../protocol/index.ts'
 import type { Answer, Context } from './context.ts'
 import { answerMetaUpdate } from './meta-update.ts'
+import type { TSDBStore } from './stores.ts'
 
 type Answerer = (context: Context, request: ReceivedRequest) => Promise<Answer>
 
 const ANSWERERS: { readonly [type: number]: Answerer } = {
-  [RequestType.ShardBackup]: async ({ connection, tsdbStore }, { ShardID, Since, extra }) =>
+  [RequestType.ShardBackup]: async ({ connection, tsdbStore }, request) =>
     await stream(connection, (sink, signal) =>
       tsdbStore.backupShard(
-        ShardID,
-        toInt64(Since ?? MIN_INT64),
+        request.ShardID,
+        toInt64(request.Since ?? MIN_INT64),
         sink,
         signal,
-        asksForStatement(extra),
+        asksFor(request, 'SnapTrailer'),
       ),
     ),
-  [RequestType.ShardExport]: async (
-    { connection, tsdbStore },
-    { ShardID, ExportStart, ExportEnd, extra },
-  ) => {
+  [RequestType.ShardExport]: async ({ connection, tsdbStore }, request) => {
+    const { ShardID, ExportStart, ExportEnd } = request
     const start = toInt64(ExportStart ?? MIN_INT64)
     const end = toInt64(ExportEnd ?? MAX_INT64)
     return await stream(connection, (sink, signal) =>
-      tsdbStore.exportShard(ShardID, start, end, sink, signal, asksForStatement(extra)),
+      tsdbStore.exportShard(ShardID, start, end, sink, signal, asksFor(request, 'SnapTrailer')),
     )
   },
   [RequestType.MetastoreBackup]: answerMetastore,
@@ -56,11 +56,6 @@ export async function answer(
   const answerer = ANSWERERS[type]
   if (answerer === undefined) throw new SnapError('E_PROTOCOL', `unknown request type ${type}`)
   return await answerer(context, request)
-}
-
-function asksForStatement(extra: ReceivedRequest['extra']): boolean {
-  const asked = extra.get('SnapTrailer')
-  return asked instanceof JsonNumber && asked.text === '1'
 }
 
 const MIN_INT64 = -(2n ** 63n)
@@ -104,10 +99,8 @@ async function answerDatabaseInfo(context: Context, request: ReceivedRequest): P
   const name = request.BackupDatabase
   const databases =
     name === '' ? await context.metaClient.databases() : [await knownDatabase(context, name)]
-  return await answerPaths(
-    context,
-    databases.flatMap((database) => database.retentionPolicies),
-  )
+  const policies = databases.flatMap((database) => database.retentionPolicies)
+  return await answerPaths(context, request, policies)
 }
 
 async function answerRetentionPolicyInfo(
@@ -121,19 +114,28 @@ async function answerRetentionPolicyInfo(
     const path = `${request.BackupDatabase}.${name}`
     throw new SnapError('E_SOURCE', `retention policy not found: ${JSON.stringify(path)}`)
   }
-  return await answerPaths(context, [policy])
+  return await answerPaths(context, request, [policy])
 }
 
 /** Lists the shards that are here; those that another node has, or that are gone already, are left out. */
 async function answerPaths(
   { tsdbStore }: Context,
+  request: ReceivedRequest,
   policies: readonly RetentionPolicyInfo[],
 ): Promise<Answer> {
+  const stated = asksFor(request, 'SnapState') && tsdbStore.shardState !== undefined
   const Paths: string[] = []
+  const States: PathState[] = []
   const groups = policies.flatMap((policy) => policy.shardGroups)
   for (const { id } of groups.flatMap((group) => group.shards)) {
     if ((await tsdbStore.shard(id)) === undefined) continue
     Paths.push(await tsdbStore.shardRelativePath(id))
+    if (stated) States.push(await stateOf(tsdbStore, id))
   }
-  return { last: encodeResponse({ Paths }) }
+  return { last: encodeResponse({ Paths, ...(stated && { States }) }) }
+}
+
+async function stateOf(tsdbStore: TSDBStore, id: bigint): Promise<PathState> {
+  const found = await tsdbStore.shardState?.(id)
+  return { State: found?.state ?? '', Shape: found?.shape ?? '' }
 }

@@ -56,6 +56,11 @@ export interface TSDBStore {
   shard(id: bigint): Awaitable<object | undefined>
   /** Returns the shard's directory below the data directory, `database/policy/id`. */
   shardRelativePath(id: bigint): Awaitable<string>
+  /**
+   * Returns digests of the shard's files; equal ones say that nothing changed. A store need not know them: only one
+   * that says so in its node is asked.
+   */
+  shardState?(id: bigint): Awaitable<{ readonly state: string; readonly shape: string } | undefined>
   /** Takes the shard out of use before an upload, and back after it, whether it succeeded or not. */
   setShardEnabled(id: bigint, enabled: boolean): Awaitable<void>
   /**

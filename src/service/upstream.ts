@@ -1,6 +1,6 @@
 import { SnapError } from '../errors.ts'
 import type { Connection } from '../io/connection.ts'
-import { JsonNumber, type ReceivedRequest, type Request, RequestType } from '../protocol/index.ts'
+import { asksFor, type ReceivedRequest, type Request, RequestType } from '../protocol/index.ts'
 import type { Answer, Conversation } from './context.ts'
 import type { Answerer } from './converse.ts'
 import { withPayload } from './payload.ts'
@@ -86,8 +86,7 @@ const LAST_TIME = 2n ** 63n - 2n
 
 /** Returns the request as our own client would write it: nothing of the peer's bytes reaches the server. */
 function requestOf(type: RequestType, received: ReceivedRequest): Request {
-  const { Type: _type, UploadSize: _size, extra, ...fields } = received
-  const asked = extra.get('SnapTrailer')
+  const { Type: _type, UploadSize: _size, extra: _extra, ...fields } = received
   const bounds = {
     ExportStart: received.ExportStart ?? FIRST_TIME,
     ExportEnd: received.ExportEnd ?? LAST_TIME,
@@ -96,6 +95,7 @@ function requestOf(type: RequestType, received: ReceivedRequest): Request {
     ...fields,
     ...(type === RequestType.ShardExport && bounds),
     Type: type,
-    ...(asked instanceof JsonNumber && asked.text === '1' && { SnapTrailer: 1 }),
+    ...(asksFor(received, 'SnapTrailer') && { SnapTrailer: 1 }),
+    ...(asksFor(received, 'SnapState') && { SnapState: 1 }),
   }
 }

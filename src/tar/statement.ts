@@ -30,6 +30,8 @@ const statementSchema = v.object({
   files: v.number(),
   bytes: v.number(),
   sha256: v.string(),
+  state: v.optional(v.string()),
+  shape: v.optional(v.string()),
   lost: v.array(v.string()),
 })
 
@@ -61,6 +63,9 @@ export interface StatementOptions {
   readonly shard: Shard
   /** As the server understood it: its peer then sees if the question was damaged on the way. */
   readonly asked: Asked
+  /** Digests of the files of the shard that all of it comes from, see docs/protocol.md. */
+  readonly state?: string | undefined
+  readonly shape?: string | undefined
   /** Asked at the end for what the shard itself has lost, one line each. */
   readonly lost: () => readonly string[]
 }
@@ -68,11 +73,12 @@ export interface StatementOptions {
 /** Passes the files of a shard on and ends with the statement that they are all there is. */
 export async function* addStatement(
   entries: AsyncIterable<TarEntryInput>,
-  { shard, asked, lost }: StatementOptions,
+  { shard, asked, state, shape, lost }: StatementOptions,
 ): AsyncGenerator<TarEntryInput, void, undefined> {
   const tally = new Tally()
   for await (const entry of entries) yield { ...entry, body: tally.pass(entry) }
-  const statement: Statement = { asked: askedText(asked), ...tally.statement(), lost: [...lost()] }
+  const said = { ...tally.statement(), state, shape, lost: [...lost()] }
+  const statement: Statement = { asked: askedText(asked), ...said }
   const body = Buffer.from(`${JSON.stringify(statement)}\n`)
   yield { name: statementName(shard), size: body.length, mtime: new Date(0), body: [body] }
 }
@@ -84,6 +90,9 @@ function statementName({ database, retentionPolicy, shardId }: Shard): string {
 function askedText(asked: Asked): Record<string, string> {
   return Object.fromEntries(Object.entries(asked).map(([key, time]) => [key, String(time)]))
 }
+
+/** What a statement says besides that all is there. */
+export type Stated = Pick<Statement, 'lost' | 'state' | 'shape'>
 
 /** What a statement must be about. */
 export interface Expected {
@@ -101,7 +110,7 @@ export interface Expected {
 export async function* takeStatement(
   entries: AsyncIterable<TarEntry>,
   expected: Expected,
-  onStated: (statement: { readonly lost: readonly string[] }) => void,
+  onStated: (statement: Stated) => void,
 ): AsyncGenerator<TarEntryInput, void, undefined> {
   const { what } = expected
   const tally = new Tally()

@@ -17,6 +17,7 @@ const facts = {
   selection: {},
   completeness: 'unconfirmed',
   skipped: [],
+  shards: [],
 } as const
 
 async function begun(store: LocalStore) {

@@ -1,7 +1,6 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
-import { SnapError } from '../../errors.ts'
-import type { BackupResult } from '../../operations/backup.ts'
+import { backupReport } from '../backup-report.ts'
 import {
   addConnectionOptions,
   addDirectoryOptions,
@@ -14,18 +13,15 @@ import {
   readTransferOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
-import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
-import type { CommandResult } from '../output.ts'
 import { readPackageInfo } from '../package-info.ts'
-import { formatShard } from '../progress-lines.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { refuseTogether } from '../settings.ts'
 import { addTargetOptions, openTargetAt } from '../store-options.ts'
-import { parseTime } from '../times.ts'
+import { parseDuration, parseTime } from '../times.ts'
 import { oneOf } from '../values.ts'
 import { addWatchOptions } from '../watch-options.ts'
 
@@ -35,6 +31,24 @@ const OPTIONS = {
     flags: '--since <time>',
     description: 'only shards that changed after this time, each whole',
     parse: (text, name) => parseTime(text, name),
+    group: GROUP,
+  }),
+  incremental: switchSetting({
+    flags: '--incremental',
+    description: 'store only shards that changed, and share the other archives with older sets',
+    group: GROUP,
+  }),
+  fullEvery: valueSetting({
+    flags: '--full-every <duration>',
+    description: 'fetch all anew once an archive that would be shared is older; 0: always',
+    parse: (text, name) => (text === '0' ? 0 : parseDuration(text, name)),
+    fallback: '7d',
+    group: GROUP,
+  }),
+  trustProbe: switchSetting({
+    flags: '--trust-probe',
+    description:
+      'take a shard of influxd for unchanged if no file is newer, without its HTTP statistics',
     group: GROUP,
   }),
   compression: valueSetting({
@@ -89,6 +103,7 @@ export function defineBackup(program: Command, context: CliContext): void {
     runCommand(context, command, async (run) => {
       const target = placeOf(run, { name: 'TARGET', value })
       refuseTogether(command, 'since', ['start', 'end'])
+      refuseTogether(command, 'incremental', ['since', 'start', 'end'])
       const since = OPTIONS.since.read(command)
       const range = readExactRange(command)
       const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
@@ -112,6 +127,7 @@ export function defineBackup(program: Command, context: CliContext): void {
           attempts: readConnectionOptions(command).retries + 1,
           skipErrors: OPTIONS.skipErrors.read(command),
           twice: OPTIONS.twice.read(command),
+          incremental: readIncremental(command),
           dryRun: OPTIONS.dryRun.read(command),
           version: readPackageInfo().version,
           progress: run.progress,
@@ -125,68 +141,8 @@ export function defineBackup(program: Command, context: CliContext): void {
   )
 }
 
-/** Renders what a backup or an export into a set did. */
-export function backupReport(
-  result: BackupResult,
-  target: string,
-  task: 'back up' | 'export' = 'back up',
-): CommandResult {
-  const { completeness, completenessReason } = result
-  const { set, shards, dropped, skipped, absent, unchanged, empty, lost, undeleted } = result
-  const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
-  const stored = shards.reduce((sum, shard) => sum + shard.stored, 0)
-  const document = {
-    ...{ target, set: set ?? null, dryRun: set === undefined, bytes, stored },
-    ...{ completeness, completenessReason },
-    ...{ shards, dropped, skipped, absent, empty, lost, undeleted },
-    unchanged: unchanged.map(({ since: _, ...shard }) => shard),
-  }
-  const count = formatNumberOf(shards.length, 'shard')
-  const done =
-    set === undefined
-      ? `would ${task} ${count} to ${target}`
-      : `${task === 'export' ? 'exported' : 'backed up'} ${count}, ${formatBytes(bytes)} (${formatBytes(stored)} stored), as set ${set} in ${target}`
-  const remarks = [
-    ...(set === undefined ? shards.map((shard) => `shard ${formatShard(shard)}`) : []),
-    ...(unchanged.length > 0 ? [`${formatNumberOf(unchanged.length, 'shard')} unchanged`] : []),
-    ...unheldOf(result).map(({ shardId }) => `shard ${shardId} is in no older set here`),
-    ...(empty.length > 0
-      ? [`${formatNumberOf(empty.length, 'shard')} without a point in this selection`]
-      : []),
-    ...dropped.map(({ shardId, reason }) => `shard ${shardId} left out: ${reason}`),
-    ...skipped.map(({ shardId, reason }) => `shard ${shardId} skipped: ${reason}`),
-    ...(absent.length > 0
-      ? [
-          `${formatNumberOf(absent.length, 'shard')} of the metastore not on the server: ${absent.map(({ shardId }) => shardId).join(', ')}`,
-        ]
-      : []),
-    ...lost.map((line) => `lost at the source: ${line}`),
-    ...(undeleted > 0
-      ? [`${formatNumberOf(undeleted, 'unfinished object')} stay: this key may not delete them`]
-      : []),
-  ]
-  const summary = [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n')
-  return { document, summary, problem: incompleteness(result) }
-}
-
-function unheldOf({ unchanged }: BackupResult) {
-  return unchanged.filter(({ held }) => !held)
-}
-
-function incompleteness(result: BackupResult): SnapError | undefined {
-  const { skipped, lost } = result
-  const unheld = unheldOf(result)
-  if (skipped.length + lost.length + unheld.length === 0) return undefined
-  const what = [
-    ...(unheld.length > 0
-      ? [`${formatNumberOf(unheld.length, 'unchanged shard')} in no older set here`]
-      : []),
-    ...(skipped.length > 0 ? [`${formatNumberOf(skipped.length, 'shard')} skipped`] : []),
-    ...(lost.length > 0
-      ? [`the source itself has lost data in ${formatNumberOf(lost.length, 'place')}`]
-      : []),
-  ]
-  return new SnapError('E_INCOMPLETE', `the set is incomplete: ${what.join(', ')}`, {
-    hint: 'the result names each; run again once the cause is gone',
-  })
+function readIncremental(command: Command) {
+  if (!OPTIONS.incremental.read(command)) return undefined
+  const fullEvery = OPTIONS.fullEvery.read(command)
+  return { fullEvery, trustProbe: OPTIONS.trustProbe.read(command) }
 }

@@ -4,6 +4,7 @@ import { SnapError } from '../../errors.ts'
 import type { ExportPointsResult, PointFormat } from '../../operations/export-points.ts'
 import type { ExportUrlResult } from '../../operations/export-url.ts'
 import type { ShardSource } from '../../operations/shard-source.ts'
+import { backupReport } from '../backup-report.ts'
 import {
   addConnectionOptions,
   addDirectoryOptions,
@@ -30,7 +31,6 @@ import { stateDirectory } from '../state-directory.ts'
 import { addTargetOptions, openStoreAt, openTargetAt } from '../store-options.ts'
 import { addUrlOptions, readUrlOptions, type UrlOptions } from '../url-options.ts'
 import { oneOf, parseText } from '../values.ts'
-import { backupReport } from './backup.ts'
 
 const GROUP = 'Export:'
 const OPTIONS = {
