@@ -1,14 +1,12 @@
-import { SnapError } from '../errors.ts'
 import { isAbandonedName, isGone, parseOwner } from '../io/process-owner.ts'
 import type { SetListing } from '../portable/sets.ts'
 import { listUnfinished, setOf, type UnfinishedSet } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { mapParallel } from './parallel.ts'
+import { readSmall } from './read-small.ts'
 
 /** How long the files of an unfinished set must have been left alone, in ms, where its run cannot be asked. */
 const IDLE_MS = 60 * 60 * 1000
-/** A reservation holds a few words about a process. */
-const MAX_RESERVATION = 4096
 /** How many files are removed at once. */
 const JOBS = 8
 
@@ -54,25 +52,4 @@ async function isDead(store: Store, { reservation, written }: UnfinishedSet): Pr
   const owner = reservation && parseOwner(await readSmall(store, reservation))
   if (owner) return isGone(owner)
   return Date.now() - written.getTime() > IDLE_MS
-}
-
-/** Reads a small file as text, no more than about `limit` bytes; empty if it is not there any more. */
-export async function readSmall(
-  store: Store,
-  name: string,
-  limit = MAX_RESERVATION,
-): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  try {
-    for await (const chunk of store.read(name)) {
-      chunks.push(chunk)
-      size += chunk.length
-      if (size > limit) break
-    }
-  } catch (error) {
-    // Its run has ended meanwhile.
-    if (!(error instanceof SnapError)) throw error
-  }
-  return Buffer.concat(chunks).toString()
 }

@@ -65,6 +65,28 @@ export function pinName(set: string): string {
   return `${set}.pin`
 }
 
+/** How a run uses a target: beside others that do the same, or alone. */
+export type LockMode = 'shared' | 'exclusive'
+
+/** What the name of every lock begins with. */
+export const LOCK_PREFIX = 'snap-'
+
+const LOCK_NAME = /^snap-(shared|exclusive)-[0-9a-f]{32}\.lock(\.pending)?$/
+
+/** The lock of one run. @param id 32 hex digits that no other run has */
+export function lockName(mode: LockMode, id: string): string {
+  return `${LOCK_PREFIX}${mode}-${id}.lock`
+}
+
+/** Parses the name of a lock, also of one that was being written; undefined for all other names. */
+export function parseLockName(
+  fileName: string,
+): { readonly mode: LockMode; readonly isPending: boolean } | undefined {
+  const [, mode, pending] = LOCK_NAME.exec(fileName) ?? []
+  if (mode === undefined) return undefined
+  return { mode: mode === 'shared' ? 'shared' : 'exclusive', isPending: pending !== undefined }
+}
+
 /** What the name of a file in a target says. */
 export type SetFileName =
   | { readonly set: string; readonly kind: 'manifest' | 'meta' | 'catalog' }

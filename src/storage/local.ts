@@ -126,8 +126,9 @@ export class LocalStore implements Store {
 
   async reserve(name: string, text: string): Promise<boolean> {
     const path = this.#path(name)
-    await this.#makeDirectory()
-    if (!(await createExclusively(path + PENDING_SUFFIX, { text }))) return false
+    if (!(await this.#inDirectory(() => createExclusively(path + PENDING_SUFFIX, { text })))) {
+      return false
+    }
     // Looked at afterwards: before, another run could have published in between.
     const free = await lstat(path).then(
       () => false,
@@ -143,15 +144,13 @@ export class LocalStore implements Store {
 
   async create(name: string, text: string): Promise<boolean> {
     const path = this.#path(name)
-    await this.#makeDirectory()
-    return await createExclusively(path, { text })
+    return await this.#inDirectory(() => createExclusively(path, { text }))
   }
 
   async write(name: string, text: string): Promise<StoredObject> {
     const path = this.#path(name)
-    await this.#makeDirectory()
     const pending = join(this.url, temporaryName())
-    await writeFileDurably(path, Buffer.from(text), { pending })
+    await this.#inDirectory(() => writeFileDurably(path, Buffer.from(text), { pending }))
     const written = await describe(path, name)
     if (written !== undefined) return written
     throw new SnapError('E_DESTINATION', `${path}: was removed while it was written`)
@@ -184,6 +183,19 @@ export class LocalStore implements Store {
   #path(name: string): string {
     checkName(name)
     return join(this.url, name)
+  }
+
+  /** Does something in the directory. One that another run has made and removed in the same moment is made again. */
+  async #inDirectory<T>(work: () => Promise<T>): Promise<T> {
+    await this.#makeDirectory()
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof SnapError) || errnoOf(error.cause) !== 'ENOENT') throw error
+      this.#ready = undefined
+      await this.#makeDirectory()
+      return await work()
+    }
   }
 
   #makeDirectory(): Promise<void> {
