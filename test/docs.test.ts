@@ -55,7 +55,7 @@ describe('the options in the pages', () => {
   })
 
   it.each(NAMES)('of snap %s are all on its page, or on one that it shares them with', (name) => {
-    const shared = ['scripting', 'backup', 's3', 'monitoring', 'migrate'].map(
+    const shared = ['scripting', 'backup', 's3', 'locks', 'monitoring', 'migrate'].map(
       (page) => `docs/${page}.md`,
     )
     const pages = [pageFor(name) ?? '', ...shared].map((page) => PAGES.get(page) ?? '')

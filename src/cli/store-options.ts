@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
+import type { LockedPlace } from '../operations/locked-store.ts'
+import type { Progress } from '../operations/progress.ts'
 import type { Store } from '../storage/index.ts'
 import { addSettings, valueSetting } from './options.ts'
-import { parseDeadline } from './times.ts'
+import { parseDeadline, parseWait } from './times.ts'
 import { parseUrl, wholeNumber } from './values.ts'
 
 /** Ten years: what is locked by mistake cannot be unlocked. */
@@ -28,6 +30,16 @@ const WRITING = {
     flags: '--object-lock-days <n>',
     description: 'nobody can delete the files of the set for n days; the bucket needs object lock',
     parse: wholeNumber(1, MAX_LOCK_DAYS),
+    group: GROUP,
+  }),
+}
+
+const LOCK = {
+  lockWait: valueSetting({
+    flags: '--lock-wait <time>',
+    description: 'how long to wait for other runs on the same target (10m)',
+    parse: parseWait,
+    fallback: '0',
     group: GROUP,
   }),
 }
@@ -66,4 +78,45 @@ function readStoreOptions(command: Command) {
     s3Endpoint: OPTIONS.s3Endpoint.read(command),
     s3Timeout: OPTIONS.s3Timeout.read(command),
   }
+}
+
+/** Adds `--lock-wait`, for commands that use {@link withStore}. */
+export function addLockOptions(command: Command): void {
+  addSettings(command, LOCK)
+}
+
+/** What a command does with a place: `look` needs no lock, `delete` the whole place, `read` and `write` share it. */
+export type StoreUse = 'look' | 'read' | 'write' | 'delete'
+
+/** Where a command works, and what for. */
+export interface StoreWork {
+  readonly run: { readonly signal: AbortSignal; readonly progress: Progress }
+  /** A TARGET or SOURCE. */
+  readonly location: string
+  readonly use: StoreUse
+}
+
+/**
+ * Does the work of a command in the store that a TARGET or SOURCE names, locked against other runs as its use needs.
+ *
+ * @param work uses the signal it is given: it also ends with the lock
+ * @throws SnapError `E_USAGE` for a place that cannot hold sets, `E_LOCKED` if another run has it, what `work` throws
+ */
+export async function withStore<T>(
+  command: Command,
+  { run, location, use }: StoreWork,
+  work: (place: LockedPlace) => Promise<T>,
+): Promise<T> {
+  const open = use === 'write' ? openTargetAt : openStoreAt
+  const store = await open(command, location)
+  const { signal, progress } = run
+  if (use === 'look') return await work({ store, signal })
+  const { withLock } = await import('../operations/locked-store.ts')
+  const wish = {
+    mode: use === 'delete' ? 'exclusive' : 'shared',
+    reads: use === 'read',
+    command: command.name(),
+    wait: LOCK.lockWait.read(command),
+  } as const
+  return await withLock(store, { ...wish, signal, progress }, work)
 }

@@ -89,3 +89,8 @@ export function parseDeadline(text: string, name: string): number {
     `${name}: expected at most 24d for a deadline, got ${JSON.stringify(text)}`,
   )
 }
+
+/** Reads how long to wait: a duration as {@link parseDuration} reads it, or 0 for not at all. */
+export function parseWait(text: string, name: string): number {
+  return /^0[a-z]{0,2}$/.test(text) ? 0 : parseDuration(text, name)
+}

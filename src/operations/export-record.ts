@@ -9,7 +9,7 @@ import {
   thisProcess,
 } from '../io/process-owner.ts'
 import type { Store } from '../storage/index.ts'
-import { readSmall } from './leftovers.ts'
+import { readSmall } from './read-small.ts'
 
 /** Begins the name of a record. */
 const PREFIX = 'snap-export-'
@@ -73,7 +73,7 @@ export async function removeExportLeftovers(store: Store): Promise<void> {
   for (const name of listed) {
     if (isAbandonedName(name)) await store.delete(name)
     if (!NAME.test(name)) continue
-    const record = parseRecord(await readSmall(store, name, MAX_RECORD))
+    const record = parseRecord(await readSmall(store, name, { limit: MAX_RECORD }))
     if (record === undefined || !isGone(record.owner)) continue
     await removeFiles(store, record.files)
     await store.delete(name)

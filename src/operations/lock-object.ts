@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
-import { thisProcess } from '../io/process-owner.ts'
+import { isAbandonedName, thisProcess } from '../io/process-owner.ts'
 import { LOCK_PREFIX, type LockMode, lockName, parseLockName } from '../portable/names.ts'
 import type { Store } from '../storage/index.ts'
 import {
@@ -66,11 +65,11 @@ export function lostError(url: string, what: string, cause?: SnapError): SnapErr
   })
 }
 
-/** The locks of a store. */
+/** What was found beside the lock of a run. */
 export interface FoundLocks {
   readonly locks: readonly FoundLock[]
-  /** What was being written when a run died, or is being written now. */
-  readonly pending: readonly FoundLock[]
+  /** Files of processes of this machine that are gone, killed while they wrote a lock. */
+  readonly abandoned: readonly string[]
 }
 
 /** Lists the locks of others than the run whose lock is `own`. */
@@ -80,16 +79,13 @@ export async function findLocks(
   signal: AbortSignal,
 ): Promise<FoundLocks> {
   const locks: FoundLock[] = []
-  const pending: FoundLock[] = []
+  const abandoned: string[] = []
   for await (const { name, modified } of store.list(signal, LOCK_PREFIX)) {
-    const parsed = parseLockName(name)
-    if (parsed === undefined || name === own || name === own + PENDING_SUFFIX) continue
-    const { mode, isPending } = parsed
-    if (isPending) pending.push({ name, mode, modified, text: undefined })
-    else {
-      const text = decodeLock(await readSmall(store, name, signal))
-      locks.push({ name, mode, modified, text })
-    }
+    const mode = parseLockName(name)
+    if (isAbandonedName(name)) abandoned.push(name)
+    if (mode === undefined || name === own) continue
+    const text = decodeLock(await readSmall(store, name, { signal }))
+    locks.push({ name, mode, modified, text })
   }
-  return { locks, pending }
+  return { locks, abandoned }
 }

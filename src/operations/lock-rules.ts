@@ -102,12 +102,16 @@ export interface Verdict {
  * listed with the first, so never do both runs hold; whose clock says what only decides who gives way.
  */
 export function judge(own: FoundLock, others: readonly FoundLock[]): Verdict {
-  const alone = others.filter(({ mode }) => mode === 'exclusive').sort(byAge)
-  const [first] = alone
+  const first = loneRun(others)
   if (own.mode === 'shared') return first ? { act: 'yield', blocker: first } : { act: 'held' }
   if (first !== undefined) return { act: byAge(first, own) < 0 ? 'yield' : 'stay', blocker: first }
   const [blocker] = others.toSorted(byAge)
   return blocker ? { act: 'stay', blocker } : { act: 'held' }
+}
+
+/** The oldest of the locks that are exclusive. */
+export function loneRun(locks: readonly FoundLock[]): FoundLock | undefined {
+  return locks.filter(({ mode }) => mode === 'exclusive').sort(byAge)[0]
 }
 
 function byAge(a: FoundLock, b: FoundLock): number {

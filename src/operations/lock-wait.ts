@@ -11,6 +11,8 @@ import {
   LOCK_TIMES,
   type LockTimes,
   lockedError,
+  loneRun,
+  type Verdict,
 } from './lock-rules.ts'
 import type { Progress } from './progress.ts'
 
@@ -37,12 +39,13 @@ export async function waitForLock(store: Store, wish: LockWish): Promise<LockObj
   const deadline = performance.now() + Math.max(wait, times.settle[mode])
   const object = new LockObject(store, { ...wish, times })
   let [pause, longest] = times.poll
+  let last: Look | undefined
   let told: string | undefined
   try {
     for (;;) {
       signal.throwIfAborted()
-      const own = await object.write(signal)
-      const { act, blocker } = judge(own, await findLiving(store, own, wish))
+      last = await look(store, { object, last }, wish)
+      const { act, blocker } = last
       if (blocker === undefined) return object
       const left = deadline - performance.now()
       if (left <= 0) throw lockedError(store.url, blocker)
@@ -59,6 +62,31 @@ export async function waitForLock(store: Store, wish: LockWish): Promise<LockObj
   }
 }
 
+/** What was seen, and when by the clock of the store. */
+interface Look extends Verdict {
+  readonly storeNow: Date
+  /** When that was by the steady clock of this machine, milliseconds. */
+  readonly at: number
+}
+
+async function look(
+  store: Store,
+  { object, last }: { readonly object: LockObject; readonly last: Look | undefined },
+  wish: LockWish,
+): Promise<Look> {
+  const at = performance.now()
+  if (last?.act === 'yield') {
+    // A run that gave way comes back when nobody is alone: those who stay shall not see it come and go.
+    const storeNow = new Date(last.storeNow.getTime() + at - last.at)
+    const blocker = loneRun(await findLiving(store, { own: object.name, storeNow }, wish))
+    if (blocker !== undefined) return { act: 'yield', blocker, storeNow, at }
+  }
+  const own = await object.write(wish.signal)
+  const storeNow = own.modified
+  const others = await findLiving(store, { own: own.name, storeNow }, wish)
+  return { ...judge(own, others), storeNow, at }
+}
+
 function tellWait(blocker: FoundLock, { progress }: LockWish): void {
   const message = `waiting for ${describeHolder(blocker)}`
   progress({ type: 'note', level: 'info', message })
@@ -67,11 +95,10 @@ function tellWait(blocker: FoundLock, { progress }: LockWish): void {
 /** Returns the locks of other runs that may live, and removes all others. */
 async function findLiving(
   store: Store,
-  own: FoundLock,
+  { own, storeNow }: { readonly own: string; readonly storeNow: Date },
   { progress, signal, times = LOCK_TIMES }: LockWish,
 ): Promise<FoundLock[]> {
-  const storeNow = own.modified
-  const found = await findLocks(store, own.name, signal)
+  const found = await findLocks(store, own, signal)
   const living: FoundLock[] = []
   for (const lock of found.locks) {
     const death = deathOf(lock, storeNow, times)
@@ -81,9 +108,7 @@ async function findLiving(
       progress({ type: 'note', level: 'warning', message })
     }
   }
-  for (const lock of found.pending) {
-    if (deathOf(lock, storeNow, times) !== undefined) await isRemoved(store, lock.name, signal)
-  }
+  for (const name of found.abandoned) await isRemoved(store, name, signal)
   return living
 }
 

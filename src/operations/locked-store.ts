@@ -88,6 +88,7 @@ function lockedStore(store: Store, lock: HeldLock): Store {
     async stage(...args) {
       return guarded(await store.stage(...args))
     },
+    createsOnce: (...args) => store.createsOnce(...args),
     async create(...args) {
       await lock.confirm()
       return await store.create(...args)

@@ -71,20 +71,17 @@ export type LockMode = 'shared' | 'exclusive'
 /** What the name of every lock begins with. */
 export const LOCK_PREFIX = 'snap-'
 
-const LOCK_NAME = /^snap-(shared|exclusive)-[0-9a-f]{32}\.lock(\.pending)?$/
+const LOCK_NAME = /^snap-(shared|exclusive)-[0-9a-f]{32}\.lock$/
 
 /** The lock of one run. @param id 32 hex digits that no other run has */
 export function lockName(mode: LockMode, id: string): string {
   return `${LOCK_PREFIX}${mode}-${id}.lock`
 }
 
-/** Parses the name of a lock, also of one that was being written; undefined for all other names. */
-export function parseLockName(
-  fileName: string,
-): { readonly mode: LockMode; readonly isPending: boolean } | undefined {
-  const [, mode, pending] = LOCK_NAME.exec(fileName) ?? []
-  if (mode === undefined) return undefined
-  return { mode: mode === 'shared' ? 'shared' : 'exclusive', isPending: pending !== undefined }
+/** Returns the mode in the name of a lock; undefined for all other names. */
+export function parseLockName(fileName: string): LockMode | undefined {
+  const mode = LOCK_NAME.exec(fileName)?.[1]
+  return mode === 'shared' || mode === 'exclusive' ? mode : undefined
 }
 
 /** What the name of a file in a target says. */

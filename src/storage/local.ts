@@ -167,15 +167,7 @@ export class LocalStore implements Store {
   }
 
   async abandon(): Promise<void> {
-    const top = this.#made
-    if (top === undefined) return
-    for (let path = this.url; path.length >= top.length; path = dirname(path)) {
-      const removed = await rmdir(path).then(
-        () => true,
-        () => false,
-      )
-      if (!removed) return
-    }
+    if (this.#made === undefined || !(await removeEmpty(this.url, this.#made))) return
     this.#ready = undefined
     this.#made = undefined
   }
@@ -227,8 +219,25 @@ async function makeDirectories(path: string): Promise<string | undefined> {
     const parent = dirname(path)
     if (errnoOf(error) !== 'ENOENT' || parent === path) throw error
     const made = await makeDirectories(parent)
-    return (await makeDirectory(path)) ? (made ?? path) : made
+    try {
+      return (await makeDirectory(path)) ? (made ?? path) : made
+    } catch (failed) {
+      if (made !== undefined) await removeEmpty(parent, made)
+      throw failed
+    }
   }
+}
+
+/** Removes a directory and those above it up to `top`; false if one of them is not empty, or stays for another reason. */
+async function removeEmpty(directory: string, top: string): Promise<boolean> {
+  for (let path = directory; path.length >= top.length; path = dirname(path)) {
+    const removed = await rmdir(path).then(
+      () => true,
+      () => false,
+    )
+    if (!removed) return false
+  }
+  return true
 }
 
 /** Makes one directory; false if it is there, maybe since a moment. */

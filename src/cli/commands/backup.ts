@@ -20,7 +20,7 @@ import { readPackageInfo } from '../package-info.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { refuseTogether } from '../settings.ts'
-import { addTargetOptions, openTargetAt } from '../store-options.ts'
+import { addLockOptions, addTargetOptions, withStore } from '../store-options.ts'
 import { parseDuration, parseTime } from '../times.ts'
 import { oneOf } from '../values.ts'
 import { addWatchOptions } from '../watch-options.ts'
@@ -97,6 +97,7 @@ export function defineBackup(program: Command, context: CliContext): void {
   addHttpOptions(command)
   addTransferOptions(command)
   addTargetOptions(command)
+  addLockOptions(command)
   addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
@@ -112,31 +113,32 @@ export function defineBackup(program: Command, context: CliContext): void {
       const { ServerSource } = await import('../../operations/server-source.ts')
       const { refuseInside } = await import('../../operations/refuse-inside.ts')
       const place = await readHttpOptions(command, context)
-      const store = await openTargetAt(command, target)
       const from = readServerPlace(command, context)
       await refuseInside(from, target)
-      const server = await openServer(from)
-      try {
-        const source = new ServerSource(server)
-        const http = await source.openHttp(place, run.signal)
-        const result = await backup({
-          ...{ source, http, store, since, range, jobs, limitRate, tempDir },
-          selection: readSelectionOptions(command),
-          compression: OPTIONS.compression.read(command),
-          fingerprint: OPTIONS.fingerprint.read(command) === 'on',
-          attempts: readConnectionOptions(command).retries + 1,
-          skipErrors: OPTIONS.skipErrors.read(command),
-          twice: OPTIONS.twice.read(command),
-          incremental: readIncremental(command),
-          dryRun: OPTIONS.dryRun.read(command),
-          version: readPackageInfo().version,
-          progress: run.progress,
-          signal: run.signal,
-        })
-        return backupReport(result, store.url)
-      } finally {
-        await server.close()
-      }
+      const dryRun = OPTIONS.dryRun.read(command)
+      const use = dryRun ? 'look' : 'write'
+      return await withStore(command, { run, location: target, use }, async ({ store, signal }) => {
+        const server = await openServer(from)
+        try {
+          const source = new ServerSource(server)
+          const http = await source.openHttp(place, signal)
+          const result = await backup({
+            ...{ source, http, store, since, range, jobs, limitRate, tempDir, dryRun, signal },
+            selection: readSelectionOptions(command),
+            compression: OPTIONS.compression.read(command),
+            fingerprint: OPTIONS.fingerprint.read(command) === 'on',
+            attempts: readConnectionOptions(command).retries + 1,
+            skipErrors: OPTIONS.skipErrors.read(command),
+            twice: OPTIONS.twice.read(command),
+            incremental: readIncremental(command),
+            version: readPackageInfo().version,
+            progress: run.progress,
+          })
+          return backupReport(result, store.url)
+        } finally {
+          await server.close()
+        }
+      })
     }),
   )
 }

@@ -12,7 +12,7 @@ import { addGeneralOptions } from '../general-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { LATEST, parseSet } from '../set-option.ts'
-import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
 import { oneOf, parseText } from '../values.ts'
 import { addWatchOptions } from '../watch-options.ts'
 
@@ -57,6 +57,7 @@ export function defineDrill(program: Command, context: CliContext): void {
   addSelectionOptions(command)
   addTransferOptions(command)
   addStoreOptions(command)
+  addLockOptions(command)
   addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
@@ -67,18 +68,17 @@ export function defineDrill(program: Command, context: CliContext): void {
       const random = set === RANDOM
       const isAny = random || set === LATEST
       const { drill } = await import('../../operations/drill.ts')
-      const result = await drill({
-        store: await openStoreAt(command, source),
-        ...{ set: isAny ? undefined : set, random },
-        ...{ jobs, limitRate, tempDir, env: context.env },
-        selection: readSelectionOptions(command),
-        influxd: OPTIONS.influxd.read(command),
-        indexVersion: OPTIONS.indexVersion.read(command),
-        keep: OPTIONS.keep.read(command),
-        progress: run.progress,
-        signal: run.signal,
+      return await withStore(command, { run, location: source, use: 'read' }, async (place) => {
+        const result = await drill({
+          ...{ ...place, set: isAny ? undefined : set, random },
+          ...{ jobs, limitRate, tempDir, env: context.env, progress: run.progress },
+          selection: readSelectionOptions(command),
+          influxd: OPTIONS.influxd.read(command),
+          indexVersion: OPTIONS.indexVersion.read(command),
+          keep: OPTIONS.keep.read(command),
+        })
+        return drillReport(result, source)
       })
-      return drillReport(result, source)
     }),
   )
 }

@@ -3,6 +3,8 @@ import type { Command } from 'commander'
 import { SnapError } from '../../errors.ts'
 import type { ExportPointsResult, PointFormat } from '../../operations/export-points.ts'
 import type { ExportUrlResult } from '../../operations/export-url.ts'
+import type { BackupPlace } from '../../operations/open-source.ts'
+import type { ServerPlace } from '../../operations/server.ts'
 import type { ShardSource } from '../../operations/shard-source.ts'
 import { backupReport } from '../backup-report.ts'
 import {
@@ -28,7 +30,7 @@ import { readServerPlace } from '../server-place.ts'
 import { setSetting } from '../set-option.ts'
 import { refuseTogether } from '../settings.ts'
 import { stateDirectory } from '../state-directory.ts'
-import { addTargetOptions, openStoreAt, openTargetAt } from '../store-options.ts'
+import { addLockOptions, addTargetOptions, openTargetAt, withStore } from '../store-options.ts'
 import { addUrlOptions, readUrlOptions, type UrlOptions } from '../url-options.ts'
 import { oneOf, parseText } from '../values.ts'
 
@@ -88,6 +90,7 @@ export function defineExport(program: Command, context: CliContext): void {
   addUrlOptions(command)
   addTransferOptions(command)
   addTargetOptions(command)
+  addLockOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -95,21 +98,15 @@ export function defineExport(program: Command, context: CliContext): void {
       const target = away ? refuseTarget(value, away) : placeOf(run, { name: 'TARGET', value })
       const format = away ? 'lp' : OPTIONS.format.read(command)
       checkOptions(command, target, format)
-      const place = await sourcePlace(command, context, run)
-      const exporting = away
-        ? await prepareUrl(command, away, { context, run })
-        : format === 'portable'
-          ? await prepareSet(command, target, run)
-          : await preparePoints(command, { target, format }, run)
-      const { openSource } = await import('../../operations/open-source.ts')
-      const { refuseInside } = await import('../../operations/refuse-inside.ts')
-      if (target !== '-' && away === undefined) await refuseInside(place, target)
-      const { source, close } = await openSource(place)
-      try {
-        return await exporting(source)
-      } finally {
-        await close()
-      }
+      if (away !== undefined) refuseTogether(command, 'to-url', ['format', 'compression'])
+      return await withSource(command, { context, run }, async (place, run) => {
+        const { refuseInside } = await import('../../operations/refuse-inside.ts')
+        if (target !== '-' && away === undefined) await refuseInside(place, target)
+        if (away !== undefined) return await exportAway(command, { place, away, context }, run)
+        return format === 'portable'
+          ? await exportSet(command, { place, target }, run)
+          : await exportFormat(command, { place, target, format }, run)
+      })
     }),
   )
 }
@@ -138,12 +135,35 @@ function checkOptions(command: Command, target: string, format: PointFormat | 'p
   }
 }
 
-async function sourcePlace(command: Command, context: CliContext, { signal }: Run) {
-  const from = OPTIONS.from.read(command)
-  if (from === undefined) return readServerPlace(command, context)
+type SourcePlace = ServerPlace | BackupPlace
+
+/** Does some work with what is exported from; a backup is locked, and the run ends with its lock. */
+async function withSource(
+  command: Command,
+  { context, run }: { readonly context: CliContext; readonly run: Run },
+  work: (place: SourcePlace, run: Run) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const location = OPTIONS.from.read(command)
+  if (location === undefined) return await work(readServerPlace(command, context), run)
   const set = OPTIONS.set.read(command)
-  const store = await openStoreAt(command, from)
-  return { store, set, selection: readSelectionOptions(command), signal }
+  const selection = readSelectionOptions(command)
+  return await withStore(command, { run, location, use: 'read' }, ({ store, signal }) =>
+    work({ store, set, selection, signal }, { ...run, signal }),
+  )
+}
+
+/** Opens what is exported from, and closes it after the work. */
+async function fromSource<T>(
+  place: SourcePlace,
+  work: (source: ShardSource) => Promise<T>,
+): Promise<T> {
+  const { openSource } = await import('../../operations/open-source.ts')
+  const { source, close } = await openSource(place)
+  try {
+    return await work(source)
+  } finally {
+    await close()
+  }
 }
 
 /** What both kinds of export are told. */
@@ -158,69 +178,79 @@ function wishOf(command: Command, { progress, signal }: Run) {
   }
 }
 
-type Exporting = (source: ShardSource) => Promise<CommandResult>
-
-async function prepareSet(command: Command, target: string, run: Run): Promise<Exporting> {
-  const wish = wishOf(command, run)
-  const { backup } = await import('../../operations/backup.ts')
-  const store = await openTargetAt(command, target)
-  return async (source) => {
-    const result = await backup({
-      ...{ source, store, task: 'export', skipErrors: false, dryRun: false, ...wish },
-      compression: OPTIONS.compression.read(command) ?? 'gzip',
-      fingerprint: OPTIONS.fingerprint.read(command) === 'on',
-      version: readPackageInfo().version,
-    })
-    const { document, ...report } = backupReport(result, store.url, 'export')
-    return { ...report, document: { format: 'portable', exact: true, ...document } }
-  }
+interface Export {
+  readonly place: SourcePlace
+  readonly target: string
 }
 
-async function prepareUrl(
+async function exportSet(
   command: Command,
-  { to, resume }: UrlOptions,
-  { context, run }: { readonly context: CliContext; readonly run: Run },
-): Promise<Exporting> {
-  refuseTogether(command, 'to-url', ['format', 'compression'])
+  { place, target }: Export,
+  run: Run,
+): Promise<CommandResult> {
+  const wish = wishOf(command, run)
+  const { backup } = await import('../../operations/backup.ts')
+  return await withStore(command, { run, location: target, use: 'write' }, (into) =>
+    fromSource(place, async (source) => {
+      const result = await backup({
+        ...{ ...wish, ...into, source, task: 'export', skipErrors: false, dryRun: false },
+        compression: OPTIONS.compression.read(command) ?? 'gzip',
+        fingerprint: OPTIONS.fingerprint.read(command) === 'on',
+        version: readPackageInfo().version,
+      })
+      const { document, ...report } = backupReport(result, into.store.url, 'export')
+      return { ...report, document: { format: 'portable', exact: true, ...document } }
+    }),
+  )
+}
+
+async function exportAway(
+  command: Command,
+  {
+    place,
+    away,
+    context,
+  }: Pick<Export, 'place'> & {
+    readonly away: UrlOptions
+    readonly context: CliContext
+  },
+  run: Run,
+): Promise<CommandResult> {
+  const { to, resume } = away
   const wish = { ...wishOf(command, run), stateDir: stateDirectory(context.env) }
   const { exportToUrl } = await import('../../operations/export-url.ts')
-  return async (source) => {
+  return await fromSource(place, async (source) => {
     const ddl = OPTIONS.ddl.read(command)
     const result = await exportToUrl({ ...wish, source, to, resume, ddl })
     const target = to.url.origin + to.url.pathname
     return pointsReport({ ...result, files: [] }, { target, format: 'lp' })
-  }
+  })
 }
 
-interface PointsTarget {
-  readonly target: string
-  readonly format: PointFormat
-}
-
-async function preparePoints(
+async function exportFormat(
   command: Command,
-  { target, format }: PointsTarget,
+  { place, target, format }: Export & { readonly format: PointFormat },
   run: Run,
-): Promise<Exporting> {
+): Promise<CommandResult> {
   const wish = wishOf(command, run)
   const compression = OPTIONS.compression.read(command)
   const gzip = compression === undefined ? target.endsWith('.gz') : compression === 'gzip'
   const { exportPoints } = await import('../../operations/export-points.ts')
   const { locateExport } = await import('../../operations/export-target.ts')
-  const place = await locateExport(target, {
+  const into = await locateExport(target, {
     stream: run.stdout,
     openStore: (location) => openTargetAt(command, location),
   })
-  return async (source) => {
+  return await fromSource(place, async (source) => {
     const ddl = OPTIONS.ddl.read(command)
-    const result = await exportPoints({ ...wish, source, place, format, gzip, ddl })
+    const result = await exportPoints({ ...wish, source, place: into, format, gzip, ddl })
     return pointsReport(result, { target, format })
-  }
+  })
 }
 
 function pointsReport(
   result: ExportPointsResult & Partial<Pick<ExportUrlResult, 'resumed'>>,
-  { target, format }: PointsTarget,
+  { target, format }: { readonly target: string; readonly format: PointFormat },
 ): CommandResult {
   const { files, bytes, points, dropped, absent, lost, leftOut, resumed = [] } = result
   const into = files.length > 1 ? `${formatNumberOf(files.length, 'file')} in ${target}` : target

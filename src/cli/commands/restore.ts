@@ -19,7 +19,7 @@ import { restoreReport } from '../restore-report.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readWritablePlace } from '../server-place.ts'
 import { stateDirectory } from '../state-directory.ts'
-import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
 import { addWatchOptions } from '../watch-options.ts'
 
 const GROUP = 'Restore:'
@@ -62,6 +62,7 @@ export function defineRestore(program: Command, context: CliContext): void {
   addHttpOptions(command)
   addTransferOptions(command)
   addStoreOptions(command)
+  addLockOptions(command)
   addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
@@ -70,22 +71,23 @@ export function defineRestore(program: Command, context: CliContext): void {
       const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
       const { set, ...renames } = readRenameOptions(command)
       const { restore } = await import('../../operations/restore.ts')
-      const result = await restore({
-        target: readWritablePlace(command, context),
-        store: await openStoreAt(command, source),
-        ...{ jobs, limitRate, tempDir, set, renames },
-        selection: readSelectionOptions(command),
-        attempts: readConnectionOptions(command).retries + 1,
-        http: await readHttpOptions(command, context),
-        stateDir: stateDirectory(context.env),
-        salvage: OPTIONS.salvage.read(command),
-        resume: OPTIONS.resume.read(command),
-        readBack: OPTIONS.readBack.read(command),
-        dryRun: OPTIONS.dryRun.read(command),
-        progress: run.progress,
-        signal: run.signal,
+      const target = readWritablePlace(command, context)
+      const http = await readHttpOptions(command, context)
+      const dryRun = OPTIONS.dryRun.read(command)
+      const use = dryRun ? 'look' : 'read'
+      return await withStore(command, { run, location: source, use }, async (place) => {
+        const result = await restore({
+          ...{ ...place, target, jobs, limitRate, tempDir, set, renames, http, dryRun },
+          selection: readSelectionOptions(command),
+          attempts: readConnectionOptions(command).retries + 1,
+          stateDir: stateDirectory(context.env),
+          salvage: OPTIONS.salvage.read(command),
+          resume: OPTIONS.resume.read(command),
+          readBack: OPTIONS.readBack.read(command),
+          progress: run.progress,
+        })
+        return restoreReport(result)
       })
-      return restoreReport(result)
     }),
   )
 }

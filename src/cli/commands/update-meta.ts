@@ -11,7 +11,7 @@ import type { CommandResult } from '../output.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readHostPlace } from '../server-place.ts'
-import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
 
 /** Defines `snap update-meta`. */
 export function defineUpdateMeta(program: Command, context: CliContext): void {
@@ -23,6 +23,7 @@ export function defineUpdateMeta(program: Command, context: CliContext): void {
   addSelectionOptions(command)
   addRenameOptions(command)
   addStoreOptions(command)
+  addLockOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -30,13 +31,12 @@ export function defineUpdateMeta(program: Command, context: CliContext): void {
       const { updateMeta } = await import('../../operations/update-meta.ts')
       const { openServer } = await import('../../operations/server.ts')
       const { set, ...renames } = readRenameOptions(command)
-      const result = await updateMeta({
-        server: await openServer(readHostPlace(command, context)),
-        store: await openStoreAt(command, source),
-        ...{ set, renames, signal: run.signal },
-        selection: readSelectionOptions(command),
+      const target = readHostPlace(command, context)
+      const selection = readSelectionOptions(command)
+      return await withStore(command, { run, location: source, use: 'read' }, async (place) => {
+        const server = await openServer(target)
+        return report(await updateMeta({ ...place, server, set, renames, selection }))
       })
-      return report(result)
     }),
   )
 }

@@ -14,7 +14,7 @@ import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { setSetting } from '../set-option.ts'
-import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
 import { parseDuration } from '../times.ts'
 import { parsePercent, wholeNumber } from '../values.ts'
 import { addWatchOptions } from '../watch-options.ts'
@@ -64,13 +64,13 @@ export function defineVerify(program: Command, context: CliContext): void {
   addSettings(command, OPTIONS)
   addTransferOptions(command)
   addStoreOptions(command)
+  addLockOptions(command)
   addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
       const source = placeOf(run, { name: 'SOURCE', value })
       const { jobs, tempDir = tmpdir() } = readTransferOptions(command)
-      const { progress, signal } = run
       const choice = {
         deep: OPTIONS.deep.read(command),
         subset: OPTIONS.subset.read(command),
@@ -80,9 +80,10 @@ export function defineVerify(program: Command, context: CliContext): void {
       const isOne = command.getOptionValue('set') !== undefined
       const set = isOne ? (OPTIONS.set.read(command) ?? 'latest') : undefined
       const { verify } = await import('../../operations/verify.ts')
-      const store = await openStoreAt(command, source)
-      const options = { store, set, jobs, tempDir, progress, signal }
-      return report(await verify({ ...options, ...choice }), { source, ...choice })
+      const options = { ...choice, set, jobs, tempDir, progress: run.progress }
+      return await withStore(command, { run, location: source, use: 'read' }, async (place) =>
+        report(await verify({ ...place, ...options }), { source, ...choice }),
+      )
     }),
   )
 }
