@@ -69,7 +69,7 @@ async function release(lock: HeldLock, { progress }: LockedRun): Promise<void> {
     await lock.release()
   } catch (error) {
     const message = `the lock of this run could not be removed: ${messageOf(error)}`
-    progress({ type: 'note', level: 'warning', message })
+    progress({ type: 'note', level: 'info', message })
   }
 }
 
@@ -79,8 +79,13 @@ async function release(lock: HeldLock, { progress }: LockedRun): Promise<void> {
  */
 function lockedStore(store: Store, lock: HeldLock): Store {
   const own = new Set<string>()
+  const { url, uploads } = store
   return {
-    url: store.url,
+    url,
+    get undeleted() {
+      return store.undeleted
+    },
+    ...(uploads && { uploads: (signal) => uploads.call(store, signal) }),
     list: (...args) => store.list(...args),
     stat: (...args) => store.stat(...args),
     read: (...args) => store.read(...args),

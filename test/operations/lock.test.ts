@@ -358,6 +358,7 @@ async function contend(contenders: readonly Contender[], delays: Iterator<number
 function bound(store: Store): Store {
   return {
     url: store.url,
+    undeleted: 0,
     list: (...args) => store.list(...args),
     stat: (...args) => store.stat(...args),
     read: (...args) => store.read(...args),

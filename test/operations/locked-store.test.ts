@@ -136,6 +136,6 @@ describe('a store that is locked', () => {
     store.delete = () => new LocalStore('/dev/null/x').write('a', '').then(() => {})
     await withLock(store, RUN, async () => {})
     const message = expect.stringMatching(/^the lock of this run could not be removed: /)
-    expect(notes).toEqual([{ type: 'note', level: 'warning', message }])
+    expect(notes).toEqual([{ type: 'note', level: 'info', message }])
   })
 })
