@@ -3,57 +3,20 @@ import { Client } from '../../src/client/index.ts'
 import type { Fault, ScriptFor } from '../helpers/fault-proxy.ts'
 import { describeWithInfluxd } from '../helpers/influxd.ts'
 import { filesOf } from '../helpers/tree.ts'
-import { COMMANDS, type Command, type Direction, type Step } from './commands.ts'
+import { type Break, breaksOf } from './breaks.ts'
+import { COMMANDS } from './commands.ts'
 import { contentsOfServer } from './contents.ts'
-import { AFTER, type Place } from './places.ts'
+import { AFTER } from './places.ts'
 import { openScene, over, type Recording, record, type Scene, SERVERS } from './scene.ts'
 import { snapEnding } from './snap.ts'
 
-const HOWS = ['fin', 'rst', 'stall'] as const
+const IS_SLOW = process.env.SLOW === '1'
 
 /** Long for a machine in itself, short for a test. */
 const DEADLINES = ['--first-byte-timeout', '--idle-timeout', '--upload-timeout'].flatMap((flag) => [
   flag,
   '250ms',
 ])
-
-/** A line that breaks, always, at one place of one request. */
-interface Break {
-  readonly step: Step
-  readonly direction: Direction
-  readonly place: Place
-  readonly how: (typeof HOWS)[number]
-}
-
-const IS_SLOW = process.env.SLOW === '1'
-
-/** All of them, or a part that is quick enough for every run: each place of the two main commands is in it. */
-function breaksOf({ name, steps }: Command): (readonly [title: string, Break])[] {
-  const isMain = name === 'backup' || name === 'restore'
-  const all = steps.flatMap((step) =>
-    (['toServer', 'toClient'] as const).flatMap((direction) =>
-      step.places[direction].flatMap((place) =>
-        HOWS.map((how) => {
-          const title = `${how}, ${step.name}, ${direction}, ${place.name}`
-          return [title, { step, direction, place, how }] as const
-        }),
-      ),
-    ),
-  )
-  if (IS_SLOW) return all
-  return all.filter(([, broken], i) => isQuick(broken) && isChosen(broken, i, isMain))
-}
-
-function isQuick({ step, direction, place, how }: Break): boolean {
-  const isEmptyAnswer = direction === 'toServer' || place.name === 'before the first byte'
-  return !(step.isPatient && how === 'fin' && isEmptyAnswer)
-}
-
-/** Of the two main commands every place is met, by one kind of break or another; of the others some. */
-function isChosen({ how }: Break, i: number, isMain: boolean): boolean {
-  if (!isMain) return i % 5 === 0
-  return how === 'fin' || Math.floor(i / HOWS.length) % 2 === (how === 'rst' ? 0 : 1)
-}
 
 function scriptFor({ step, direction, place, how }: Break, recording: Recording): ScriptFor {
   const requests = recording.get(step.type) ?? []
@@ -80,7 +43,7 @@ describeWithInfluxd('over a line that breaks', () => {
         recording = await record(target, (host) => snapEnding(0, ...words(host)))
       })
 
-      it.each(breaksOf(command))('%s', async (_, broken) => {
+      it.each(breaksOf(command, IS_SLOW))('%s', async (_, broken) => {
         const { target, words, check } = await command.prepare(scene, server)
         const { step, direction, place, how } = broken
         const flags = how === 'stall' ? DEADLINES : []
