@@ -34,3 +34,16 @@ export async function openSource(place: ServerPlace | BackupPlace): Promise<Open
   const backup = await openRestorable(store, wishOf({ set, selection }), signal)
   return { source: new BackupSource(store, backup), close: async () => {} }
 }
+
+/** Opens a source, does some work with it, and closes it. Throws as {@link openSource}, and what `work` throws. */
+export async function withSource<T>(
+  place: ServerPlace | BackupPlace,
+  work: (source: ShardSource) => Promise<T>,
+): Promise<T> {
+  const { source, close } = await openSource(place)
+  try {
+    return await work(source)
+  } finally {
+    await close()
+  }
+}

@@ -1,7 +1,6 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
-import type { BackupPlace } from '../../operations/open-source.ts'
-import type { ServerPlace } from '../../operations/server.ts'
+import type { ShardSource } from '../../operations/shard-source.ts'
 import {
   addConnectionOptions,
   addDirectoryOptions,
@@ -17,10 +16,11 @@ import type { CliContext } from '../context.ts'
 import { type DiffPlace, parsePlace, parseSecond } from '../diff-places.ts'
 import { diffReport } from '../diff-report.ts'
 import { addGeneralOptions } from '../general-options.ts'
+import type { CommandResult } from '../output.ts'
 import { addPointOptions, readPointOptions } from '../point-options.ts'
 import { placeOf, type Run, runCommand } from '../run.ts'
 import { readHostPlace, readServerPlace } from '../server-place.ts'
-import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
 
 /** Defines `snap diff`. */
 export function defineDiff(program: Command, context: CliContext): void {
@@ -36,6 +36,7 @@ export function defineDiff(program: Command, context: CliContext): void {
   addPointOptions(command)
   addTransferOptions(command)
   addStoreOptions(command)
+  addLockOptions(command)
   addGeneralOptions(command)
   command.action((a: string | undefined, b: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -43,37 +44,41 @@ export function defineDiff(program: Command, context: CliContext): void {
       const second = parseSecond(b, first, command)
       const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
       const wish = {
-        ...{ jobs, limitRate, tempDir, progress: run.progress, signal: run.signal },
+        ...{ jobs, limitRate, tempDir, progress: run.progress },
         selection: readSelectionOptions(command),
         range: readExactRange(command),
         series: readPointOptions(command),
         attempts: readConnectionOptions(command).retries + 1,
       }
       const { diff } = await import('../../operations/diff.ts')
-      const { openSource } = await import('../../operations/open-source.ts')
-      const left = await openSource(await openPlace(first, command, { context, run }))
-      try {
-        const right = await openSource(await openPlace(second, command, { context, run }))
-        try {
-          return diffReport(await diff({ ...wish, left: left.source, right: right.source }))
-        } finally {
-          await right.close()
-        }
-      } finally {
-        await left.close()
-      }
+      return await withPlace(first, command, { context, run }, (left, within) =>
+        withPlace(second, command, { context, run: within }, async (right, { signal }) =>
+          diffReport(await diff({ ...wish, left, right, signal })),
+        ),
+      )
     }),
   )
 }
 
-async function openPlace(
+/** Does some work with one side of the comparison; a backup is locked, and the run ends with its lock. */
+async function withPlace(
   place: DiffPlace | undefined,
   command: Command,
   { context, run }: { readonly context: CliContext; readonly run: Run },
-): Promise<ServerPlace | BackupPlace> {
-  if (place === undefined) return readServerPlace(command, context)
-  if ('host' in place) return { ...readHostPlace(command, context), host: place.host }
-  const store = await openStoreAt(command, place.from)
-  const selection = readSelectionOptions(command)
-  return { store, set: place.set, selection, signal: run.signal }
+  work: (source: ShardSource, run: Run) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const { withSource } = await import('../../operations/open-source.ts')
+  if (place !== undefined && 'from' in place) {
+    const wish = { set: place.set, selection: readSelectionOptions(command) }
+    return await withStore(command, { run, location: place.from, use: 'read' }, (locked) =>
+      withSource({ ...wish, ...locked }, (source) =>
+        work(source, { ...run, signal: locked.signal }),
+      ),
+    )
+  }
+  const server =
+    place === undefined
+      ? readServerPlace(command, context)
+      : { ...readHostPlace(command, context), host: place.host }
+  return await withSource(server, (source) => work(source, run))
 }

@@ -5,7 +5,6 @@ import type { ExportPointsResult, PointFormat } from '../../operations/export-po
 import type { ExportUrlResult } from '../../operations/export-url.ts'
 import type { BackupPlace } from '../../operations/open-source.ts'
 import type { ServerPlace } from '../../operations/server.ts'
-import type { ShardSource } from '../../operations/shard-source.ts'
 import { backupReport } from '../backup-report.ts'
 import {
   addConnectionOptions,
@@ -99,7 +98,7 @@ export function defineExport(program: Command, context: CliContext): void {
       const format = away ? 'lp' : OPTIONS.format.read(command)
       checkOptions(command, target, format)
       if (away !== undefined) refuseTogether(command, 'to-url', ['format', 'compression'])
-      return await withSource(command, { context, run }, async (place, run) => {
+      return await fromPlace(command, { context, run }, async (place, run) => {
         const { refuseInside } = await import('../../operations/refuse-inside.ts')
         if (target !== '-' && away === undefined) await refuseInside(place, target)
         if (away !== undefined) return await exportAway(command, { place, away, context }, run)
@@ -138,7 +137,7 @@ function checkOptions(command: Command, target: string, format: PointFormat | 'p
 type SourcePlace = ServerPlace | BackupPlace
 
 /** Does some work with what is exported from; a backup is locked, and the run ends with its lock. */
-async function withSource(
+async function fromPlace(
   command: Command,
   { context, run }: { readonly context: CliContext; readonly run: Run },
   work: (place: SourcePlace, run: Run) => Promise<CommandResult>,
@@ -150,20 +149,6 @@ async function withSource(
   return await withStore(command, { run, location, use: 'read' }, ({ store, signal }) =>
     work({ store, set, selection, signal }, { ...run, signal }),
   )
-}
-
-/** Opens what is exported from, and closes it after the work. */
-async function fromSource<T>(
-  place: SourcePlace,
-  work: (source: ShardSource) => Promise<T>,
-): Promise<T> {
-  const { openSource } = await import('../../operations/open-source.ts')
-  const { source, close } = await openSource(place)
-  try {
-    return await work(source)
-  } finally {
-    await close()
-  }
 }
 
 /** What both kinds of export are told. */
@@ -190,8 +175,9 @@ async function exportSet(
 ): Promise<CommandResult> {
   const wish = wishOf(command, run)
   const { backup } = await import('../../operations/backup.ts')
+  const { withSource } = await import('../../operations/open-source.ts')
   return await withStore(command, { run, location: target, use: 'write' }, (into) =>
-    fromSource(place, async (source) => {
+    withSource(place, async (source) => {
       const result = await backup({
         ...{ ...wish, ...into, source, task: 'export', skipErrors: false, dryRun: false },
         compression: OPTIONS.compression.read(command) ?? 'gzip',
@@ -219,7 +205,8 @@ async function exportAway(
   const { to, resume } = away
   const wish = { ...wishOf(command, run), stateDir: stateDirectory(context.env) }
   const { exportToUrl } = await import('../../operations/export-url.ts')
-  return await fromSource(place, async (source) => {
+  const { withSource } = await import('../../operations/open-source.ts')
+  return await withSource(place, async (source) => {
     const ddl = OPTIONS.ddl.read(command)
     const result = await exportToUrl({ ...wish, source, to, resume, ddl })
     const target = to.url.origin + to.url.pathname
@@ -236,12 +223,13 @@ async function exportFormat(
   const compression = OPTIONS.compression.read(command)
   const gzip = compression === undefined ? target.endsWith('.gz') : compression === 'gzip'
   const { exportPoints } = await import('../../operations/export-points.ts')
+  const { withSource } = await import('../../operations/open-source.ts')
   const { locateExport } = await import('../../operations/export-target.ts')
   const into = await locateExport(target, {
     stream: run.stdout,
     openStore: (location) => openTargetAt(command, location),
   })
-  return await fromSource(place, async (source) => {
+  return await withSource(place, async (source) => {
     const ddl = OPTIONS.ddl.read(command)
     const result = await exportPoints({ ...wish, source, place: into, format, gzip, ddl })
     return pointsReport(result, { target, format })

@@ -8,7 +8,7 @@ import { addGeneralOptions } from '../general-options.ts'
 import { addSettings, listSetting, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { placeOf, runCommand } from '../run.ts'
-import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
 import { parseDuration } from '../times.ts'
 import { parseText, wholeNumber } from '../values.ts'
 
@@ -67,21 +67,24 @@ export function definePrune(program: Command, context: CliContext): void {
   addSettings(command, KEEP)
   addSettings(command, OPTIONS)
   addStoreOptions(command)
+  addLockOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
-      const { signal } = run
       const source = placeOf(run, { name: 'SOURCE', value })
       const confirm = OPTIONS.confirm.read(command)
       const { prune } = await import('../../operations/prune.ts')
-      const result = await prune({
-        ...{ store: await openStoreAt(command, source), confirm, signal, now: new Date() },
-        keep: readRules(command),
-        minSets: OPTIONS.minSets.read(command),
-        databases: OPTIONS.databases.read(command),
-        includeStock: OPTIONS.includeStock.read(command),
+      const use = confirm ? 'delete' : 'look'
+      return await withStore(command, { run, location: source, use }, async (place) => {
+        const result = await prune({
+          ...{ ...place, confirm, now: new Date() },
+          keep: readRules(command),
+          minSets: OPTIONS.minSets.read(command),
+          databases: OPTIONS.databases.read(command),
+          includeStock: OPTIONS.includeStock.read(command),
+        })
+        return report(result, { source, confirm })
       })
-      return report(result, { source, confirm })
     }),
   )
 }
