@@ -112,7 +112,10 @@ export async function killAt(
 
 /** Which call it is, on what kind of file: of those that are equal one is tried by default, of a write half of it. */
 function kindOf({ call, path, to }: KillPoint): string {
-  return [call, general(path), to === undefined ? '' : general(to)].join(' ')
+  const kind = general(path)
+  // All files of a set are written alike, and named in an order that matters.
+  if (to === undefined && call !== 'unlink' && kind.startsWith('SET.')) return `${call} SET`
+  return [call, kind, to === undefined ? '' : general(to)].join(' ')
 }
 
 /** A path with what differs from file to file left out. */
@@ -123,7 +126,7 @@ function general(path: string): string {
     .replace(/\d{8}T\d{6}Z/, 'SET')
     .replace(/[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f-]{27}/, 'ID')
     .replace(/\d+/g, 'N')
-  return name.includes('.') ? name : `${path.split('/').length} deep`
+  return name.includes('.') ? name : 'directory'
 }
 
 /** Kinds of points that were tried. */
@@ -146,7 +149,7 @@ export async function tryAll(
 ): Promise<void> {
   const chosen = choose(points, more)
   // The figures of docs/reliability.md.
-  process.stdout.write(`killed ${title}: ${chosen.length} of ${points.length} points\n`)
+  process.stdout.write(`${title}: ${chosen.length} of ${points.length} points\n`)
   const waiting = [...chosen]
   const failures: string[] = []
   const work = async () => {

@@ -39,7 +39,12 @@ promises.open = async (path, flags, mode) => {
   paths.set(handle, path)
   return handle
 }
-for (const call of ['unlink', 'rmdir', 'mkdir', 'truncate']) {
+promises.mkdir = async (path, options) => {
+  // One that is there is left as it is.
+  if (!fs.existsSync(path)) await at('mkdir', path)
+  return await real.mkdir(path, options)
+}
+for (const call of ['unlink', 'rmdir', 'truncate']) {
   promises[call] = async (path, ...rest) => {
     await at(call, path)
     return await real[call](path, ...rest)

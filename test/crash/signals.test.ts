@@ -31,16 +31,16 @@ describe('a run that is stopped', () => {
     readonly stays?: (path: string) => boolean
   }
   const jobs: Readonly<Record<string, Job>> = {
-    backup: { words: (place) => ['backup', '--jobs', '1', ...source, place], more: 5 },
+    backup: { words: (place) => ['backup', '--jobs', '1', ...source, place], more: 3 },
     export: {
       words: (place) => ['export', '--format', 'csv', '--db', 'telegraf', ...source, `${place}/`],
-      more: 3,
+      more: 2,
     },
     restore: {
       words: (place) => {
         return ['restore', '--jobs', '1', ...flagsOf(place), '--influxd-is-stopped', set]
       },
-      more: 6,
+      more: 3,
       stays: (path) => path === 'meta/meta.db',
     },
   }
@@ -101,8 +101,8 @@ describe('a run that is stopped', () => {
     const counted = await start({ log })
     counted.running.kill('SIGTERM')
     expect((await counted.running.finished).code).toBe(0)
-    const points = evenly((await pointsOf(log)).slice(30), 3)
-    await tryAll('server by SIGINT and SIGTERM', { points, more: 3 }, async (kill) => {
+    const points = evenly((await pointsOf(log)).slice(30), 2)
+    await tryAll('server by SIGINT and SIGTERM', { points, more: 2 }, async (kill) => {
       const signal = kill.at % 2 === 0 ? 'SIGINT' : 'SIGTERM'
       const seam = { kill: { ...kill, half: false }, stop: { signal, twice: false } } as const
       const { root, code, running } = await start(seam)
