@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { defineBackup } from './commands/backup.ts'
+import { defineCheck } from './commands/check.ts'
 import { defineDiff } from './commands/diff.ts'
 import { defineDrill } from './commands/drill.ts'
 import { defineExport } from './commands/export.ts'
@@ -28,6 +29,7 @@ const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] 
   defineVerify,
   defineDiff,
   defineDrill,
+  defineCheck,
   defineList,
   definePrune,
   defineUpdateMeta,

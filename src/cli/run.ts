@@ -92,25 +92,33 @@ async function fail(
   await writeError(context.stderr, mode, error)
 }
 
+/** An argument, and what the usage calls it: TARGET, SOURCE. */
+interface GivenPlace {
+  readonly name: string
+  readonly value: string | undefined
+}
+
 /**
- * Returns the place a command works on: its argument, or that of the named target.
- *
- * @param given the argument and what the usage calls it: TARGET, SOURCE
- * @throws SnapError `E_USAGE` if there is none, or both
+ * Returns the place a command may work on: its argument, or that of the named target; undefined if there is neither.
+ * @throws SnapError `E_USAGE` if there are both
  */
-export function placeOf(
-  run: Run,
-  given: { readonly name: string; readonly value: string | undefined },
-): string {
-  const { name, value } = given
-  if (value !== undefined && run.location !== undefined) {
-    throw new SnapError('E_USAGE', `${name} is given twice: ${value} and ${run.location}`, {
+export function takenOnce({ location }: Run, { name, value }: GivenPlace): string | undefined {
+  if (value !== undefined && location !== undefined) {
+    throw new SnapError('E_USAGE', `${name} is given twice: ${value} and ${location}`, {
       hint: '--target brings its own location',
     })
   }
-  const place = value ?? run.location
+  return value ?? location
+}
+
+/**
+ * Returns the place a command works on: its argument, or that of the named target.
+ * @throws SnapError `E_USAGE` if there is none, or both
+ */
+export function placeOf(run: Run, given: GivenPlace): string {
+  const place = takenOnce(run, given)
   if (place !== undefined && place !== '') return place
-  throw new SnapError('E_USAGE', `missing ${name}`, {
-    hint: `give ${name}, or --target with a location in the --config file`,
+  throw new SnapError('E_USAGE', `missing ${given.name}`, {
+    hint: `give ${given.name}, or --target with a location in the --config file`,
   })
 }

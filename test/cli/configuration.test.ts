@@ -1,9 +1,15 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { SettingOption, variableOf } from '../../src/cli/options.ts'
 import { buildProgram } from '../../src/cli/program.ts'
+import { snapExpecting } from '../helpers/cli.ts'
+import { makeDirectory } from '../helpers/data-directory.ts'
+import { examplesIn } from '../helpers/examples.ts'
+import { startReceiver } from '../helpers/http-receiver.ts'
+import { startServe } from '../helpers/serve.ts'
 import { ROOT, readSources } from '../helpers/sources.ts'
+import { tempDir } from '../helpers/temp.ts'
 import { contextOf } from './harness.ts'
 
 const PAGE = join(ROOT, 'docs/configuration.md')
@@ -64,6 +70,64 @@ function table(): string {
   const head = '| option | variable | key | default | commands | |\n|---|---|---|---|---|---|\n'
   return `${BEGIN}\n${head}${rows().map(lineOf).join('')}\n${END}`
 }
+
+/** The file of the page, with places of a test in it. */
+async function writeConfiguration(host: string, heartbeat: string): Promise<string> {
+  const dir = await tempDir('configuration')
+  const [text = ''] = examplesIn(await readFile(PAGE, 'utf8')).flatMap((example) =>
+    example.language === 'toml' ? [example.text] : [],
+  )
+  const places = [
+    ['/etc/influx-snap', dir],
+    ['/var/lib/node_exporter/textfile', dir],
+    ['/var/tmp', dir],
+    ['/backup/influx', join(dir, 'sets')],
+    ['mountpoint -q /backup', `test -d ${dir}`],
+    ['db1.example.net:8088', host],
+  ]
+  const path = join(dir, 'snap.toml')
+  await writeFile(join(dir, 'http-password'), 'secret\n')
+  for (const one of ['backup', 'verify']) {
+    await writeFile(join(dir, `heartbeat-${one}`), `${heartbeat}/${one}\n`)
+  }
+  const moved = places.reduce((all, [from = '', to = '']) => all.replaceAll(from, to), text)
+  await writeFile(path, moved)
+  return path
+}
+
+const SIMPLE = { telegraf: { autogen: { shards: [{ id: 1, hour: 0, files: [{ mem: [1] }] }] } } }
+
+describe('the file of the page', () => {
+  it('serves every command of a night', async () => {
+    const served = await startServe((await makeDirectory(SIMPLE)).flags)
+    const receiver = await startReceiver()
+    const path = await writeConfiguration(served.host, receiver.url)
+    const env = { PATH: process.env.PATH ?? '' }
+    const words = ['--config', path, '--target', 'nightly']
+    for (const command of ['check', 'backup', 'list', 'verify', 'check']) {
+      await snapExpecting(0, [command, ...words], { env })
+    }
+    await snapExpecting(0, ['drill', '--influxd', 'none', ...words], { env })
+    await snapExpecting(0, ['export', '--format', 'lp', '-', '--config', path], { env })
+    await snapExpecting(17, ['restore', ...words], { env })
+    await served.stop()
+    expect(receiver.requests.map(({ url }) => url)).toEqual([
+      '/backup/start',
+      '/backup',
+      '/verify/start',
+      '/verify',
+    ])
+    const figures = await readFile(join(dirname(path), 'snap.prom'), 'utf8')
+    const commands = figures.match(/^snap_runs_total\{command="\w+",target="nightly"\} \d$/gm)
+    expect(commands?.map((line) => line.replace(/.*command="(\w+)".* /, '$1 '))).toEqual([
+      'backup 1',
+      'check 2',
+      'drill 1',
+      'restore 1',
+      'verify 1',
+    ])
+  })
+})
 
 /** Not settings: what is said to hooks. */
 const TOLD = /^INFLUX_SNAP_RUN_/

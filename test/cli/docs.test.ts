@@ -1,19 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
-import {
-  addConnectionOptions,
-  addSelectionOptions,
-  addTransferOptions,
-  readConnectionOptions,
-  readSelectionOptions,
-} from '../../src/cli/common-options.ts'
 import { DEFAULT_HINTS } from '../../src/cli/hints.ts'
 import { EXIT_CODES } from '../../src/errors.ts'
 import { ROOT } from '../helpers/sources.ts'
-import { readWith } from './harness.ts'
 import { loadSchema, violations } from './json-schema.ts'
 
 const page = await readFile(join(ROOT, 'docs/scripting.md'), 'utf8')
@@ -41,34 +31,6 @@ describe('docs/scripting.md', () => {
       exitCode: EXIT_CODES.E_CONNECT,
       hint: DEFAULT_HINTS.E_CONNECT,
     })
-  })
-
-  it('shows a configuration file that works', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'snap-docs-'))
-    try {
-      const path = join(folder, 'snap.toml')
-      await writeFile(path, blocks('toml').join('\n'))
-      const declare = (command: Command) => {
-        addConnectionOptions(command)
-        addSelectionOptions(command)
-        addTransferOptions(command)
-      }
-      const { value } = await readWith(['--config', path, '--target', 'nightly'], {
-        declare,
-        read: (command, run) => ({
-          ...readConnectionOptions(command),
-          ...readSelectionOptions(command),
-          location: run.location,
-        }),
-      })
-      expect(value).toMatchObject({
-        host: 'db1.example.net:8088',
-        databases: ['telegraf', 'app'],
-        location: '/backup/influx',
-      })
-    } finally {
-      await rm(folder, { recursive: true })
-    }
   })
 })
 

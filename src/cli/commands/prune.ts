@@ -11,6 +11,7 @@ import { placeOf, runCommand } from '../run.ts'
 import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
 import { parseDuration } from '../times.ts'
 import { parseText, wholeNumber } from '../values.ts'
+import { addWatchOptions } from '../watch-options.ts'
 
 const GROUP = 'Prune:'
 const MAX_COUNT = 1_000_000
@@ -68,6 +69,7 @@ export function definePrune(program: Command, context: CliContext): void {
   addSettings(command, OPTIONS)
   addStoreOptions(command)
   addLockOptions(command)
+  addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {

@@ -1,0 +1,164 @@
+import { tmpdir } from 'node:os'
+import type { Command } from 'commander'
+import { SnapError } from '../../errors.ts'
+import type { Checked, CheckedPart } from '../../operations/check.ts'
+import type { ExpiringShard } from '../../operations/expiry.ts'
+import { formatGoTime } from '../../protocol/go-time.ts'
+import {
+  addConnectionOptions,
+  addDirectoryOptions,
+  addSelectionOptions,
+  addTransferOptions,
+  readSelectionOptions,
+  readTransferOptions,
+} from '../common-options.ts'
+import type { CliContext } from '../context.ts'
+import { formatDuration, formatNumberOf, printable } from '../format.ts'
+import { addGeneralOptions } from '../general-options.ts'
+import { addHttpOptions, readHttpOptions } from '../http-options.ts'
+import { addSettings, switchSetting, valueSetting } from '../options.ts'
+import type { CommandResult } from '../output.ts'
+import { runCommand, takenOnce } from '../run.ts'
+import { readServerPlace } from '../server-place.ts'
+import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { tableLines } from '../table.ts'
+import { parseDuration } from '../times.ts'
+import { addWatchOptions } from '../watch-options.ts'
+
+const GROUP = 'Check:'
+const OPTIONS = {
+  expiry: switchSetting({
+    flags: '--expiry',
+    description: 'look for shards that their policy drops before a verified set holds them',
+    group: GROUP,
+  }),
+  within: valueSetting({
+    flags: '--within <time>',
+    description: 'how far --expiry looks ahead',
+    parse: parseDuration,
+    fallback: '7d',
+    group: GROUP,
+  }),
+  acceptUnverified: switchSetting({
+    flags: '--accept-unverified',
+    description: 'for --expiry, sets that were never verified count too',
+    group: GROUP,
+  }),
+}
+
+/** Defines `snap check`. */
+export function defineCheck(program: Command, context: CliContext): void {
+  const command = program
+    .command('check')
+    .description('look at everything that a backup needs, and change nothing')
+    .argument('[TARGET]', 'where backups go, or will go')
+  addSettings(command, OPTIONS)
+  addConnectionOptions(command)
+  addDirectoryOptions(command)
+  addSelectionOptions(command)
+  addHttpOptions(command)
+  addStoreOptions(command)
+  addTransferOptions(command)
+  addWatchOptions(command)
+  addGeneralOptions(command)
+  command.action((value: string | undefined) =>
+    runCommand(context, command, async (run) => {
+      const target = takenOnce(run, { name: 'TARGET', value })
+      const wantsExpiry = OPTIONS.expiry.read(command)
+      if (wantsExpiry && target === undefined) {
+        throw new SnapError('E_USAGE', '--expiry goes with TARGET')
+      }
+      const within = OPTIONS.within.read(command)
+      const acceptUnverified = OPTIONS.acceptUnverified.read(command)
+      const { check } = await import('../../operations/check.ts')
+      const checked = await check({
+        place: readServerPlace(command, context),
+        http: await readHttpOptions(command, context),
+        target,
+        openStore: async (location) => await openStoreAt(command, location),
+        tempDir: readTransferOptions(command).tempDir ?? tmpdir(),
+        selection: readSelectionOptions(command),
+        expiry: wantsExpiry ? { within, acceptUnverified } : undefined,
+        signal: run.signal,
+      })
+      return report(checked, { target, within })
+    }),
+  )
+}
+
+interface Request {
+  readonly target: string | undefined
+  readonly within: number
+}
+
+function report({ parts, expiring }: Checked, { target, within }: Request): CommandResult {
+  const document = {
+    ...(target !== undefined && { target }),
+    parts: parts.map(({ error, ...part }) => ({
+      ...part,
+      ...(error && { code: error.code, exitCode: error.exitCode }),
+    })),
+    ...(expiring && { withinMs: within, expiring: expiring.map(withTimes) }),
+  }
+  const rows = parts.map(({ part, status, message }) => [status, part, message])
+  const columns = ['status', 'part', 'found'].map((title) => ({ title }))
+  const lines = [
+    ...tableLines(
+      columns,
+      rows.map((row) => row.map(printable)),
+    ),
+    ...expiryLines(expiring),
+  ]
+  return { document, text: lines.join('\n'), problem: problemOf(parts, expiring) }
+}
+
+function withTimes({ start, end, drops, ...shard }: ExpiringShard) {
+  const [startText, endText] = [formatGoTime(start), formatGoTime(end)]
+  return { ...shard, start: startText, end: endText, drops: formatGoTime(drops) }
+}
+
+function expiryLines(expiring: readonly ExpiringShard[] = []): string[] {
+  if (expiring.length === 0) return []
+  const columns = ['state', 'shard', 'policy', 'to', 'dropped from', 'left', 'set']
+  const rows = expiring.map((shard) => {
+    const left = Number(shard.drops / 1_000_000n) - Date.now()
+    return [
+      shard.state,
+      String(shard.shardId),
+      `${shard.database}.${shard.retentionPolicy}`,
+      formatGoTime(shard.end),
+      formatGoTime(shard.drops),
+      left > 0 ? formatDuration(left) : 'now',
+      shard.set ?? '',
+    ].map(printable)
+  })
+  return [
+    '',
+    ...tableLines(
+      columns.map((title) => ({ title })),
+      rows,
+    ),
+  ]
+}
+
+/** The first part that failed speaks for all: what comes after may fail because of it. */
+function problemOf(
+  parts: readonly CheckedPart[],
+  expiring: readonly ExpiringShard[] = [],
+): SnapError | undefined {
+  const failed = parts.find(({ error }) => error !== undefined)
+  if (failed?.error !== undefined) {
+    const { code, message, hint } = failed.error
+    return new SnapError(code, `${failed.part}: ${message}`, { hint, cause: failed.error })
+  }
+  const atRisk = expiring.filter(({ state }) => state !== 'held')
+  const [first] = atRisk
+  if (first === undefined) return undefined
+  const message = `${formatNumberOf(atRisk.length, 'shard')} may be dropped before a verified set holds them, the first from ${formatGoTime(first.drops)} on`
+  const isUnverified = atRisk.every(({ state }) => state === 'unverified')
+  return new SnapError('E_AT_RISK', message, {
+    hint: isUnverified
+      ? 'run snap verify on the target; --accept-unverified counts sets that nobody verified'
+      : 'run a backup and verify it before the retention policy drops these shards',
+  })
+}
