@@ -35,13 +35,20 @@ export interface Publication {
  */
 export async function copyToName(connection: S3Connection, copy: Publication): Promise<void> {
   if ((await idOf(connection, copy.to)) !== undefined) throw exists(connection, copy.to)
+  const versionId = await copyOnce(connection, copy)
+  if (copy.lockDays !== undefined) await lock(connection, copy, versionId)
+}
+
+/** Returns the version that was made, where there are versions and the store says so. */
+async function copyOnce(connection: S3Connection, copy: Publication): Promise<string | undefined> {
   try {
-    if (copy.from.size > (copy.partSize ?? PART_SIZE)) await copyInParts(connection, copy)
-    else await copyWhole(connection, copy)
+    const isLarge = copy.from.size > (copy.partSize ?? PART_SIZE)
+    return await (isLarge ? copyInParts(connection, copy) : copyWhole(connection, copy))
   } catch (error) {
     if (!isTaken(error)) throw error
     // The answer to a first try may have been lost.
     if ((await idOf(connection, copy.to)) !== copy.id) throw exists(connection, copy.to)
+    return undefined
   }
 }
 
@@ -65,25 +72,22 @@ function sourceOf({ bucket }: S3Connection, { key, versionId, etag }: StoredVers
   return { CopySource: path + version, ...(etag && { CopySourceIfMatch: etag }) }
 }
 
-/** When what is stored now may be deleted. */
-function retentionOf(lockDays: number) {
-  return { mode: LOCK_MODE, until: new Date(Date.now() + lockDays * DAY_MS) }
-}
-
-async function copyWhole(connection: S3Connection, copy: Publication): Promise<void> {
-  const { from, to: key, lockDays, signal } = copy
-  const lock = lockDays === undefined ? undefined : retentionOf(lockDays)
-  const object = {
-    ...{ Bucket: connection.bucket, Key: key, ...sourceOf(connection, from), IfNoneMatch: '*' },
-    ...(lock && { ObjectLockMode: lock.mode, ObjectLockRetainUntilDate: lock.until }),
-  }
-  await connection.call({ side: 'write', key, signal }, (s3, options) =>
-    s3.copyObject(object, options),
+async function copyWhole(
+  connection: S3Connection,
+  { from, to: key, signal }: Publication,
+): Promise<string | undefined> {
+  const object = { Bucket: connection.bucket, Key: key, ...sourceOf(connection, from) }
+  const copied = await connection.call({ side: 'write', key, signal }, (s3, options) =>
+    s3.copyObject({ ...object, IfNoneMatch: '*' }, options),
   )
+  return copied.VersionId
 }
 
-async function copyInParts(connection: S3Connection, copy: Publication): Promise<void> {
-  const { id, to: key, lockDays, signal } = copy
+async function copyInParts(
+  connection: S3Connection,
+  copy: Publication,
+): Promise<string | undefined> {
+  const { id, to: key, signal } = copy
   const object = { Bucket: connection.bucket, Key: key }
   const created = await connection.call({ side: 'write', key, signal }, (s3, options) =>
     s3.createMultipartUpload({ ...object, Metadata: { [ID]: id } }, options),
@@ -91,8 +95,8 @@ async function copyInParts(connection: S3Connection, copy: Publication): Promise
   const uploadId = created.UploadId ?? ''
   try {
     const parts = await copyParts(connection, copy, uploadId)
-    const { versionId } = await completeUpload(connection, { key, id, uploadId, parts, signal })
-    if (lockDays !== undefined) await retain(connection, { key, versionId, lockDays })
+    const whole = await completeUpload(connection, { key, id, uploadId, parts, signal })
+    return whole.versionId
   } catch (error) {
     await abortUpload(connection, { key, uploadId }).catch(() => {})
     throw error
@@ -126,26 +130,19 @@ async function copyParts(
   return inOrder(ended.flatMap((task) => (task.status === 'fulfilled' ? [task.value] : [])))
 }
 
-/** Which object may not be deleted for a time from now. */
-export interface Retained {
-  readonly key: string
-  readonly versionId: string | undefined
-  readonly lockDays: number
-  readonly signal?: AbortSignal | undefined
-}
-
 /**
- * Locks an object from now on. Needed after a multipart upload: Ceph forgets the lock that one begins with.
- * @throws SnapError `E_DESTINATION`
+ * Locks an object from now on. Not asked for with the copy itself: Ceph forgets that for multipart uploads, and for copies of
+ * more than a few MiB.
  */
-export async function retain(
+async function lock(
   connection: S3Connection,
-  { key, versionId, lockDays, signal }: Retained,
+  { to: key, lockDays = 0, signal }: Publication,
+  versionId: string | undefined,
 ): Promise<void> {
-  const { mode, until } = retentionOf(lockDays)
+  const until = new Date(Date.now() + lockDays * DAY_MS)
   const object = {
     ...{ Bucket: connection.bucket, Key: key, ...(versionId && { VersionId: versionId }) },
-    Retention: { Mode: mode, RetainUntilDate: until },
+    Retention: { Mode: LOCK_MODE, RetainUntilDate: until },
   }
   await connection.call({ side: 'write', key, signal }, (s3, options) =>
     s3.putObjectRetention(object, options),
