@@ -55,9 +55,15 @@ describe('the options in the pages', () => {
   })
 
   it.each(NAMES)('of snap %s are all on its page, or on one that it shares them with', (name) => {
-    const shared = ['scripting', 'backup', 's3', 'locks', 'monitoring', 'migrate'].map(
-      (page) => `docs/${page}.md`,
-    )
+    const shared = [
+      'scripting',
+      'backup',
+      's3',
+      'locks',
+      'monitoring',
+      'migrate',
+      'encryption',
+    ].map((page) => `docs/${page}.md`)
     const pages = [pageFor(name) ?? '', ...shared].map((page) => PAGES.get(page) ?? '')
     const described = new Set(flagsIn(pages.join('\n')))
     const options = COMMANDS.filter((command) => command.name() === name).flatMap(flagsOf)

@@ -32,6 +32,8 @@ export interface Identities {
 /** More recipients than this make headers longer than are read. */
 const MAX_RECIPIENTS = 64
 const NAME_LENGTH = 16
+/** Files whose keys are remembered. */
+const KNOWN_FILES = 4096
 /** Bytes of an encrypted nothing after the header: nonce and tag. */
 const EMPTY_PAYLOAD = 32
 
@@ -166,7 +168,21 @@ export async function identitiesOf({ keys = [], passphrase }: Secrets): Promise<
   } catch {
     throw new SnapError('E_USAGE', 'a secret key of age is not whole: its check sum is wrong')
   }
-  return { open: (header, what) => openHeader(makeDecrypter(), header, what) }
+  const known = new Map<string, Promise<Uint8Array>>()
+  return {
+    // A file is opened more than once, and a passphrase takes its time.
+    open(header, what) {
+      const hash = createHash('sha256').update(header).digest('hex')
+      const key = known.get(hash) ?? openHeader(makeDecrypter(), header, what)
+      known.set(hash, key)
+      key.catch(() => known.delete(hash))
+      for (const oldest of known.keys()) {
+        if (known.size <= KNOWN_FILES) break
+        known.delete(oldest)
+      }
+      return key
+    },
+  }
 }
 
 /** Returns the identity of nobody: it opens no file, and says what would. */

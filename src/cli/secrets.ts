@@ -1,5 +1,40 @@
-import { readFile } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { messageOf, SnapError } from '../errors.ts'
+
+/** No key file comes near this, in bytes. */
+const MAX_SIZE = 1024 * 1024
+/** Everybody on the machine may read it. */
+const READABLE_BY_ALL = 0o004
+
+/** A file with keys, as it was read. */
+export interface SecretFile {
+  readonly text: string
+  /** True if everybody on the machine may read it. */
+  readonly isOpenToAll: boolean
+}
+
+/**
+ * Reads a small file of text that an option names.
+ * @param option names it in messages; what is in the file never is in them
+ * @throws SnapError `E_USAGE` if it cannot be read or is absurdly long
+ */
+export async function readSecretFile(option: string, path: string): Promise<SecretFile> {
+  const where = `${option} ${path}`
+  try {
+    const handle = await open(path, 'r')
+    try {
+      const stats = await handle.stat()
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(MAX_SIZE + 1), 0, MAX_SIZE + 1)
+      if (bytesRead > MAX_SIZE) throw new Error(`more than ${MAX_SIZE} bytes`)
+      return { text: buffer.toString('utf8', 0, bytesRead), isOpenToAll: isOpenToAll(stats) }
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    throw new SnapError('E_USAGE', `${where}: ${messageOf(error)}`, { cause: error })
+  }
+}
 
 /**
  * Reads a secret: the first line of a file.
@@ -7,10 +42,11 @@ import { messageOf, SnapError } from '../errors.ts'
  * @throws SnapError `E_USAGE` if it cannot be read
  */
 export async function readSecret(option: string, path: string): Promise<string> {
-  try {
-    const text = await readFile(path, 'utf8')
-    return text.split(/\r?\n/, 1)[0] ?? ''
-  } catch (error) {
-    throw new SnapError('E_USAGE', `${option} ${path}: ${messageOf(error)}`, { cause: error })
-  }
+  const { text } = await readSecretFile(option, path)
+  return text.split(/\r?\n/, 1)[0] ?? ''
+}
+
+/** A pipe, as a shell makes it of `<(...)`, is nobody else's. */
+function isOpenToAll(stats: Stats): boolean {
+  return stats.isFile() && (stats.mode & READABLE_BY_ALL) !== 0 && process.platform !== 'win32'
 }

@@ -1,5 +1,7 @@
+import type { Recipients } from '../age/index.ts'
 import { EXIT_CODES, SnapError } from '../errors.ts'
 import type { Catalog } from '../portable/catalog.ts'
+import { isForSame } from '../portable/clear-catalog.ts'
 import { readHoldings } from '../portable/holdings.ts'
 import { findReusable } from '../portable/reusable.ts'
 import { listSets, type SetListing } from '../portable/sets.ts'
@@ -23,6 +25,8 @@ import { type CatalogFacts, SetWriter } from './set-writer.ts'
 export interface BackupOptions extends Omit<FetchShardsOptions, 'keepKey' | 'clock' | 'reuse'> {
   readonly store: Store
   readonly selection: Selection
+  /** Whom the set is encrypted to; without them it is not. */
+  readonly recipients?: Recipients | undefined
   /** Only the points of these series. */
   readonly series?: SeriesSelection | undefined
   /** Store only what has changed, and share the other archives with older sets. */
@@ -81,7 +85,7 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   await removeLeftovers(store, listing)
   const heldUntil = options.since === undefined ? undefined : await holdingTimes(listing, signal)
   const vanished = await vanishedShards(options, plan, listing)
-  const set = await SetWriter.begin(store, listing)
+  const set = await SetWriter.begin(store, listing, options.recipients)
   try {
     const fetch = { ...options, keepKey, heldUntil, clock, reuse }
     const fetched = await fetchShards(set, shards, fetch)
@@ -119,12 +123,15 @@ async function findReuse(
   { data, shards }: ShardPlan,
   { listing, clock }: { readonly listing: SetListing; readonly clock: bigint | undefined },
 ): Promise<ReusePlan | undefined> {
-  const { incremental, signal } = options
+  const { incremental, recipients, signal } = options
   if (incremental === undefined) return undefined
   if (incremental.fullEvery === 0) return fullPlan('as asked for (--full-every 0)')
-  const { clusterId } = data
+  const rules = {
+    clusterId: data.clusterId,
+    accepts: (catalog: Catalog) => isForSame(catalog, recipients?.names),
+  }
   const candidates = await atDestination(() =>
-    findReusable(listing, shards.map(wantedShard), { clusterId }, signal),
+    findReusable(listing, shards.map(wantedShard), rules, signal),
   )
   return await planReuse(candidates, { ...options, ...incremental, clock })
 }

@@ -1,6 +1,6 @@
 import { SnapError } from '../errors.ts'
 import { noBackup } from '../portable/select-set.ts'
-import { listSets, readSet } from '../portable/sets.ts'
+import { listSets, readClearSet, readSet } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
 
 /** One set of a target. */
@@ -13,6 +13,8 @@ export interface ListedSetSummary {
   readonly shards: number
   /** Bytes of its tars before compression. */
   readonly bytes: number
+  /** True if it is encrypted; then this is what its clear catalog says. */
+  readonly encrypted?: boolean | undefined
   /** What is wrong with it, if it cannot be read or lacks an archive. */
   readonly problem?: string | undefined
 }
@@ -25,10 +27,13 @@ export async function list(store: Store, signal: AbortSignal): Promise<ListedSet
   const listing = await listSets(store, signal)
   if (listing.sets.length === 0) throw noBackup(listing)
   const summaries: ListedSetSummary[] = []
-  for (const { name, kind, time } of listing.sets) {
-    const head = { set: name, kind, time: time.toISOString() }
+  for (const set of listing.sets) {
+    const { name, kind, time, sealed } = set
+    const encrypted = sealed && { encrypted: true }
+    const head = { set: name, kind, time: time.toISOString(), ...encrypted }
     try {
-      const { entries, missing } = await readSet(listing, { name, kind, time }, signal)
+      const read = sealed ? readClearSet : readSet
+      const { entries, missing } = await read(listing, set, signal)
       summaries.push({
         ...head,
         databases: [...new Set(entries.map(({ database }) => database))],

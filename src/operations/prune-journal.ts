@@ -2,7 +2,6 @@ import * as v from 'valibot'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import { decodeJson } from '../portable/json.ts'
 import type { SetListing } from '../portable/listing.ts'
-import { manifestName } from '../portable/names.ts'
 import { decodeStored, readSmallFile } from '../portable/source.ts'
 import type { Store } from '../storage/index.ts'
 
@@ -28,7 +27,7 @@ export async function writeJournal(
  * @throws SnapError `E_INTEGRITY` if the journal cannot be read
  */
 export async function readJournal(
-  { source, files }: SetListing,
+  { source, files, sets: listed }: SetListing,
   signal?: AbortSignal,
 ): Promise<ReadonlySet<string>> {
   if (!files.has(JOURNAL_NAME)) return new Set()
@@ -36,5 +35,6 @@ export async function readJournal(
   const { sets } = decodeStored(source, JOURNAL_NAME, (what) =>
     decodeJson(bytes, journalSchema, what),
   )
-  return new Set(sets.filter((set) => !files.has(manifestName(set))))
+  const there = new Set(listed.map(({ name }) => name))
+  return new Set(sets.filter((set) => !there.has(set)))
 }

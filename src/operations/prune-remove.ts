@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { catalogName, manifestName } from '../portable/names.ts'
+import { catalogName, manifestName, storedName } from '../portable/names.ts'
 import type { Store } from '../storage/index.ts'
 import { markedFiles, markFiles, uniteMarks } from './file-marks.ts'
 import { mapParallel } from './parallel.ts'
@@ -76,7 +76,7 @@ export async function removeSets(
   }
   const { gone, stuck } = await removeManifests(removed, attempt)
   const left = filesToRemove(survey, { ...removal, removed: gone, kept: [...kept, ...stuck] })
-  const manifests = new Set(gone.map(({ name }) => manifestName(name)))
+  const manifests = new Set(gone.map(manifestOf))
   const catalogs = new Set(gone.map(({ name }) => catalogName(name)))
   const files = [...manifests]
   const remove = async (names: readonly string[]) => {
@@ -89,6 +89,11 @@ export async function removeSets(
   return { sets: gone.map(({ name }) => name), files, failures }
 }
 
+/** The stored manifest of a set. */
+function manifestOf(set: SurveyedSet): string {
+  return storedName(manifestName(set.name), set)
+}
+
 /** Deletes manifests, newest first. */
 async function removeManifests(
   removed: readonly SurveyedSet[],
@@ -98,7 +103,7 @@ async function removeManifests(
   const stuck: SurveyedSet[] = []
   const needed = new Set<string>()
   for (const set of removed) {
-    const isDeleted = !needed.has(set.name) && (await attempt(manifestName(set.name)))
+    const isDeleted = !needed.has(set.name) && (await attempt(manifestOf(set)))
     if (isDeleted) {
       gone.push(set)
     } else {

@@ -4,7 +4,14 @@ import type { Catalog, SetSelection } from '../portable/catalog.ts'
 import { type FollowedInheritance, followSet, type Holding } from '../portable/holdings.ts'
 import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
 import type { ManifestEntry } from '../portable/manifest.ts'
-import { catalogName, manifestName, parseFileName, sidecarName } from '../portable/names.ts'
+import {
+  catalogName,
+  isSealedName,
+  manifestName,
+  parseFileName,
+  sidecarName,
+  storedName,
+} from '../portable/names.ts'
 import { noBackup } from '../portable/select-set.ts'
 import { readHead, readMeta, type SetHead } from '../portable/set-files.ts'
 import type { Store } from '../storage/index.ts'
@@ -77,7 +84,7 @@ async function surveyOrRefuse(
     if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_INTEGRITY) throw error
     throw new SnapError('E_PRUNE_REFUSED', `nothing was deleted: ${error.message}`, {
       cause: error,
-      hint: `what set ${set.name} needs cannot be known; get the file back from a copy, or give the set up: remove ${manifestName(set.name)}`,
+      hint: `what set ${set.name} needs cannot be known; get the file back from a copy, or give the set up: remove ${storedName(manifestName(set.name), set)}`,
     })
   }
 }
@@ -134,14 +141,20 @@ async function surveyStockSet(
   }
 }
 
-function filesOf({ set: { name }, manifest }: SetHead): string[] {
-  return [manifestName(name), manifest.catalog ?? catalogName(name), manifest.meta.fileName]
+function filesOf({ set, manifest }: SetHead): string[] {
+  const { name } = set
+  return [
+    storedName(manifestName(name), set),
+    manifest.catalog ?? catalogName(name),
+    manifest.meta.fileName,
+  ]
 }
 
 function withSidecar(archive: string): string[] {
   const parsed = parseFileName(archive)
   if (parsed?.kind !== 'archive') return [archive]
-  return [archive, sidecarName(parsed.set, parsed.shardId)]
+  const sidecar = sidecarName(parsed.set, parsed.shardId)
+  return [archive, storedName(sidecar, { sealed: isSealedName(archive) })]
 }
 
 /** Says which file of a set is not there, or not as long as it was. */

@@ -1,6 +1,6 @@
 import { EXIT_CODES, SnapError } from '../errors.ts'
 import type { SetListing } from '../portable/listing.ts'
-import { manifestName, parseFileName, pinName } from '../portable/names.ts'
+import { manifestName, parseFileName, pinName, storedName } from '../portable/names.ts'
 import { listUnfinished } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { markedFiles, markFiles, uniteMarks } from './file-marks.ts'
@@ -114,7 +114,7 @@ async function decide(survey: Survey, options: PruneOptions): Promise<PruneDecis
   const decisions = planPrune(sets, options, { pinned, locked })
   for (const { set, reasons } of decisions) {
     if (reasons.length > 0) continue
-    const found = await options.store.stat(manifestName(set.name), options.signal)
+    const found = await options.store.stat(storedName(manifestName(set.name), set), options.signal)
     const until = found?.lockedUntil
     if (until !== undefined && until > options.now) locked.set(set.name, until)
   }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import { thisProcess } from '../io/process-owner.ts'
@@ -9,6 +10,7 @@ import {
   type CatalogShard,
   encodeCatalog,
 } from '../portable/catalog.ts'
+import { clearCatalog, openedFiles } from '../portable/clear-catalog.ts'
 import { encodeManifest, type ManifestEntry } from '../portable/manifest.ts'
 import { encodeMetaFile } from '../portable/meta-file.ts'
 import {
@@ -17,6 +19,7 @@ import {
   catalogName,
   manifestName,
   metaName,
+  openedName,
   sidecarName,
 } from '../portable/names.ts'
 import type { ReusableShard } from '../portable/reusable.ts'
@@ -28,6 +31,7 @@ import { describeArchive, describeData, openStaged } from './describe-archive.ts
 import type { InspectedFile, ShardName } from './inspect.ts'
 import { publishAll } from './publish-all.ts'
 import type { ShardData, ShardSums } from './shard-sums.ts'
+import { type FileToStage, type StagedFile, stageFile } from './stage-file.ts'
 
 /** How archives are written. */
 export type Compression = 'gzip' | 'none'
@@ -48,7 +52,10 @@ export interface StagedArchive {
 }
 
 /** What a catalog says besides what the writer knows itself. */
-export type CatalogFacts = Omit<Catalog, 'set' | 'created' | 'files' | 'parent' | 'shards'> & {
+export type CatalogFacts = Omit<
+  Catalog,
+  'set' | 'created' | 'files' | 'parent' | 'shards' | 'encryption'
+> & {
   readonly shards: readonly ShardFacts[]
 }
 
@@ -63,25 +70,38 @@ export class SetWriter {
   readonly name: string
   readonly #store: Store
   readonly #created: Date
+  readonly #recipients: Recipients | undefined
   #staged: Staged[] = []
   #files: CatalogFile[] = []
   #entries: ManifestEntry[] = []
   readonly #reused = new Map<bigint, ReusableShard>()
 
-  private constructor(store: Store, name: string, created: Date) {
+  private constructor(
+    store: Store,
+    name: string,
+    { created, recipients }: { created: Date; recipients: Recipients | undefined },
+  ) {
     this.#store = store
     this.name = name
     this.#created = created
+    this.#recipients = recipients
   }
 
-  /** Takes a name for a set begun now that nothing in the store has. */
-  static async begin(store: Store, listing: SetListing): Promise<SetWriter> {
+  /**
+   * Takes a name for a set begun now that nothing in the store has.
+   * @param recipients whom the set is encrypted to; without them it is not
+   */
+  static async begin(
+    store: Store,
+    listing: SetListing,
+    recipients?: Recipients,
+  ): Promise<SetWriter> {
     const created = new Date()
     const owner = JSON.stringify(thisProcess())
     const reserve = (name: string) => store.reserve(name, owner)
     try {
       const name = await takeSetName(reserve, created, listing.files.keys())
-      return new SetWriter(store, name, created)
+      return new SetWriter(store, name, { created, recipients })
     } catch (error) {
       await store.abandon()
       throw error
@@ -106,13 +126,14 @@ export class SetWriter {
       fileName: archiveTarName(this.name, shard.shardId),
       compression,
     })
-    const staged = await this.#store.stage(name, writer, signal)
+    const sha256 = () => writer.summary.sha256
+    const { staged, file } = await this.#stage({ name, body: writer, sha256 }, signal)
     try {
       const archive = writer.summary
       const { files, sums } = seen()
       const description = describeArchive(shard, { name, archive, files })
       const data = await sums?.finish(openStaged(staged, description, signal))
-      this.#add(staged, archive.sha256)
+      this.#add(staged, file)
       this.#entries.push(manifestEntry(shard, name, archive.tarSize))
       const sidecar = encodeSidecar({ ...description, ...(data && { data: describeData(data) }) })
       await this.#stageBytes(sidecarName(this.name, shard.shardId), sidecar)
@@ -129,7 +150,7 @@ export class SetWriter {
     const { shardId, archive, tarSize, files } = shard
     this.#reused.set(shardId, shard)
     this.#files.push(...files)
-    this.#entries.push(manifestEntry(shard, archive, tarSize))
+    this.#entries.push(manifestEntry(shard, openedName(archive), tarSize))
   }
 
   /** The newest set that it shares archives with. */
@@ -144,9 +165,9 @@ export class SetWriter {
   async unstageShard(shardId: bigint): Promise<void> {
     const shared = this.#reused.get(shardId)?.files.map(({ name }) => name) ?? []
     const own = [archiveName(this.name, shardId), sidecarName(this.name, shardId)]
-    const names = [...own, ...shared]
+    const names = [...own, ...shared].map(openedName)
     this.#reused.delete(shardId)
-    const isOthers = ({ name }: { readonly name: string }) => !names.includes(name)
+    const isOthers = ({ name }: { readonly name: string }) => !names.includes(openedName(name))
     const gone = this.#staged.filter((staged) => !isOthers(staged))
     this.#staged = this.#staged.filter(isOthers)
     this.#files = this.#files.filter(isOthers)
@@ -160,22 +181,20 @@ export class SetWriter {
    * @throws SnapError `E_DESTINATION`; then nothing of the set is left
    */
   async commit(metaBytes: Uint8Array, facts: CatalogFacts): Promise<void> {
-    const catalog = catalogName(this.name)
+    const catalogFile = catalogName(this.name)
     await this.#stageBytes(metaName(this.name), encodeMetaFile(metaBytes))
     const manifest = encodeManifest({
       meta: { fileName: metaName(this.name), size: metaBytes.length, unknown: {} },
       limited: false,
       files: this.#entries.toSorted((a, b) => Number(a.shardId - b.shardId)),
-      catalog,
+      catalog: catalogFile,
       unknown: {},
     })
     await this.#stageBytes(manifestName(this.name), manifest)
-    const files = this.#files.toSorted((a, b) => (a.name < b.name ? -1 : 1))
     const created = this.#created.toISOString()
     const { parent } = this
     const own = { set: this.name, created, ...(parent && { parent }) }
-    const shards = this.#catalogShards(facts.shards)
-    await this.#stageBytes(catalog, encodeCatalog({ ...facts, ...own, shards, files }))
+    await this.#stageCatalog({ ...facts, ...own, shards: this.#catalogShards(facts.shards) })
     await this.#publish()
     await this.#endReservation()
   }
@@ -198,31 +217,51 @@ export class SetWriter {
     })
   }
 
+  /** Stages the catalog; of an encrypted set all of it, encrypted, and then what of it is clear. */
+  async #stageCatalog(facts: Omit<Catalog, 'files'>): Promise<void> {
+    const name = catalogName(this.name)
+    const catalog = { ...facts, files: openedFiles(this.#sortedFiles()) }
+    if (this.#recipients !== undefined) await this.#stageBytes(name, encodeCatalog(catalog))
+    const clear =
+      this.#recipients && clearCatalog(catalog, this.#sortedFiles(), this.#recipients.names)
+    const bytes = encodeCatalog(clear ?? catalog)
+    this.#staged.push(await this.#store.stage(name, once(bytes)))
+  }
+
+  #sortedFiles(): CatalogFile[] {
+    return this.#files.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
   #endReservation(): Promise<void> {
     return this.#store.delete(this.name + PENDING_SUFFIX)
   }
 
   async #publish(): Promise<void> {
     const last = manifestName(this.name)
+    const isLast = ({ name }: Staged) => openedName(name) === last
     const inOrder = [
-      ...this.#staged.filter(({ name }) => name !== last),
-      ...this.#staged.filter(({ name }) => name === last),
+      ...this.#staged.filter((staged) => !isLast(staged)),
+      ...this.#staged.filter(isLast),
     ]
     await publishAll(this.#store, inOrder)
   }
 
   async #stageBytes(name: string, bytes: Uint8Array): Promise<void> {
-    const staged = await this.#store.stage(name, once(bytes))
-    this.#add(staged, createHash('sha256').update(bytes).digest('hex'))
+    const sha256 = () => createHash('sha256').update(bytes).digest('hex')
+    const { staged, file } = await this.#stage({ name, body: once(bytes), sha256 })
+    this.#add(staged, file)
   }
 
-  #add(staged: Staged, sha256: string): void {
-    const { name, size } = staged
-    if (this.#files.some((file) => file.name === name)) {
-      throw new SnapError('E_FAILED', `${name} is written twice into set ${this.name}`)
+  #stage(file: Omit<FileToStage, 'recipients'>, signal?: AbortSignal): Promise<StagedFile> {
+    return stageFile(this.#store, { ...file, recipients: this.#recipients }, signal)
+  }
+
+  #add(staged: Staged, file: CatalogFile): void {
+    if (this.#files.some(({ name }) => name === file.name)) {
+      throw new SnapError('E_FAILED', `${file.name} is written twice into set ${this.name}`)
     }
     this.#staged.push(staged)
-    if (name !== catalogName(this.name)) this.#files.push({ name, size, sha256 })
+    this.#files.push(file)
   }
 }
 

@@ -1,14 +1,14 @@
 import { readSidecar } from '../portable/sets.ts'
 import type { Sidecar, SidecarData, SidecarTotals } from '../portable/sidecar.ts'
 import type { Store } from '../storage/index.ts'
-import { asDamage, checkArchive } from './check-archive.ts'
+import { asDamage, checkArchive, checkStoredHash } from './check-archive.ts'
 import { describeData } from './describe-archive.ts'
 import { describeShard, type InspectedFile, type ShardName } from './inspect.ts'
 import { filesIn } from './open-archive.ts'
 import type { ArchivePart } from './restorable.ts'
 import { ShardSums } from './shard-sums.ts'
+import type { ArchiveTask } from './verify-context.ts'
 import type { Findings } from './verify-findings.ts'
-import type { ArchiveTask } from './verify-set.ts'
 
 /** How archives are verified. */
 export interface VerifyArchiveOptions {
@@ -34,7 +34,11 @@ export async function verifyArchive(
   task: ArchiveTask,
   options: VerifyArchiveOptions,
 ): Promise<VerifiedArchive> {
-  const { deep, findings } = options
+  const { deep, findings, store, signal } = options
+  if (task.onlyHash) {
+    await findings.collect(task, () => checkStoredHash(store, task.part, signal))
+    return { files: 0, bytes: 0, points: undefined }
+  }
   const sums = deep ? new ShardSums() : undefined
   const files = await findings.collect(task, () =>
     checkArchive(task.shard, task.part, { ...options, sums }),

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { manifestName, parseFileName } from '../portable/names.ts'
 import { listUnfinished } from '../portable/target.ts'
-import { type ArchiveTask, type FoundSet, isThere, type VerifyContext } from './verify-set.ts'
+import type { ArchiveTask, FoundSet, VerifyContext } from './verify-context.ts'
+import { isThere } from './verify-set.ts'
 
 /** Returns each archive once for all sets that say the same of it. */
 export function distinctArchives(tasks: readonly ArchiveTask[]): ArchiveTask[] {

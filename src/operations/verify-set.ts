@@ -1,47 +1,17 @@
 import type { Data } from '../meta/index.ts'
 import type { Catalog } from '../portable/catalog.ts'
 import { readHoldings } from '../portable/holdings.ts'
-import type { ListedSet, SetListing } from '../portable/listing.ts'
+import type { ListedSet } from '../portable/listing.ts'
 import type { Manifest } from '../portable/manifest.ts'
 import { catalogName, manifestName, parseFileName, sidecarName } from '../portable/names.ts'
 import { readCatalog, readManifest, readMeta } from '../portable/set-files.ts'
-import type { Store } from '../storage/index.ts'
 import { checkStoredHash } from './check-archive.ts'
-import type { ShardName } from './inspect.ts'
 import { overlaps, shardName } from './plan-shards.ts'
-import { type ArchivePart, archivePart, NOT_HELD, shardOf } from './restorable.ts'
+import { archivePart, NOT_HELD, shardOf } from './restorable.ts'
 import { selectShards } from './selection.ts'
-import { type Findings, type Place, shardsById, timesOf } from './verify-findings.ts'
-
-/** An archive to be verified. */
-export interface ArchiveTask extends Place {
-  readonly shard: ShardName
-  readonly part: ArchivePart
-  /** What the set's catalog and sidecar say of it; sets of influxd have neither. */
-  readonly described?: { readonly catalog: Catalog; readonly sidecar: string } | undefined
-}
-
-/** One set, its small files verified. */
-export interface FoundSet {
-  readonly set: string
-  readonly kind: 'snap' | 'stock'
-  /** When it was begun, RFC 3339. */
-  readonly time: string
-  /** Undefined if manifest, metastore or catalog cannot be read: its archives are not known then. */
-  readonly archives: readonly ArchiveTask[] | undefined
-  /** Files that belong to it. */
-  readonly files: ReadonlySet<string>
-}
-
-/** What verifying the sets of a target shares. */
-export interface VerifyContext {
-  readonly store: Store
-  readonly listing: SetListing
-  readonly findings: Findings
-  /** Files with their hashes that were right: sets that share archives share sidecars. */
-  readonly sound: Set<string>
-  readonly signal: AbortSignal
-}
+import type { ArchiveTask, FoundSet, VerifyContext } from './verify-context.ts'
+import { type Place, shardsById, timesOf } from './verify-findings.ts'
+import { verifyClear } from './verify-sealed.ts'
 
 /** Verifies the small files of a set, against each other and by their hashes, and lists its archives. */
 export async function verifySet(context: VerifyContext, listed: ListedSet): Promise<FoundSet> {
@@ -67,6 +37,9 @@ export async function verifySet(context: VerifyContext, listed: ListedSet): Prom
   for (const { fileName } of manifest.files) files.add(fileName)
   for (const { name } of catalog?.files ?? []) files.add(name)
   if (catalog !== undefined) await verifyListed(context, { set, manifest, catalog })
+  if (catalog && context.opened.isSealed(manifestName(set))) {
+    await verifyClear(context, set, catalog)
+  }
   if (meta === undefined || (kind === 'snap' && catalog === undefined)) {
     return { ...found, archives: undefined, files }
   }

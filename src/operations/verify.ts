@@ -1,13 +1,17 @@
+import type { Identities } from '../age/index.ts'
+import type { SnapError } from '../errors.ts'
 import { newestMeta, readLegacy } from '../portable/legacy.ts'
 import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
 import { manifestName, parseFileName } from '../portable/names.ts'
 import { candidates, noBackup } from '../portable/select-set.ts'
 import { readSet } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
+import { OpenedStore } from './opened-store.ts'
 import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { legacyRestorable } from './restorable.ts'
 import { type VerifiedArchive, verifyArchive } from './verify-archive.ts'
+import type { ArchiveTask, FoundSet, VerifyContext } from './verify-context.ts'
 import {
   Findings,
   shardsById,
@@ -16,7 +20,8 @@ import {
   type VerifyProblem,
 } from './verify-findings.ts'
 import { chooseArchives, distinctArchives, findStrays } from './verify-plan.ts'
-import { type ArchiveTask, type FoundSet, type VerifyContext, verifySet } from './verify-set.ts'
+import { ownersOf, verifyClosed, whyClosed } from './verify-sealed.ts'
+import { verifySet } from './verify-set.ts'
 
 /** The word for the newest set. */
 const LATEST = 'latest'
@@ -24,6 +29,8 @@ const LATEST = 'latest'
 /** What to verify, and how. */
 export interface VerifyOptions {
   readonly store: Store
+  /** What encrypted sets are opened with. Of those that it does not open only the hashes of what is stored are compared. */
+  readonly identities?: Identities | undefined
   /** One set by its name, the newest begun at or before a time, or `latest`. Default: all that is there. */
   readonly set?: string | Date | undefined
   /** Decode every block, and compare the points with what the sidecars say of them. */
@@ -48,6 +55,8 @@ export interface VerifiedSet {
   readonly kind: 'snap' | 'stock' | 'legacy'
   /** When it was begun, RFC 3339; undefined for a legacy directory. */
   readonly time: string | undefined
+  /** True if it is encrypted and no key opens it: only the hashes of what is stored were compared. */
+  readonly onlyHashes?: boolean | undefined
   /** Archives that it lists; undefined if that cannot be read. */
   readonly archives: number | undefined
   readonly problems: number
@@ -83,18 +92,20 @@ export interface Verified {
 /**
  * Verifies backups: manifests, metastores, catalogs and sidecars against each other and by their hashes, and every archive
  * read to its end once, however many sets share it.
- * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED` if there is no such set; damage is in the result
+ * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED` if there is no such set, `E_KEY` if none of the identities opens any of
+ * the encrypted sets, or if one is to be verified deep and none is given; damage is in the result
  */
 export async function verify(options: VerifyOptions): Promise<Verified> {
-  const { store, deep, set: wanted, signal } = options
+  const { deep, set: wanted, signal } = options
+  const store = new OpenedStore(options.store, options.identities)
   const deadline = performance.now() + (options.maxDuration ?? Number.POSITIVE_INFINITY)
   const listing = await listSets(store, signal)
   const findings = new Findings()
-  const context = { store, listing, findings, sound: new Set<string>(), signal }
-  const { found, legacy, unfinished } = await findBackups(context, wanted)
+  const context = { store, opened: store, listing, findings, sound: new Set<string>(), signal }
+  const { found, legacy, unfinished } = await findBackups({ ...context, options }, wanted)
   const own = found.flatMap(({ archives }) => archives ?? [])
   const tasks = distinctArchives([...own, ...(legacy?.tasks ?? [])])
-  const { read, left } = await verifyArchives(tasks, { ...options, findings, deadline })
+  const { read, left } = await verifyArchives(tasks, { ...options, store, findings, deadline })
   const total = new Set([...tasks.map(({ file }) => file), ...unread(context, found)]).size
   const { problems, gaps } = findings
   return {
@@ -117,11 +128,13 @@ interface FoundBackups {
   readonly unfinished: readonly string[]
 }
 
+/** What is looked for. */
+interface Search extends VerifyContext {
+  readonly options: Pick<VerifyOptions, 'deep' | 'identities'>
+}
+
 /** Finds what is there and verifies its small files. */
-async function findBackups(
-  context: VerifyContext,
-  wanted: VerifyOptions['set'],
-): Promise<FoundBackups> {
+async function findBackups(context: Search, wanted: VerifyOptions['set']): Promise<FoundBackups> {
   const { listing, findings } = context
   if (wanted === undefined) {
     const found = await verifySets(context, listing.sets)
@@ -148,25 +161,39 @@ function isHeadless({ sets, files }: SetListing, wanted: string): boolean {
   return [...files.keys()].some((name) => parseFileName(name)?.set === wanted)
 }
 
-async function verifySets(context: VerifyContext, sets: readonly ListedSet[]): Promise<FoundSet[]> {
+async function verifySets(context: Search, sets: readonly ListedSet[]): Promise<FoundSet[]> {
+  const { deep, identities } = context.options
   const found: FoundSet[] = []
-  for (const listed of sets) found.push(await verifySet(context, listed))
+  let closed: SnapError | undefined
+  let isOneOpen = false
+  for (const listed of sets) {
+    const why = await whyClosed(context, listed)
+    if (why !== undefined && deep && identities === undefined) throw why
+    closed ??= why
+    isOneOpen ||= why === undefined && context.opened.isSealed(manifestName(listed.name))
+    found.push(await (why ? verifyClosed : verifySet)(context, listed))
+  }
+  // A key that opens nothing is a mistake, not a key for another set.
+  if (closed !== undefined && identities !== undefined && !isOneOpen) throw closed
   return found
 }
 
 /** Returns one set, and the older ones whose archives a restore of it would take. */
 async function withOwners(
-  { listing, findings, signal }: VerifyContext,
+  context: VerifyContext,
   wanted: string | Date,
 ): Promise<readonly ListedSet[]> {
+  const { listing, findings, signal } = context
   const [chosen] = candidates(listing, { set: wanted === LATEST ? undefined : wanted })
   if (chosen === undefined) return []
   const { name } = chosen
-  const set = await findings.collect({ sets: [name], file: manifestName(name) }, () =>
-    readSet(listing, chosen, signal),
-  )
-  const owners = new Set(set?.entries.map(({ fileName }) => parseFileName(fileName)?.set))
-  return listing.sets.filter((listed) => listed === chosen || owners.has(listed.name))
+  const isClosed = (await whyClosed(context, chosen)) !== undefined
+  const owners = await findings.collect({ sets: [name], file: manifestName(name) }, async () => {
+    if (isClosed) return await ownersOf(context, chosen)
+    const { entries } = await readSet(listing, chosen, signal)
+    return new Set(entries.map(({ fileName }) => parseFileName(fileName)?.set))
+  })
+  return listing.sets.filter((listed) => listed === chosen || owners?.has(listed.name))
 }
 
 interface FoundLegacy {
@@ -194,11 +221,12 @@ async function findLegacy(context: VerifyContext): Promise<FoundLegacy | undefin
 }
 
 function summarize(
-  { set, kind, time, archives }: FoundSet,
+  { set, kind, time, archives, onlyHashes }: FoundSet,
   problems: readonly VerifyProblem[],
 ): VerifiedSet {
   const count = problems.filter(({ sets }) => sets.includes(set)).length
-  return { set, kind, time, archives: archives?.length, problems: count }
+  const hashes = onlyHashes && { onlyHashes }
+  return { set, kind, time, ...hashes, archives: archives?.length, problems: count }
 }
 
 function summarizeLegacy({ tasks }: FoundLegacy, problems: readonly VerifyProblem[]): VerifiedSet {

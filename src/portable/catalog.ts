@@ -10,6 +10,8 @@ export interface CatalogFile {
   readonly size: number
   /** Lower-case hex. */
   readonly sha256: string
+  /** Of an encrypted archive or sidecar: what is in it, for the catalogs of later sets that share it. */
+  readonly plain?: { readonly size: number; readonly sha256: string } | undefined
 }
 
 /** A shard that is not in the set although it was selected. */
@@ -108,6 +110,13 @@ export interface Catalog {
   readonly unchanged?: readonly UnchangedShard[] | undefined
   /** The shards in the set. Not in catalogs of early versions. */
   readonly shards?: readonly CatalogShard[] | undefined
+  /**
+   * Only of the clear catalog of an encrypted set (docs/formats/encrypted-set.md): names of those whom it is encrypted to, as
+   * good as hashes. Its `files` are the stored ones, named as they are stored.
+   */
+  readonly encryption?:
+    | { readonly format: 'age'; readonly recipients: readonly string[] }
+    | undefined
   /** Every file of the set but the catalog itself, the manifest and shared archives included. */
   readonly files: readonly CatalogFile[]
 }
@@ -172,7 +181,15 @@ const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
   skipped: v.array(skippedSchema),
   unchanged: v.optional(v.array(v.object({ shardId: uint64Text, since: timeText }))),
   shards: v.optional(v.array(catalogShardSchema)),
-  files: v.array(v.object({ name: v.string(), size: natural, sha256: sha256Text })),
+  encryption: v.optional(v.object({ format: v.literal('age'), recipients: v.array(v.string()) })),
+  files: v.array(
+    v.object({
+      name: v.string(),
+      size: natural,
+      sha256: sha256Text,
+      plain: v.optional(v.object({ size: natural, sha256: sha256Text })),
+    }),
+  ),
 })
 
 /** The end of every catalog: the hash of all its bytes, taken with zeros in place of the hash. */

@@ -106,7 +106,8 @@ async function readOrPass(
     return await readHead(listing, set, signal)
   } catch (error) {
     const isDamage = error instanceof SnapError && error.exitCode === EXIT_CODES.E_INTEGRITY
-    if (!isDamage) throw error
+    const isClosed = error instanceof SnapError && error.code === 'E_KEY'
+    if (!isDamage && !isClosed) throw error
     return undefined
   }
 }

@@ -14,14 +14,16 @@ export {
   manifestName,
   metaName,
   nextFreeSetName,
+  openedName,
   parseFileName,
   parseSetName,
+  sealedName,
   sidecarName,
 } from './names.ts'
 export type { SetWish } from './select-set.ts'
 export { selectSet } from './select-set.ts'
-export type { BackupSet, ListedSet, SetListing } from './sets.ts'
-export { listSets, readSet, readSidecar } from './sets.ts'
+export type { BackupSet, ClearSet, ListedSet, SetListing } from './sets.ts'
+export { listSets, readClearSet, readSet, readSidecar } from './sets.ts'
 export type { Sidecar, SidecarFile } from './sidecar.ts'
 export { decodeSidecar, encodeSidecar } from './sidecar.ts'
 export type { FileListing, SetSource, StoredFile } from './source.ts'

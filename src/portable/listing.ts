@@ -1,4 +1,4 @@
-import { catalogName, MANIFEST_SUFFIX, parseSetName } from './names.ts'
+import { catalogName, MANIFEST_SUFFIX, openedName, parseSetName, sealedName } from './names.ts'
 import type { FileListing, SetSource } from './source.ts'
 import { listFiles } from './source.ts'
 
@@ -9,6 +9,8 @@ export interface ListedSet {
   readonly kind: 'snap' | 'stock'
   /** When it was begun, from its name; for a name that is no time, when its manifest was written. */
   readonly time: Date
+  /** True if it is encrypted, and only what its clear catalog says can be read. */
+  readonly sealed?: boolean | undefined
 }
 
 /** A place with the sets in it, newest first: in descending order of their names, as influxd takes them. */
@@ -24,11 +26,15 @@ export interface SetListing {
 export async function listSets(source: SetSource, signal?: AbortSignal): Promise<SetListing> {
   const files = await listFiles(source, signal)
   const sets: ListedSet[] = []
-  for (const { name: fileName, modified } of files.values()) {
+  for (const { name: storedName, modified } of files.values()) {
+    const fileName = openedName(storedName)
     if (!fileName.endsWith(MANIFEST_SUFFIX)) continue
+    // Of a set that is there twice the encrypted one counts.
+    const sealed = fileName !== storedName
+    if (!sealed && files.has(sealedName(fileName))) continue
     const name = fileName.slice(0, -MANIFEST_SUFFIX.length)
-    const kind = files.has(catalogName(name)) ? 'snap' : 'stock'
-    sets.push({ name, kind, time: parseSetName(name) ?? modified })
+    const kind = sealed || files.has(catalogName(name)) ? 'snap' : 'stock'
+    sets.push({ name, kind, time: parseSetName(name) ?? modified, ...(sealed && { sealed }) })
   }
   sets.sort((a, b) => (a.name < b.name ? 1 : -1))
   return { source, files, sets }

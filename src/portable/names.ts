@@ -84,6 +84,32 @@ export function parseLockName(fileName: string): LockMode | undefined {
   return mode === 'shared' || mode === 'exclusive' ? mode : undefined
 }
 
+/** What the name of every encrypted file of a set ends in, after the name that it has without. */
+const SEALED_SUFFIX = '.age'
+
+/** The name under which a file of a set is stored encrypted. */
+export function sealedName(name: string): string {
+  return name + SEALED_SUFFIX
+}
+
+/** The name of a file of a set by the name it is stored under: that of an encrypted one without its end. */
+export function openedName(storedName: string): string {
+  return isSealedName(storedName) ? storedName.slice(0, -SEALED_SUFFIX.length) : storedName
+}
+
+/** The name that a file of a set is stored under. */
+export function storedName(
+  name: string,
+  { sealed = false }: { readonly sealed?: boolean | undefined },
+): string {
+  return sealed ? sealedName(name) : name
+}
+
+/** True if a file of this name is encrypted. */
+export function isSealedName(storedName: string): boolean {
+  return storedName.endsWith(SEALED_SUFFIX)
+}
+
 /** What the name of a file in a target says. */
 export type SetFileName =
   | { readonly set: string; readonly kind: 'manifest' | 'meta' | 'catalog' }
@@ -92,8 +118,11 @@ export type SetFileName =
 const SHARD_FILE = /^s(0|[1-9]\d{0,19})\.(tar\.gz|json)$/
 const MAX_UINT64 = 0xffff_ffff_ffff_ffffn
 
-/** Parses the name of a finished file of a set; undefined for all other names, `.pending` ones too. */
-export function parseFileName(fileName: string): SetFileName | undefined {
+/**
+ * Parses the name of a finished file of a set, encrypted or not; undefined for all other names, `.pending` ones too.
+ */
+export function parseFileName(storedName: string): SetFileName | undefined {
+  const fileName = openedName(storedName)
   const set = fileName.slice(0, SET_NAME_LENGTH)
   if (parseSetName(set) === undefined || fileName[SET_NAME_LENGTH] !== '.') return undefined
   const rest = fileName.slice(SET_NAME_LENGTH + 1)

@@ -7,7 +7,7 @@ import type { ListedSet, SetListing } from './listing.ts'
 import type { Manifest } from './manifest.ts'
 import { decodeManifest } from './manifest.ts'
 import { decodeMetaFile } from './meta-file.ts'
-import { catalogName, manifestName } from './names.ts'
+import { catalogName, manifestName, metaName, sealedName } from './names.ts'
 import type { SetSource, SmallFile } from './source.ts'
 import { decodeStored, readSmallFile } from './source.ts'
 
@@ -80,6 +80,19 @@ export async function readCatalog(
     const message = `${source.url}: catalog ${name} of set ${set} is missing`
     throw new SnapError('E_INTEGRITY', message)
   }
+  const catalog = await decodeCatalogOf(source, { set, name }, signal)
+  if (catalog.encryption === undefined) return catalog
+  const message = `${source.url}: ${name} is the clear catalog of an encrypted set, which is in ${sealedName(name)}`
+  throw new SnapError('E_INTEGRITY', message, {
+    hint: `put what is in ${sealedName(name)} in place of ${name}`,
+  })
+}
+
+async function decodeCatalogOf(
+  source: SetSource,
+  { set, name }: { readonly set: string; readonly name: string },
+  signal: AbortSignal | undefined,
+): Promise<Catalog> {
   const { bytes } = await readSmallFile(source, name, signal)
   const catalog = decodeStored(source, name, (what) => decodeCatalog(bytes, what))
   if (catalog.set === set) return catalog
@@ -96,7 +109,8 @@ export interface SetHead {
 }
 
 /**
- * Reads the manifest of a set and, if it is ours, the catalog, checked against each other.
+ * Reads the manifest of a set and, if it is ours, the catalog, checked against each other. Of an encrypted set only the clear
+ * catalog is read, without a key, and what it says of the manifest stands for it: files by the names they are stored under.
  * @throws SnapError `E_INTEGRITY` if one of them is missing, does not decode or is not what the other says
  */
 export async function readHead(
@@ -104,8 +118,42 @@ export async function readHead(
   set: ListedSet,
   signal?: AbortSignal,
 ): Promise<SetHead> {
+  if (set.sealed) {
+    const catalog = await readClearCatalog(listing, set, signal)
+    return { set, manifest: clearManifest(catalog), catalog }
+  }
   const { manifest, file } = await readManifest(listing.source, set.name, signal)
   const catalog = await readCatalog(listing, set, manifest, signal)
   if (catalog) checkListed(listing.source, catalog, manifestName(set.name), file)
   return { set, manifest, catalog }
+}
+
+/**
+ * Reads the clear catalog of an encrypted set.
+ * @throws SnapError `E_INTEGRITY`
+ */
+export async function readClearCatalog(
+  { source }: Pick<SetListing, 'source'>,
+  { name: set }: Pick<ListedSet, 'name'>,
+  signal?: AbortSignal,
+): Promise<Catalog> {
+  const name = catalogName(set)
+  const catalog = await decodeCatalogOf(source, { set, name }, signal)
+  if (catalog.encryption !== undefined) return catalog
+  const message = `${source.url}: ${name} says that its set is not encrypted, expected an encrypted one`
+  throw new SnapError('E_INTEGRITY', message)
+}
+
+/** What a manifest would list of an encrypted set, by its clear catalog. */
+export function clearManifest({ set, shards = [] }: Catalog): Manifest {
+  return {
+    meta: { fileName: sealedName(metaName(set)), size: 0, unknown: {} },
+    limited: false,
+    files: shards.map(({ database, retentionPolicy: policy, shardId, archive, tarSize }) => ({
+      ...{ database, policy, shardId, fileName: archive, size: tarSize },
+      ...{ lastModified: 0, unknown: {} },
+    })),
+    catalog: catalogName(set),
+    unknown: {},
+  }
 }

@@ -1,9 +1,17 @@
+import { emptyData } from '../meta/index.ts'
 import type { BackupSet } from './backup-set.ts'
 import type { Catalog } from './catalog.ts'
 import { firstOfEachShard, inheritance } from './inherit.ts'
 import type { ListedSet, SetListing } from './listing.ts'
 import { manifestName } from './names.ts'
-import { checkListed, readCatalog, readManifest, readMeta } from './set-files.ts'
+import {
+  checkListed,
+  clearManifest,
+  readCatalog,
+  readClearCatalog,
+  readManifest,
+  readMeta,
+} from './set-files.ts'
 import type { Sidecar } from './sidecar.ts'
 import { decodeSidecar } from './sidecar.ts'
 import type { SetSource } from './source.ts'
@@ -37,6 +45,27 @@ export async function readSet(
   const chosen = firstOfEachShard([...manifest.files, ...older.entries], listing.files)
   const kind = catalog === undefined ? 'stock' : 'snap'
   return { ...set, kind, manifest, meta, metaBytes, catalog, ...chosen, unheld: older.unheld }
+}
+
+/** What can be said of an encrypted set without its key. Archives have the names they are stored under. */
+export interface ClearSet extends ListedSet, Pick<BackupSet, 'entries' | 'missing' | 'unheld'> {
+  readonly catalog: Catalog
+}
+
+/**
+ * Reads the clear catalog of an encrypted set.
+ * @throws SnapError `E_INTEGRITY` if it is missing, does not decode or is not of this set
+ */
+export async function readClearSet(
+  listing: SetListing,
+  set: ListedSet,
+  signal?: AbortSignal,
+): Promise<ClearSet> {
+  const catalog = await readClearCatalog(listing, set, signal)
+  const manifest = clearManifest(catalog)
+  const older = await inheritance({ listing, set, catalog, meta: emptyData() }, signal)
+  const chosen = firstOfEachShard([...manifest.files, ...older.entries], listing.files)
+  return { ...set, catalog, ...chosen, unheld: older.unheld }
 }
 
 /**

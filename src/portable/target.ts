@@ -1,9 +1,9 @@
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import type { Catalog } from './catalog.ts'
-import { manifestName, nextFreeSetName, parseFileName, parseSetName } from './names.ts'
-import type { BackupSet, ListedSet, SetListing } from './sets.ts'
-import { readSet } from './sets.ts'
+import { manifestName, nextFreeSetName, openedName, parseFileName, parseSetName } from './names.ts'
+import type { BackupSet, ClearSet, ListedSet, SetListing } from './sets.ts'
+import { readClearSet, readSet } from './sets.ts'
 import type { FileListing, StoredFile } from './source.ts'
 
 /** What a target must agree with before a set is written into it. */
@@ -18,8 +18,11 @@ const KINDS: Readonly<Record<Catalog['kind'], string>> = {
   range: 'a time range',
 }
 
-function checkServer({ url }: { readonly url: string }, set: BackupSet, clusterId: bigint): void {
-  const owner = set.catalog?.server.clusterId ?? set.meta.clusterId
+/** What a set says of where it is from and what it is. */
+type KnownSet = BackupSet | ClearSet
+
+function checkServer({ url }: { readonly url: string }, set: KnownSet, clusterId: bigint): void {
+  const owner = set.catalog?.server.clusterId ?? ('meta' in set ? set.meta.clusterId : undefined)
   if (owner === clusterId) return
   const host = set.catalog?.server.host
   throw new SnapError(
@@ -29,7 +32,7 @@ function checkServer({ url }: { readonly url: string }, set: BackupSet, clusterI
   )
 }
 
-function checkKind({ url }: { readonly url: string }, set: BackupSet, kind: Catalog['kind']): void {
+function checkKind({ url }: { readonly url: string }, set: KnownSet, kind: Catalog['kind']): void {
   const { catalog, name } = set
   // What a stock set holds is written nowhere; whole shards are what most of them hold.
   if (catalog === undefined ? kind === 'full' : catalog.kind === kind) return
@@ -56,7 +59,8 @@ export async function checkTarget(
   for (const listed of listing.sets) {
     if (seen.has(listed.kind)) continue
     try {
-      const set = await readSet(listing, listed, signal)
+      const read = listed.sealed ? readClearSet : readSet
+      const set = await read(listing, listed, signal)
       checkServer(listing.source, set, clusterId)
       checkKind(listing.source, set, kind)
       seen.add(listed.kind)
@@ -126,7 +130,7 @@ export function setOf(fileName: string): string | undefined {
 function unfinishedSet(set: string, files: readonly StoredFile[]): UnfinishedSet {
   const names = files.map(({ name }) => name)
   const reservation = names.find((name) => name === set + PENDING_SUFFIX)
-  const isPublished = names.includes(manifestName(set))
+  const isPublished = names.some((name) => openedName(name) === manifestName(set))
   const isLeft = (name: string) =>
     name !== reservation &&
     (name.endsWith(PENDING_SUFFIX) || (reservation !== undefined && !isPublished))

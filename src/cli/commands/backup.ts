@@ -15,6 +15,7 @@ import {
 import type { CliContext } from '../context.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
+import { addEncryptionOptions, readRecipientsOrPassphrase } from '../key-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import { readPackageInfo } from '../package-info.ts'
 import { placeOf, runCommand } from '../run.ts'
@@ -99,6 +100,7 @@ export function defineBackup(program: Command, context: CliContext): void {
   addTargetOptions(command)
   addLockOptions(command)
   addWatchOptions(command)
+  addEncryptionOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -113,6 +115,7 @@ export function defineBackup(program: Command, context: CliContext): void {
       const { ServerSource } = await import('../../operations/server-source.ts')
       const { refuseInside } = await import('../../operations/refuse-inside.ts')
       const place = await readHttpOptions(command, context)
+      const recipients = await readRecipientsOrPassphrase(command, context)
       const from = readServerPlace(command, context)
       await refuseInside(from, target)
       const dryRun = OPTIONS.dryRun.read(command)
@@ -123,7 +126,19 @@ export function defineBackup(program: Command, context: CliContext): void {
           const source = new ServerSource(server)
           const http = await source.openHttp(place, signal)
           const result = await backup({
-            ...{ source, http, store, since, range, jobs, limitRate, tempDir, dryRun, signal },
+            ...{
+              source,
+              http,
+              store,
+              recipients,
+              since,
+              range,
+              jobs,
+              limitRate,
+              tempDir,
+              dryRun,
+              signal,
+            },
             selection: readSelectionOptions(command),
             compression: OPTIONS.compression.read(command),
             fingerprint: OPTIONS.fingerprint.read(command) === 'on',

@@ -16,11 +16,12 @@ import type { CliContext } from '../context.ts'
 import { type DiffPlace, parsePlace, parseSecond } from '../diff-places.ts'
 import { diffReport } from '../diff-report.ts'
 import { addGeneralOptions } from '../general-options.ts'
+import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
 import type { CommandResult } from '../output.ts'
 import { addPointOptions, readPointOptions } from '../point-options.ts'
 import { placeOf, type Run, runCommand } from '../run.ts'
 import { readHostPlace, readServerPlace } from '../server-place.ts'
-import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
+import { addLockOptions, addStoreOptions } from '../store-options.ts'
 
 /** Defines `snap diff`. */
 export function defineDiff(program: Command, context: CliContext): void {
@@ -37,6 +38,7 @@ export function defineDiff(program: Command, context: CliContext): void {
   addTransferOptions(command)
   addStoreOptions(command)
   addLockOptions(command)
+  addIdentityOptions(command)
   addGeneralOptions(command)
   command.action((a: string | undefined, b: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -70,7 +72,8 @@ async function withPlace(
   const { withSource } = await import('../../operations/open-source.ts')
   if (place !== undefined && 'from' in place) {
     const wish = { set: place.set, selection: readSelectionOptions(command) }
-    return await withStore(command, { run, location: place.from, use: 'read' }, (locked) =>
+    const where = { context, run, location: place.from, use: 'read' } as const
+    return await withOpenedStore(command, where, (locked) =>
       withSource({ ...wish, ...locked }, (source) =>
         work(source, { ...run, signal: locked.signal }),
       ),

@@ -9,10 +9,11 @@ import {
 import type { CliContext } from '../context.ts'
 import { drillReport } from '../drill-report.ts'
 import { addGeneralOptions } from '../general-options.ts'
+import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { LATEST, parseSet } from '../set-option.ts'
-import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
+import { addLockOptions, addStoreOptions } from '../store-options.ts'
 import { oneOf, parseText } from '../values.ts'
 import { addWatchOptions } from '../watch-options.ts'
 
@@ -58,6 +59,7 @@ export function defineDrill(program: Command, context: CliContext): void {
   addTransferOptions(command)
   addStoreOptions(command)
   addLockOptions(command)
+  addIdentityOptions(command)
   addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
@@ -68,7 +70,8 @@ export function defineDrill(program: Command, context: CliContext): void {
       const random = set === RANDOM
       const isAny = random || set === LATEST
       const { drill } = await import('../../operations/drill.ts')
-      return await withStore(command, { run, location: source, use: 'read' }, async (place) => {
+      const where = { context, run, location: source, use: 'read' } as const
+      return await withOpenedStore(command, where, async (place) => {
         const result = await drill({
           ...{ ...place, set: isAny ? undefined : set, random },
           ...{ jobs, limitRate, tempDir, env: context.env, progress: run.progress },

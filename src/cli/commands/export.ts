@@ -20,6 +20,13 @@ import {
 import type { CliContext } from '../context.ts'
 import { formatBytes, formatCount, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
+import {
+  addEncryptionOptions,
+  hasRecipients,
+  readRecipients,
+  readRecipientsOrPassphrase,
+  withOpenedStore,
+} from '../key-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { readPackageInfo } from '../package-info.ts'
@@ -90,6 +97,7 @@ export function defineExport(program: Command, context: CliContext): void {
   addTransferOptions(command)
   addTargetOptions(command)
   addLockOptions(command)
+  addEncryptionOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -103,7 +111,7 @@ export function defineExport(program: Command, context: CliContext): void {
         if (target !== '-' && away === undefined) await refuseInside(place, target)
         if (away !== undefined) return await exportAway(command, { place, away, context }, run)
         return format === 'portable'
-          ? await exportSet(command, { place, target }, run)
+          ? await exportSet(command, { place, target, context }, run)
           : await exportFormat(command, { place, target, format }, run)
       })
     }),
@@ -123,6 +131,11 @@ function checkOptions(command: Command, target: string, format: PointFormat | 'p
   if (format === 'portable' && target === '-') {
     throw new SnapError('E_USAGE', 'a set has several files, - is one stream', {
       hint: 'name a directory, or choose --format lp, csv or parquet',
+    })
+  }
+  if (format !== 'portable' && hasRecipients(command)) {
+    throw new SnapError('E_USAGE', '--encrypt-to goes with --format portable', {
+      hint: 'pipe the points through age: snap export --format lp ... - | age -r ...',
     })
   }
   if (format !== 'lp' && OPTIONS.ddl.read(command)) {
@@ -146,7 +159,8 @@ async function fromPlace(
   if (location === undefined) return await work(readServerPlace(command, context), run)
   const set = OPTIONS.set.read(command)
   const selection = readSelectionOptions(command)
-  return await withStore(command, { run, location, use: 'read' }, ({ store, signal }) =>
+  const where = { context, run, location, use: 'read' } as const
+  return await withOpenedStore(command, where, ({ store, signal }) =>
     work({ store, set, selection, signal }, { ...run, signal }),
   )
 }
@@ -170,16 +184,20 @@ interface Export {
 
 async function exportSet(
   command: Command,
-  { place, target }: Export,
+  { place, target, context }: Export & { readonly context: CliContext },
   run: Run,
 ): Promise<CommandResult> {
   const wish = wishOf(command, run)
+  // A passphrase that a backup is read with is not meant for what is made of it.
+  const readKeys = 'store' in place ? readRecipients : readRecipientsOrPassphrase
+  const recipients = await readKeys(command, context)
   const { backup } = await import('../../operations/backup.ts')
   const { withSource } = await import('../../operations/open-source.ts')
   return await withStore(command, { run, location: target, use: 'write' }, (into) =>
     withSource(place, async (source) => {
       const result = await backup({
-        ...{ ...wish, ...into, source, task: 'export', skipErrors: false, dryRun: false },
+        ...{ ...wish, ...into, source, recipients, task: 'export' },
+        ...{ skipErrors: false, dryRun: false },
         compression: OPTIONS.compression.read(command) ?? 'gzip',
         fingerprint: OPTIONS.fingerprint.read(command) === 'on',
         version: readPackageInfo().version,

@@ -18,10 +18,10 @@ export function defineList(program: Command, context: CliContext): void {
       const source = placeOf(run, { name: 'SOURCE', value })
       const { list } = await import('../../operations/list.ts')
       const sets = await list(await openStoreAt(command, source), run.signal)
-      const rows = sets.map(({ set, kind, shards, databases, bytes, problem }) => {
+      const rows = sets.map(({ set, kind, shards, databases, bytes, problem, encrypted }) => {
         if (problem !== undefined) return `${set}  ${kind}  damaged: ${problem}`
         const count = formatNumberOf(shards, 'shard')
-        return `${set}  ${kind}  ${count}  ${formatBytes(bytes)}  ${databases.join(', ')}`
+        return `${set}  ${kind}  ${count}  ${formatBytes(bytes)}  ${databases.join(', ')}${encrypted ? '  encrypted' : ''}`
       })
       return { document: { source, sets }, text: rows.map(printable).join('\n') }
     }),

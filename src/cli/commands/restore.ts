@@ -13,13 +13,14 @@ import {
 import type { CliContext } from '../context.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
+import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
 import { addSettings, switchSetting } from '../options.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { restoreReport } from '../restore-report.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readWritablePlace } from '../server-place.ts'
 import { stateDirectory } from '../state-directory.ts'
-import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
+import { addLockOptions, addStoreOptions } from '../store-options.ts'
 import { addWatchOptions } from '../watch-options.ts'
 
 const GROUP = 'Restore:'
@@ -63,6 +64,7 @@ export function defineRestore(program: Command, context: CliContext): void {
   addTransferOptions(command)
   addStoreOptions(command)
   addLockOptions(command)
+  addIdentityOptions(command)
   addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
@@ -74,8 +76,8 @@ export function defineRestore(program: Command, context: CliContext): void {
       const target = readWritablePlace(command, context)
       const http = await readHttpOptions(command, context)
       const dryRun = OPTIONS.dryRun.read(command)
-      const use = dryRun ? 'look' : 'read'
-      return await withStore(command, { run, location: source, use }, async (place) => {
+      const where = { context, run, location: source, use: dryRun ? 'look' : 'read' } as const
+      return await withOpenedStore(command, where, async (place) => {
         const result = await restore({
           ...{ ...place, target, jobs, limitRate, tempDir, set, renames, http, dryRun },
           selection: readSelectionOptions(command),

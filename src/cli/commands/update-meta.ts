@@ -7,11 +7,12 @@ import {
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
 import { addGeneralOptions } from '../general-options.ts'
+import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
 import type { CommandResult } from '../output.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readHostPlace } from '../server-place.ts'
-import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
+import { addLockOptions, addStoreOptions } from '../store-options.ts'
 
 /** Defines `snap update-meta`. */
 export function defineUpdateMeta(program: Command, context: CliContext): void {
@@ -24,6 +25,7 @@ export function defineUpdateMeta(program: Command, context: CliContext): void {
   addRenameOptions(command)
   addStoreOptions(command)
   addLockOptions(command)
+  addIdentityOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -33,7 +35,8 @@ export function defineUpdateMeta(program: Command, context: CliContext): void {
       const { set, ...renames } = readRenameOptions(command)
       const target = readHostPlace(command, context)
       const selection = readSelectionOptions(command)
-      return await withStore(command, { run, location: source, use: 'read' }, async (place) => {
+      const where = { context, run, location: source, use: 'read' } as const
+      return await withOpenedStore(command, where, async (place) => {
         const server = await openServer(target)
         return report(await updateMeta({ ...place, server, set, renames, selection }))
       })

@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
 import { SnapError } from '../../errors.ts'
 import type { ShardName } from '../../operations/inspect.ts'
-import type { Verified } from '../../operations/verify.ts'
+import type { Verified, VerifiedSet } from '../../operations/verify.ts'
 import type { ShardTimes, VerifyGap, VerifyProblem } from '../../operations/verify-findings.ts'
 import { formatGoTime } from '../../protocol/go-time.ts'
 import { addTransferOptions, readTransferOptions } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
 import { formatBytes, formatCount, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
+import { addIdentityOptions, readIdentities } from '../key-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { placeOf, runCommand } from '../run.ts'
@@ -65,6 +66,7 @@ export function defineVerify(program: Command, context: CliContext): void {
   addTransferOptions(command)
   addStoreOptions(command)
   addLockOptions(command)
+  addIdentityOptions(command)
   addWatchOptions(command)
   addGeneralOptions(command)
   command.action((value: string | undefined) =>
@@ -80,7 +82,8 @@ export function defineVerify(program: Command, context: CliContext): void {
       const isOne = command.getOptionValue('set') !== undefined
       const set = isOne ? (OPTIONS.set.read(command) ?? 'latest') : undefined
       const { verify } = await import('../../operations/verify.ts')
-      const options = { ...choice, set, jobs, tempDir, progress: run.progress }
+      const identities = await readIdentities(command, { context, run })
+      const options = { ...choice, set, identities, jobs, tempDir, progress: run.progress }
       return await withStore(command, { run, location: source, use: 'read' }, async (place) =>
         report(await verify({ ...place, ...options }), { source, ...choice }),
       )
@@ -108,7 +111,7 @@ function report(result: Verified, request: Request): CommandResult {
     gaps: result.gaps.map(withTimes),
     ...{ unfinished, leftOut },
   }
-  return { document, summary: summaryOf(result, request), problem: problemOf(result, source) }
+  return { document, summary: summaryOf(result, request), problem: problemOf(result, request) }
 }
 
 /** Replaces the times of a shard by text. */
@@ -137,6 +140,7 @@ function summaryOf(result: Verified, { source, subset, seed, maxDuration }: Requ
   return [
     `${name} in ${source}: ${isWhole ? `whole, ${what}` : formatNumberOf(problems.length, 'problem')}`,
     ...(result.complete ? [] : [`  ${part}${share}`]),
+    ...sets.filter(({ onlyHashes }) => onlyHashes).map(hashesText),
     ...(left.length > 0 ? [`  no time for ${formatNumberOf(left.length, 'archive')}`] : []),
     ...problems.map(problemText),
     ...atMost(MAX_GAPS, gaps.filter(isTold).map(gapText)),
@@ -145,6 +149,10 @@ function summaryOf(result: Verified, { source, subset, seed, maxDuration }: Requ
   ]
     .map(printable)
     .join('\n')
+}
+
+function hashesText({ set }: VerifiedSet): string {
+  return `  set ${set} is encrypted and no key was given that opens it: only the hashes of what is stored were compared`
 }
 
 function problemText({ message, shard, times }: VerifyProblem): string {
@@ -176,13 +184,27 @@ function atMost(limit: number, lines: readonly string[]): readonly string[] {
   return [...lines.slice(0, limit), `  and ${formatNumberOf(lines.length - limit, 'more shard')}`]
 }
 
-function problemOf({ problems, gaps }: Verified, source: string): SnapError | undefined {
+function problemOf(
+  { sets, problems, gaps }: Verified,
+  { source, deep }: Request,
+): SnapError | undefined {
   const [first] = problems
   if (first !== undefined) {
     const count = formatNumberOf(problems.length, 'problem')
     return new SnapError('E_INTEGRITY', `${source}: ${count}, the first: ${first.message}`, {
       hint: 'the result names every damaged file, its sets and its shard; other sets can be restored (--set)',
     })
+  }
+  const closed = sets.filter(({ onlyHashes }) => onlyHashes)
+  if (deep && closed.length > 0) {
+    const count = formatNumberOf(closed.length, 'encrypted set')
+    return new SnapError(
+      'E_KEY',
+      `${source}: ${count} could not be opened, only compared by hash`,
+      {
+        hint: 'give the keys of all of them (--identity, --passphrase-file), or choose a set (--set)',
+      },
+    )
   }
   const lost = gaps.filter((gap) => gap.lost)
   if (lost.length === 0) return undefined
