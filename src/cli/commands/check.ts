@@ -109,7 +109,10 @@ function report({ parts, expiring }: Checked, { target, within }: Request): Comm
     ),
     ...expiryLines(expiring),
   ]
-  return { document, text: lines.join('\n'), problem: problemOf(parts, expiring) }
+  const text = lines.join('\n')
+  const problem = problemOf(parts, expiring)
+  // With --quiet, cron mails what is said: nothing as long as nothing is wrong.
+  return { document, ...(problem === undefined ? { summary: text } : { text }), problem }
 }
 
 function withTimes({ start, end, drops, ...shard }: ExpiringShard) {
