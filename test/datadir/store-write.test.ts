@@ -245,6 +245,12 @@ describe('restoreShard', () => {
     await directory.close()
   })
 
+  it('makes a shard that only the metastore has', async () => {
+    await restore({ [tsmName(1)]: tsm })
+    expect(await shardNames()).toEqual([tsmName(1)])
+    expect(await readdir(join(dir, 'wal/db/rp/1'))).toEqual([])
+  })
+
   it('refuses an unknown shard', async () => {
     await expect(restore({}, 7n)).rejects.toMatchObject({
       code: 'E_SOURCE',
