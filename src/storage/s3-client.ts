@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HeadObjectOutput, S3, S3ClientConfig } from '@aws-sdk/client-s3'
-import { isMissing, isTransient, type S3Side, s3CodeOf, s3Error } from './s3-errors.ts'
+import type { SnapError } from '../errors.ts'
+import { isMissing, isTransient, type S3Side, s3CodeOf, s3Error, statusOf } from './s3-errors.ts'
 import type { S3Location } from './s3-location.ts'
 
 /** Wait before the second, third and fourth try, ms. */
@@ -37,8 +38,8 @@ export class S3Connection {
   readonly bucket: string
   readonly #access: S3Access
   #client: Promise<S3> | undefined
-  /** The store has answered in this run, so that a refused connection is a restart. */
-  #hasAnswered = false
+  /** What the store did last: once it has answered, a refused connection is a restart; once it is down, one try is enough. */
+  #state: 'new' | 'up' | 'down' = 'new'
 
   constructor({ bucket }: S3Location, access: S3Access) {
     this.bucket = bucket
@@ -60,13 +61,12 @@ export class S3Connection {
       try {
         const answer = send(client, signal === undefined ? {} : { abortSignal: signal })
         const value = await orAborted(answer, signal)
-        this.#hasAnswered = true
+        this.#state = 'up'
         return value
       } catch (error) {
         signal?.throwIfAborted()
         const wait = this.#isWorthATry(error) ? WAITS_MS[attempt] : undefined
-        if (wait === undefined)
-          throw s3Error(error, side, `s3://${this.bucket}/${key}`.replace(/\/$/, ''))
+        if (wait === undefined) throw this.#failed(error, side, key)
         await sleep(wait, undefined, signal && { signal }).catch(() => signal?.throwIfAborted())
       }
     }
@@ -86,8 +86,15 @@ export class S3Connection {
     }
   }
 
+  #failed(error: unknown, side: S3Side, key: string): SnapError {
+    if (statusOf(error) === undefined) this.#state = 'down'
+    const place = s3CodeOf(error) === 'NoSuchBucket' ? '' : `/${key}`
+    return s3Error(error, side, `s3://${this.bucket}${place}`.replace(/\/$/, ''))
+  }
+
   #isWorthATry(error: unknown): boolean {
-    return isTransient(error) || (this.#hasAnswered && s3CodeOf(error) === 'ECONNREFUSED')
+    if (this.#state === 'down') return false
+    return isTransient(error) || (this.#state === 'up' && s3CodeOf(error) === 'ECONNREFUSED')
   }
 
   #open(): Promise<S3> {
