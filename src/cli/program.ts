@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { defineBackup } from './commands/backup.ts'
 import { defineCheck } from './commands/check.ts'
+import { defineCopy } from './commands/copy.ts'
 import { defineDiff } from './commands/diff.ts'
 import { defineDrill } from './commands/drill.ts'
 import { defineExport } from './commands/export.ts'
@@ -32,6 +33,7 @@ const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] 
   defineCheck,
   defineList,
   definePrune,
+  defineCopy,
   defineUpdateMeta,
   defineUploadShard,
   defineVersion,

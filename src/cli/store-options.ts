@@ -57,11 +57,17 @@ export function addTargetOptions(command: Command): void {
 
 /**
  * Opens the store that a TARGET or SOURCE names, as the options of {@link addStoreOptions} say.
+ * @param s3Endpoint URL of the store that it is in, if that is not the one that the options say
  * @throws SnapError `E_USAGE` for a place that cannot hold sets
  */
-export async function openStoreAt(command: Command, location: string): Promise<Store> {
+export async function openStoreAt(
+  command: Command,
+  location: string,
+  s3Endpoint?: string,
+): Promise<Store> {
   const { openStore } = await import('../operations/open-store.ts')
-  return openStore(location, readStoreOptions(command))
+  const options = readStoreOptions(command)
+  return openStore(location, { ...options, ...(s3Endpoint !== undefined && { s3Endpoint }) })
 }
 
 /** Opens the store that sets are written to, as the options of {@link addTargetOptions} say. Throws as {@link openStoreAt}. */

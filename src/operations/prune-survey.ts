@@ -46,7 +46,8 @@ export interface Survey {
 /** Where the archives of influxd's sets are, by shard, up to the set that was read last. */
 type StockHoldings = Map<bigint, { readonly entry: ManifestEntry; readonly set: string }>
 
-interface Followed {
+/** What was seen of a place up to the set that was looked at last. */
+export interface Followed {
   readonly listing: SetListing
   readonly table: FileTable
   readonly newest: Map<bigint, Holding>
@@ -61,14 +62,32 @@ interface Followed {
 export async function surveyTarget(store: Store, signal: AbortSignal): Promise<Survey> {
   const listing = await listSets(store, signal)
   if (listing.sets.length === 0) throw noBackup(listing)
-  const table = fileTable(listing.files.keys())
-  const followed: Followed = { listing, table, newest: new Map(), stock: new Map() }
+  const followed = newSurvey(listing)
   const sets: SurveyedSet[] = []
   for (const set of listing.sets.toReversed()) {
     signal.throwIfAborted()
     sets.push(await surveyOrRefuse(followed, set, signal))
   }
-  return { listing, table, sets: sets.reverse() }
+  return { listing, table: followed.table, sets: sets.reverse() }
+}
+
+/** Begins to look at the sets of a place. */
+export function newSurvey(listing: SetListing): Followed {
+  return { listing, table: fileTable(listing.files.keys()), newest: new Map(), stock: new Map() }
+}
+
+/**
+ * Looks at the next set; they come oldest first.
+ * @throws SnapError `E_INTEGRITY` if its manifest or catalog cannot be read
+ */
+export async function surveySet(
+  followed: Followed,
+  set: ListedSet,
+  signal: AbortSignal,
+): Promise<SurveyedSet> {
+  const head = await readHead(followed.listing, set, signal)
+  if (head.catalog !== undefined) return surveySnapSet(followed, head, head.catalog)
+  return await surveyStockSet(followed, head, signal)
 }
 
 async function surveyOrRefuse(
@@ -77,9 +96,7 @@ async function surveyOrRefuse(
   signal: AbortSignal,
 ): Promise<SurveyedSet> {
   try {
-    const head = await readHead(followed.listing, set, signal)
-    if (head.catalog !== undefined) return surveySnapSet(followed, head, head.catalog)
-    return await surveyStockSet(followed, head, signal)
+    return await surveySet(followed, set, signal)
   } catch (error) {
     if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_INTEGRITY) throw error
     throw new SnapError('E_PRUNE_REFUSED', `nothing was deleted: ${error.message}`, {

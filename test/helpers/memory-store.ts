@@ -4,7 +4,7 @@ import type { ByteRange, Staged, Store, StoredObject } from '../../src/storage/i
 
 /** A store in memory, for tests that change what is stored a thousand times. */
 export class MemoryStore implements Store {
-  readonly url = 'memory'
+  readonly url: string = 'memory'
   readonly undeleted = 0
   readonly files: Map<string, Uint8Array>
   /** Bytes that were read so far. */

@@ -1,0 +1,282 @@
+import { createHash } from 'node:crypto'
+import { EXIT_CODES, SnapError } from '../errors.ts'
+import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
+import { catalogName, manifestName } from '../portable/names.ts'
+import { candidates, noBackup } from '../portable/select-set.ts'
+import { readHead, readMeta, type SetHead } from '../portable/set-files.ts'
+import { readSmallFile } from '../portable/source.ts'
+import { checkTarget } from '../portable/target.ts'
+import type { Store } from '../storage/index.ts'
+import { checkStoredHash } from './check-archive.ts'
+import type { ShardName } from './inspect.ts'
+import { shardOf } from './restorable.ts'
+import { needsOf } from './set-needs.ts'
+
+/** The word for the newest set. */
+const LATEST = 'latest'
+
+/** A file to be copied. */
+export interface CopyFile {
+  readonly name: string
+  /** Bytes. */
+  readonly size: number
+  /** Lower-case hex; sets of influxd do not say. */
+  readonly sha256: string | undefined
+  /** The shard whose archive it is. */
+  readonly shard: ShardName | undefined
+}
+
+/** A set to be copied, and what of it. */
+export interface SetPlan {
+  readonly set: string
+  readonly kind: 'snap' | 'stock'
+  /** What the target does not have, in the order to copy it: archives and sidecars, metastore, catalog, manifest. */
+  readonly files: readonly CopyFile[]
+  /** Files that the target has already, and their bytes. */
+  readonly reused: { readonly files: number; readonly bytes: number }
+}
+
+/** What is to be copied. */
+export interface CopyPlan {
+  /** Oldest first. */
+  readonly sets: readonly SetPlan[]
+  /** Sets that the target has as they are. */
+  readonly there: readonly string[]
+  /** Sets that cannot be read, and why. */
+  readonly damaged: readonly Damaged[]
+  /** The target as it is before. */
+  readonly target: SetListing
+}
+
+/** A set that cannot be read, or whose files are not what its catalog says. */
+export interface Damaged {
+  readonly set: string
+  readonly message: string
+}
+
+/** What to copy, and where. */
+export interface CopyPlanOptions {
+  readonly source: Store
+  readonly target: Store
+  /** Sets by their names, or the newest at a time, or `latest`. Empty: all. */
+  readonly sets: readonly (string | Date)[]
+  /** Sets that are not copied, even if they are meant. */
+  readonly except?: ReadonlySet<string> | undefined
+  readonly signal: AbortSignal
+}
+
+/**
+ * Finds out what of the source the target lacks. Older sets that a named one cannot be restored without are taken too.
+ * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED` if there is no such set, `E_TARGET_FOREIGN`, `E_TARGET_EXISTS` if the
+ * target has another set or file of that name, `E_INTEGRITY` if a named set, or one it needs, cannot be read
+ */
+export async function planCopy(options: CopyPlanOptions): Promise<CopyPlan> {
+  const { source, target, signal } = options
+  const listing = await listSets(source, signal)
+  if (listing.sets.length === 0) throw noBackup(listing)
+  const wanted = await chooseSets(listing, options)
+  const targetListing = await listSets(target, signal)
+  const place: TargetPlace = {
+    ...{ store: target, listing: targetListing, known: new Set(), hashes: new Map(), signal },
+    unread: [...targetListing.sets],
+  }
+  const plan = { sets: [] as SetPlan[], there: [] as string[], damaged: [] as Damaged[] }
+  const checked = new Set<string>()
+  for (const set of wanted) {
+    try {
+      const head = await readHead(listing, set, signal)
+      await checkOnce(checked, { listing, place, head })
+      if (await isThereAlready(listing, place, head)) plan.there.push(set.name)
+      else plan.sets.push(await planSet(listing, place, head))
+    } catch (error) {
+      if (options.sets.length > 0 || !isDamage(error)) throw error
+      plan.damaged.push({ set: set.name, message: error.message })
+    }
+  }
+  return { ...plan, target: targetListing }
+}
+
+/** The target, as far as it was looked at. */
+interface TargetPlace {
+  readonly store: Store
+  readonly listing: SetListing
+  /** Files that sets planned before bring. */
+  readonly known: Set<string>
+  /** What the catalogs read so far say of files. */
+  readonly hashes: Map<string, string>
+  /** Sets whose catalogs were not read yet, newest first. */
+  readonly unread: ListedSet[]
+  readonly signal: AbortSignal
+}
+
+function isDamage(error: unknown): error is SnapError {
+  return error instanceof SnapError && error.exitCode === EXIT_CODES.E_INTEGRITY
+}
+
+/** Returns the sets to copy, oldest first: the named ones and those they need. */
+async function chooseSets(
+  listing: SetListing,
+  { sets: wishes, except, signal }: CopyPlanOptions,
+): Promise<readonly ListedSet[]> {
+  const chosen = new Set(wishes.length === 0 ? listing.sets.map(({ name }) => name) : [])
+  for (const wish of wishes) {
+    const [found] = candidates(listing, { set: wish === LATEST ? undefined : wish })
+    if (found !== undefined) chosen.add(found.name)
+  }
+  const needs = wishes.length === 0 ? new Map() : await needsOf(listing, signal)
+  // Newest first: what a set needs is older, and comes later.
+  for (const { name } of listing.sets) {
+    if (chosen.has(name)) for (const needed of needs.get(name) ?? []) chosen.add(needed)
+  }
+  return listing.sets.filter(({ name }) => chosen.has(name) && !except?.has(name)).reverse()
+}
+
+/** Makes sure that a set may stand beside those of the target, and beside the others that are copied. */
+async function checkOnce(
+  checked: Set<string>,
+  { listing, place, head }: { listing: SetListing; place: TargetPlace; head: SetHead },
+): Promise<void> {
+  const { catalog, manifest } = head
+  const clusterId =
+    catalog?.server.clusterId ??
+    (await readMeta(listing.source, manifest, place.signal)).meta.clusterId
+  const kind = catalog?.kind ?? 'full'
+  const key = `${clusterId} ${kind}`
+  if (checked.has(key)) return
+  if (checked.size > 0) {
+    const message = `${listing.source.url}: set ${head.set.name} is of another server or kind than others there`
+    throw new SnapError('E_TARGET_FOREIGN', message, { hint: 'copy some of the sets, with --set' })
+  }
+  await checkTarget(place.listing, { clusterId, kind }, place.signal)
+  checked.add(key)
+}
+
+/**
+ * True if the target has the set already.
+ * @throws SnapError `E_TARGET_EXISTS` if it has another one of that name
+ */
+async function isThereAlready(
+  listing: SetListing,
+  { listing: { source: target, files }, signal }: TargetPlace,
+  { set: { name }, catalog }: SetHead,
+): Promise<boolean> {
+  const manifest = manifestName(name)
+  if (!files.has(manifest)) return false
+  for (const file of catalog === undefined ? [manifest] : [manifest, catalogName(name)]) {
+    const [ours, theirs] = await Promise.all([
+      readSmallFile(listing.source, file, signal),
+      files.has(file) ? readSmallFile(target, file, signal) : undefined,
+    ])
+    if (ours.sha256 === theirs?.sha256) continue
+    throw new SnapError(
+      'E_TARGET_EXISTS',
+      `${target.url}: has another set ${name}: ${file} differs`,
+      {
+        hint: 'copy into a target that holds copies alone',
+      },
+    )
+  }
+  return true
+}
+
+async function planSet(listing: SetListing, place: TargetPlace, head: SetHead): Promise<SetPlan> {
+  const files: CopyFile[] = []
+  const reused = { files: 0, bytes: 0 }
+  for (const file of await filesOf(listing, head, place.signal)) {
+    if (place.known.has(file.name) || (await isReusable(listing, place, file))) {
+      reused.files += 1
+      reused.bytes += file.size
+    } else {
+      files.push(file)
+    }
+  }
+  for (const { name } of files) place.known.add(name)
+  const kind = head.catalog === undefined ? 'stock' : 'snap'
+  return { set: head.set.name, kind, files, reused }
+}
+
+/** Lists the files of a set in the order to copy them, the manifest last. */
+async function filesOf(
+  { source, files }: SetListing,
+  { set: { name }, manifest, catalog }: SetHead,
+  signal: AbortSignal,
+): Promise<CopyFile[]> {
+  const shards = new Map(manifest.files.map((entry) => [entry.fileName, shardOf(entry)]))
+  const stock = [...shards.keys(), manifest.meta.fileName, manifestName(name)].flatMap((file) => {
+    const found = files.get(file)
+    // What influxd does not find of a set it takes from an older one.
+    return found === undefined ? [] : [{ name: file, size: found.size, sha256: undefined }]
+  })
+  const listed: readonly Omit<CopyFile, 'shard'>[] = catalog?.files ?? stock
+  const own = await catalogFile(source, { name, catalog }, signal)
+  const last = manifestName(name)
+  return [
+    ...listed.filter((file) => file.name !== last),
+    ...own,
+    ...listed.filter((file) => file.name === last),
+  ].map((file) => ({ ...file, shard: shards.get(file.name) }))
+}
+
+async function catalogFile(
+  source: SetListing['source'],
+  { name, catalog }: { readonly name: string; readonly catalog: SetHead['catalog'] },
+  signal: AbortSignal,
+): Promise<Omit<CopyFile, 'shard'>[]> {
+  if (catalog === undefined) return []
+  const { bytes, sha256 } = await readSmallFile(source, catalogName(name), signal)
+  return [{ name: catalogName(name), size: bytes.length, sha256 }]
+}
+
+/**
+ * True if the target has a file: a catalog there says so, or it is read.
+ * @throws SnapError `E_TARGET_EXISTS` if it is another one
+ */
+async function isReusable(
+  { source }: SetListing,
+  place: TargetPlace,
+  { name, size, sha256 }: CopyFile,
+): Promise<boolean> {
+  const { store, listing, signal } = place
+  const found = listing.files.get(name)
+  if (found === undefined) return false
+  const wanted = sha256 ?? (await hashOf(source, name, signal))
+  const said = found.size === size ? await saidOf(place, name) : undefined
+  if (said === wanted) return true
+  try {
+    await checkStoredHash(store, { name, stored: { size, sha256: wanted } }, signal)
+    return true
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    throw new SnapError(
+      'E_TARGET_EXISTS',
+      `${error.message}; it is another file than in ${source.url}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+/** What a catalog of the target says of a file; catalogs are read until one speaks of it. */
+async function saidOf(place: TargetPlace, name: string): Promise<string | undefined> {
+  const { hashes, unread, listing, signal } = place
+  while (!hashes.has(name)) {
+    const set = unread.shift()
+    if (set === undefined) return undefined
+    const head = await readHead(listing, set, signal).catch((error: unknown) => {
+      if (!isDamage(error)) throw error
+    })
+    for (const file of head?.catalog?.files ?? []) hashes.set(file.name, file.sha256)
+  }
+  return hashes.get(name)
+}
+
+async function hashOf(
+  source: SetListing['source'],
+  name: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of source.read(name, undefined, signal)) hash.update(chunk)
+  return hash.digest('hex')
+}
