@@ -71,10 +71,15 @@ export async function openStoreAt(
 }
 
 /** Opens the store that sets are written to, as the options of {@link addTargetOptions} say. Throws as {@link openStoreAt}. */
-export async function openTargetAt(command: Command, location: string): Promise<Store> {
+export async function openTargetAt(
+  command: Command,
+  location: string,
+  s3Endpoint?: string,
+): Promise<Store> {
   const { openStore } = await import('../operations/open-store.ts')
   return openStore(location, {
     ...readStoreOptions(command),
+    ...(s3Endpoint !== undefined && { s3Endpoint }),
     objectLockDays: WRITING.objectLockDays.read(command),
   })
 }
@@ -100,6 +105,8 @@ export interface StoreWork {
   /** A TARGET or SOURCE. */
   readonly location: string
   readonly use: StoreUse
+  /** URL of the store that it is in, if that is not the one that the options say. */
+  readonly s3Endpoint?: string | undefined
 }
 
 /**
@@ -110,11 +117,11 @@ export interface StoreWork {
  */
 export async function withStore<T>(
   command: Command,
-  { run, location, use }: StoreWork,
+  { run, location, use, s3Endpoint }: StoreWork,
   work: (place: LockedPlace) => Promise<T>,
 ): Promise<T> {
   const open = use === 'write' ? openTargetAt : openStoreAt
-  const store = await open(command, location)
+  const store = await open(command, location, s3Endpoint)
   const { signal, progress } = run
   if (use === 'look') return await work({ store, signal })
   const { withLock } = await import('../operations/locked-store.ts')

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { EXIT_CODES, SnapError } from '../errors.ts'
 import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
-import { catalogName, manifestName } from '../portable/names.ts'
+import { catalogName, manifestName, storedName } from '../portable/names.ts'
 import { candidates, noBackup } from '../portable/select-set.ts'
 import { readHead, readMeta, type SetHead } from '../portable/set-files.ts'
 import { readSmallFile } from '../portable/source.ts'
@@ -29,7 +29,8 @@ export interface CopyFile {
 /** A set to be copied, and what of it. */
 export interface SetPlan {
   readonly set: string
-  readonly kind: 'snap' | 'stock'
+  /** The name that its manifest is stored under. */
+  readonly manifest: string
   /** What the target does not have, in the order to copy it: archives and sidecars, metastore, catalog, manifest. */
   readonly files: readonly CopyFile[]
   /** Files that the target has already, and their bytes. */
@@ -157,11 +158,12 @@ async function checkOnce(
  */
 async function isThereAlready(
   listing: SetListing,
-  { listing: { source: target, files }, signal }: TargetPlace,
-  { set: { name }, catalog }: SetHead,
+  { listing: { source: target, files, sets: there }, signal }: TargetPlace,
+  { set, catalog }: SetHead,
 ): Promise<boolean> {
-  const manifest = manifestName(name)
-  if (!files.has(manifest)) return false
+  const { name } = set
+  const manifest = manifestOf({ set })
+  if (!there.some((each) => each.name === name)) return false
   for (const file of catalog === undefined ? [manifest] : [manifest, catalogName(name)]) {
     const [ours, theirs] = await Promise.all([
       readSmallFile(listing.source, file, signal),
@@ -179,6 +181,11 @@ async function isThereAlready(
   return true
 }
 
+/** The name that the manifest of a set is stored under. */
+function manifestOf({ set }: Pick<SetHead, 'set'>): string {
+  return storedName(manifestName(set.name), set)
+}
+
 async function planSet(listing: SetListing, place: TargetPlace, head: SetHead): Promise<SetPlan> {
   const files: CopyFile[] = []
   const reused = { files: 0, bytes: 0 }
@@ -191,25 +198,25 @@ async function planSet(listing: SetListing, place: TargetPlace, head: SetHead): 
     }
   }
   for (const { name } of files) place.known.add(name)
-  const kind = head.catalog === undefined ? 'stock' : 'snap'
-  return { set: head.set.name, kind, files, reused }
+  return { set: head.set.name, manifest: manifestOf(head), files, reused }
 }
 
 /** Lists the files of a set in the order to copy them, the manifest last. */
 async function filesOf(
   { source, files }: SetListing,
-  { set: { name }, manifest, catalog }: SetHead,
+  head: SetHead,
   signal: AbortSignal,
 ): Promise<CopyFile[]> {
+  const { manifest, catalog } = head
+  const last = manifestOf(head)
   const shards = new Map(manifest.files.map((entry) => [entry.fileName, shardOf(entry)]))
-  const stock = [...shards.keys(), manifest.meta.fileName, manifestName(name)].flatMap((file) => {
+  const stock = [...shards.keys(), manifest.meta.fileName, last].flatMap((file) => {
     const found = files.get(file)
     // What influxd does not find of a set it takes from an older one.
     return found === undefined ? [] : [{ name: file, size: found.size, sha256: undefined }]
   })
   const listed: readonly Omit<CopyFile, 'shard'>[] = catalog?.files ?? stock
-  const own = await catalogFile(source, { name, catalog }, signal)
-  const last = manifestName(name)
+  const own = await catalogFile(source, { name: head.set.name, catalog }, signal)
   return [
     ...listed.filter((file) => file.name !== last),
     ...own,

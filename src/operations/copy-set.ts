@@ -3,13 +3,14 @@ import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import { thisProcess } from '../io/process-owner.ts'
 import type { SetListing } from '../portable/listing.ts'
-import { catalogName, manifestName, parseFileName } from '../portable/names.ts'
+import { catalogName, parseFileName } from '../portable/names.ts'
 import { listUnfinished } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import type { CopyFile, SetPlan } from './copy-plan.ts'
-import { isDead, readSmall } from './leftovers.ts'
+import { isDead } from './leftovers.ts'
 import { mapParallel } from './parallel.ts'
 import type { Progress } from './progress.ts'
+import { readSmall } from './read-small.ts'
 import type { Throttle } from './throttle.ts'
 
 /** What the copying of several sets shares. */
@@ -38,7 +39,7 @@ const GIVEN_UP = '{}'
 export async function copySet(context: CopyContext, plan: SetPlan): Promise<void> {
   const { target, copied, jobs, signal } = context
   const [own, ...others] = reservationsFor(context, plan)
-  const last = [catalogName(plan.set), manifestName(plan.set)]
+  const last = [catalogName(plan.set), plan.manifest]
   const held: string[] = []
   let finished = 0
   try {
@@ -80,7 +81,7 @@ function reservationsFor(
   for (const { name } of files) {
     const owner = parseFileName(name)?.set
     if (owner === undefined || owner === set || copied.has(owner)) continue
-    if (!listing.files.has(manifestName(owner))) others.add(owner)
+    if (!listing.sets.some((there) => there.name === owner)) others.add(owner)
   }
   return [set, ...others]
 }

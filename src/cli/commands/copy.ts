@@ -9,7 +9,7 @@ import type { CommandResult } from '../output.ts'
 import type { Run } from '../run.ts'
 import { runCommand } from '../run.ts'
 import { parseSet } from '../set-option.ts'
-import { addTargetOptions, openStoreAt, openTargetAt } from '../store-options.ts'
+import { addLockOptions, addTargetOptions, withStore } from '../store-options.ts'
 import { parseRate, parseUrl, wholeNumber } from '../values.ts'
 
 const GROUP = 'Copy:'
@@ -56,21 +56,25 @@ export function defineCopy(program: Command, context: CliContext): void {
     .argument('[TARGET]', 'a directory or s3://bucket/prefix, made if it is not there')
   addSettings(command, OPTIONS)
   addTargetOptions(command)
+  addLockOptions(command)
   addGeneralOptions(command)
   command.action((first: string | undefined, second: string | undefined) =>
     runCommand(context, command, async (run) => {
       const { source, target } = placesOf(run, first, second)
       const { copy } = await import('../../operations/copy.ts')
-      const endpoint = OPTIONS.sourceEndpoint.read(command)
+      const s3Endpoint = OPTIONS.sourceEndpoint.read(command)
       const dryRun = OPTIONS.dryRun.read(command)
-      const sets = await copy({
-        source: await openStoreAt(command, source, endpoint),
-        target: await openTargetAt(command, target),
-        sets: OPTIONS.sets.read(command),
-        jobs: OPTIONS.jobs.read(command),
-        limitRate: OPTIONS.limitRate.read(command),
-        ...{ dryRun, progress: run.progress, signal: run.signal },
-      })
+      const options = {
+        ...{ sets: OPTIONS.sets.read(command), jobs: OPTIONS.jobs.read(command) },
+        ...{ limitRate: OPTIONS.limitRate.read(command), dryRun, progress: run.progress },
+      }
+      const from = { location: source, use: dryRun ? 'look' : 'read', s3Endpoint } as const
+      const to = { location: target, use: dryRun ? 'look' : 'write' } as const
+      const sets = await withStore(command, { run, ...from }, ({ store, signal }) =>
+        withStore(command, { run: { ...run, signal }, ...to }, (place) =>
+          copy({ ...options, source: store, target: place.store, signal: place.signal }),
+        ),
+      )
       return report(sets, { source, target, dryRun })
     }),
   )
