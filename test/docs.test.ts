@@ -62,6 +62,7 @@ describe('the options in the pages', () => {
       'locks',
       'monitoring',
       'migrate',
+      'merge',
       'encryption',
     ].map((page) => `docs/${page}.md`)
     const pages = [pageFor(name) ?? '', ...shared].map((page) => PAGES.get(page) ?? '')

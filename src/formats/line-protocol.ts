@@ -48,9 +48,7 @@ export async function* encodeLineProtocol(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const buffer = new TextBuffer(CHUNK_SIZE + CHUNK_SIZE / 4)
   for await (const { key, blocks } of fields) {
-    const { seriesKey, field } = parseCompositeKey(key)
-    const name = escapeField(field)
-    const reason = findLineProblem(seriesKey, name)
+    const { seriesKey, name, reason } = checkKey(key)
     if (reason !== undefined) {
       options.onLeftOut?.({ key, reason, points: undefined })
       continue
@@ -70,6 +68,17 @@ export async function* encodeLineProtocol(
     }
   }
   if (buffer.length > 0) yield buffer.take()
+}
+
+/** Says why no point of a composite key can be written; undefined if they can. */
+export function findKeyProblem(key: Uint8Array): string | undefined {
+  return checkKey(key).reason
+}
+
+function checkKey(key: Uint8Array) {
+  const { seriesKey, field } = parseCompositeKey(key)
+  const name = escapeField(field)
+  return { seriesKey, name, reason: findLineProblem(seriesKey, name) }
 }
 
 /** Puts lines in until the block or the chunk ends; returns how far it came, and how many values have no text. */

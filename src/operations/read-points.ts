@@ -65,7 +65,9 @@ export async function* readPoints(
     range,
     keepKey,
     signal,
-  }: Pick<ReadPointsOptions, 'source' | 'range' | 'keepKey' | 'signal'>,
+  }: Pick<ReadPointsOptions, 'range' | 'keepKey' | 'signal'> & {
+    readonly source: Pick<ShardSource, 'damage'>
+  },
 ): AsyncGenerator<MergedKey, void, undefined> {
   const merged = async function* () {
     const sources = await Promise.all(opened.map(({ files }) => sourcesOf(files)))

@@ -78,7 +78,8 @@ export function addCounts(a: PointCounts, b: PointCounts): PointCounts {
 /** The comparison of nothing with nothing. */
 export const NO_POINTS: PointCounts = { expected: 0, got: 0, missing: 0, extra: 0, different: 0 }
 
-type Keys = AsyncGenerator<MergedKey, void, undefined>
+/** Keys in ascending order. */
+export type Keys = AsyncGenerator<MergedKey, void, undefined>
 
 async function next(keys: Keys): Promise<MergedKey | undefined> {
   const { done, value } = await keys.next()
@@ -104,7 +105,8 @@ async function countPoints(blocks: AsyncIterable<Block>): Promise<number> {
   return points
 }
 
-type Blocks = AsyncGenerator<Block>
+/** The points of a key, in ascending order. */
+export type Blocks = AsyncGenerator<Block>
 
 async function compareBlocks(left: Blocks, right: Blocks): Promise<PointCounts> {
   const counts = { ...NO_POINTS }
@@ -120,7 +122,8 @@ async function compareBlocks(left: Blocks, right: Blocks): Promise<PointCounts> 
   return addCounts(counts, { expected: missing, got: extra, missing, extra, different: 0 })
 }
 
-async function nextBlock(blocks: Blocks): Promise<Block | undefined> {
+/** Reads on to the next block that has points. */
+export async function nextBlock(blocks: Blocks): Promise<Block | undefined> {
   for (;;) {
     const { done, value } = await blocks.next()
     if (done) return undefined
@@ -128,7 +131,8 @@ async function nextBlock(blocks: Blocks): Promise<Block | undefined> {
   }
 }
 
-function rest(block: Block, from: number): Block | undefined {
+/** Returns the points of a block from `from` on; undefined if there are none. */
+export function rest(block: Block, from: number): Block | undefined {
   return from < block.times.length ? sliceBlock(block, from, block.times.length) : undefined
 }
 
@@ -156,7 +160,8 @@ function comparePart(a: Block, b: Block, counts: Counts): [number, number] {
   return [i, j]
 }
 
-function isSame(a: Block, b: Block): boolean {
+/** Tells whether two blocks of as many points hold the same, bit for bit. */
+export function isSame(a: Block, b: Block): boolean {
   if (!sameBytes(a.times, b.times)) return false
   if (a.type !== 'string' || b.type !== 'string') {
     return a.type !== 'string' && b.type !== 'string' && sameBytes(a.values, b.values)

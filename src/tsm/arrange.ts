@@ -35,7 +35,7 @@ function takeStrings({ offsets, bytes }: StringColumn, indices: Uint32Array): St
 }
 
 /** Returns the points at `indices`, in that order, in buffers of their own. */
-function takeBlock(block: Block, indices: Uint32Array): Block {
+export function takeBlock(block: Block, indices: Uint32Array): Block {
   const n = indices.length
   const times = takeWords(block.times, new BigInt64Array(n), indices)
   switch (block.type) {

@@ -14,11 +14,13 @@ import type { CliContext } from '../context.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
 import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
+import { addMergeOptions, readMergeOptions } from '../merge-options.ts'
+import { mergeReport } from '../merge-report.ts'
 import { addSettings, switchSetting } from '../options.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { restoreReport } from '../restore-report.ts'
 import { placeOf, runCommand } from '../run.ts'
-import { readWritablePlace } from '../server-place.ts'
+import { readHostPlace, readWritablePlace } from '../server-place.ts'
 import { stateDirectory } from '../state-directory.ts'
 import { addLockOptions, addStoreOptions } from '../store-options.ts'
 import { addWatchOptions } from '../watch-options.ts'
@@ -60,6 +62,7 @@ export function defineRestore(program: Command, context: CliContext): void {
   addSelectionOptions(command)
   addRenameOptions(command)
   addSettings(command, OPTIONS)
+  addMergeOptions(command)
   addHttpOptions(command)
   addTransferOptions(command)
   addStoreOptions(command)
@@ -72,16 +75,29 @@ export function defineRestore(program: Command, context: CliContext): void {
       const source = placeOf(run, { name: 'SOURCE', value })
       const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
       const { set, ...renames } = readRenameOptions(command)
-      const { restore } = await import('../../operations/restore.ts')
-      const target = readWritablePlace(command, context)
+      const merging = readMergeOptions(command)
       const http = await readHttpOptions(command, context)
       const dryRun = OPTIONS.dryRun.read(command)
       const where = { context, run, location: source, use: dryRun ? 'look' : 'read' } as const
+      const wish = {
+        ...{ jobs, limitRate, tempDir, set, renames, http, dryRun },
+        selection: readSelectionOptions(command),
+        attempts: readConnectionOptions(command).retries + 1,
+      }
+      if (merging !== undefined) {
+        const { merge } = await import('../../operations/merge.ts')
+        const target = readHostPlace(command, context)
+        return await withOpenedStore(command, where, async (place) => {
+          const { progress } = run
+          const result = await merge({ ...place, ...wish, ...merging, target, progress })
+          return mergeReport(result, merging.onConflict)
+        })
+      }
+      const { restore } = await import('../../operations/restore.ts')
+      const target = readWritablePlace(command, context)
       return await withOpenedStore(command, where, async (place) => {
         const result = await restore({
-          ...{ ...place, target, jobs, limitRate, tempDir, set, renames, http, dryRun },
-          selection: readSelectionOptions(command),
-          attempts: readConnectionOptions(command).retries + 1,
+          ...{ ...place, ...wish, target },
           stateDir: stateDirectory(context.env),
           salvage: OPTIONS.salvage.read(command),
           resume: OPTIONS.resume.read(command),

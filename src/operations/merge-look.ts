@@ -1,0 +1,175 @@
+import type { LineWriter } from '../client/index.ts'
+import { SnapError } from '../errors.ts'
+import { findKeyProblem, type LeftOut } from '../formats/line-protocol.ts'
+import type { FieldPoints } from '../formats/points.ts'
+import type { ListedShard } from '../meta/index.ts'
+import { alignKeys } from '../tsm/align.ts'
+import type { FieldType } from '../tsm/format.ts'
+import { parseCompositeKey, parseSeriesKey } from '../tsm/series-key.ts'
+import { type Block, sliceBlock } from '../tsm/values.ts'
+import type { ExactRange } from './exact-range.ts'
+import { describeShard } from './inspect.ts'
+import {
+  type MergeCounts,
+  type MergedField,
+  type MergePart,
+  mergePoints,
+  seriesTimes,
+} from './merge-points.ts'
+import { shardName } from './plan-shards.ts'
+import type { Progress } from './progress.ts'
+import { readPoints } from './read-points.ts'
+import type { KeepKey } from './series-selection.ts'
+import type { OpenServer } from './server.ts'
+import type { ShardFiles, ShardSource } from './shard-source.ts'
+import type { Throttle } from './throttle.ts'
+import { sourcesOf } from './tsm-sources.ts'
+
+/** Who wins where both have a point: the backup; live; or live wherever it has the row, whatever its fields. */
+export type OnConflict = 'backup' | 'live' | 'fill-gaps'
+
+/** How shards are merged. */
+export interface MergeShardOptions {
+  readonly server: OpenServer
+  /** Writes into the database and policy of the live shard. */
+  readonly writer: LineWriter
+  readonly source: ShardSource
+  readonly keepKey: KeepKey | undefined
+  readonly onConflict: OnConflict
+  /** Upload into shards that still take writes too: their writers wait meanwhile, and some are refused. */
+  readonly allowWritePause: boolean
+  readonly dryRun: boolean
+  readonly tempDir: string
+  /** Requests under way at the same time. */
+  readonly jobs: number
+  readonly attempts: number
+  readonly throttle: Throttle
+  readonly onLeftOut: (left: LeftOut) => void
+  readonly onBytes: (bytes: number) => void
+  readonly progress: Progress
+  readonly signal: AbortSignal
+}
+
+/** The points of a stored shard that belong into one live shard. */
+export interface MergePiece {
+  readonly files: ShardFiles
+  readonly range: ExactRange
+  readonly live: ListedShard
+}
+
+/** Compares the stored points of a piece with what the live shard has. */
+export function compare(
+  { files, range }: MergePiece,
+  live: ShardFiles,
+  options: MergeShardOptions,
+): AsyncGenerator<MergedField, void, undefined> {
+  const { source, keepKey, onConflict, signal } = options
+  const theirs = () => readPoints([live], { source: liveSource, range, keepKey, signal })
+  const rows = onConflict === 'fill-gaps' ? seriesTimes(theirs()) : undefined
+  return mergePoints(readPoints([files], { source, range, keepKey, signal }), theirs(), rows)
+}
+
+/** Damage of what the target gave is the target's. */
+const liveSource: Pick<ShardSource, 'damage'> = {
+  damage: (found) =>
+    new SnapError('E_DESTINATION', `the live shard cannot be read: ${found.message}`, {
+      cause: found,
+    }),
+}
+
+/** Which parts are written. */
+export function isWanted({ kind }: MergePart, { onConflict }: MergeShardOptions): boolean {
+  return kind === 'added' || onConflict === 'backup'
+}
+
+/** What there is to do. */
+export interface Look {
+  readonly counts: MergeCounts
+  /** Points to be written. */
+  readonly wanted: number
+  /** Points that the live shard does not have, of those that can be written over HTTP. */
+  readonly missing: number
+  /** One of them for each field of each measurement. */
+  readonly touches: readonly FieldPoints[]
+}
+
+/** Counts what there is to do, and refuses what cannot be done. */
+export async function look(
+  piece: MergePiece,
+  live: ShardFiles,
+  options: MergeShardOptions,
+): Promise<Look> {
+  const counts = { added: 0, equal: 0, conflicting: 0 }
+  const touches = new Map<string, FieldPoints>()
+  const types = await fieldTypes(live)
+  let [wanted, missing] = [0, 0]
+  for await (const field of compare(piece, live, options)) {
+    const liveType = types.get(fieldName(field.key)) ?? field.type
+    if (liveType !== field.type) throw otherType(field, liveType, piece)
+    const isSaid = findKeyProblem(field.key) === undefined
+    for await (const part of field.parts) {
+      if (isSaid && part.kind === 'added') missing += finiteIn(part.block)
+      if (!isWanted(part, options)) continue
+      wanted += part.block.times.length
+      const name = fieldName(field.key)
+      if (!touches.has(name)) touches.set(name, pointOf(field, part.block))
+    }
+    counts.added += field.counts.added
+    counts.equal += field.counts.equal
+    counts.conflicting += field.counts.conflicting
+  }
+  return { counts, wanted, missing, touches: [...touches.values()] }
+}
+
+/** Line protocol has no NaN and no infinite numbers. */
+function finiteIn(block: Block): number {
+  if (block.type !== 'float') return block.times.length
+  return block.values.reduce((count, value) => count + (Number.isFinite(value) ? 1 : 0), 0)
+}
+
+/** Returns the types that the fields of each measurement have in a shard: it takes no points of others. */
+async function fieldTypes({ files }: ShardFiles): Promise<ReadonlyMap<string, FieldType>> {
+  const types = new Map<string, FieldType>()
+  for await (const { key, type } of alignKeys(await sourcesOf(files)))
+    types.set(fieldName(key), type)
+  return types
+}
+
+function fieldName(key: Uint8Array): string {
+  const { seriesKey, field } = parseCompositeKey(key)
+  const { measurement } = parseSeriesKey(seriesKey)
+  return [measurement, field].map((bytes) => Buffer.from(bytes).toString('latin1')).join('\0')
+}
+
+/** A touch is of one point; a number that line protocol cannot say is none. */
+function pointOf({ key, type }: MergedField, block: Block): FieldPoints {
+  const isSaid = (i: number) => block.type !== 'float' || Number.isFinite(block.values[i])
+  const at = Math.max(
+    0,
+    block.times.findIndex((_, i) => isSaid(i)),
+  )
+  const blocks = [sliceBlock(block, at, at + 1)]
+  return { key: Uint8Array.from(key), type, blocks: each(blocks) }
+}
+
+/** Yields each of some items. */
+export async function* each<T>(items: Iterable<T>): AsyncGenerator<T, void, undefined> {
+  yield* items
+}
+
+function otherType(
+  { key, type }: MergedField,
+  liveType: FieldType,
+  { live }: MergePiece,
+): SnapError {
+  const { seriesKey, field } = parseCompositeKey(key)
+  const name = Buffer.from(field).toString()
+  const series = Buffer.from(seriesKey).toString()
+  return new SnapError(
+    'E_DESTINATION',
+    `shard ${describeShard(shardName(live))}: field type conflict: ${name} is ${liveType} there, and ${type} in the backup (${series})`,
+    {
+      hint: 'leave its measurement out (--measurement), or restore into another database (--newdb)',
+    },
+  )
+}

@@ -1,0 +1,46 @@
+import type { Store } from '../storage/index.ts'
+import type { ExactRange } from './exact-range.ts'
+import type { ShardName } from './inspect.ts'
+import type { OnConflict } from './merge-look.ts'
+import type { MergeCounts } from './merge-points.ts'
+import type { Progress } from './progress.ts'
+import type { Renames } from './restore-plan.ts'
+import type { Selection } from './selection.ts'
+import type { SeriesSelection } from './series-selection.ts'
+import type { ServerPlace } from './server.ts'
+import type { HttpPlace } from './server-http.ts'
+
+/** What to merge, from where, and how. */
+export interface MergeOptions {
+  readonly target: ServerPlace
+  readonly store: Store
+  /** The name of a set or a time; default the newest that holds the selection. */
+  readonly set?: string | Date | undefined
+  readonly selection: Selection
+  readonly range?: ExactRange | undefined
+  readonly series: SeriesSelection
+  readonly renames: Renames
+  readonly onConflict: OnConflict
+  /** Upload into shards that still take writes too. */
+  readonly allowWritePause: boolean
+  /** Requests under way at the same time. */
+  readonly jobs: number
+  /** Times a transfer is tried in all. */
+  readonly attempts: number
+  readonly limitRate?: number | undefined
+  readonly tempDir: string
+  /** Count what is new, equal and conflicting, and write nothing. */
+  readonly dryRun: boolean
+  readonly http: HttpPlace
+  readonly progress?: Progress | undefined
+  readonly signal: AbortSignal
+}
+
+/** A stored shard that was merged. */
+export interface MergedShard extends ShardName, MergeCounts {
+  /** The live shards that its points are in. */
+  readonly newShardIds: readonly bigint[]
+  /** Bytes that were sent. */
+  readonly bytes: number
+  readonly durationMs: number
+}
