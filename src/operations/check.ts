@@ -1,13 +1,15 @@
 import { constants } from 'node:fs'
 import { access, stat, statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
+import type { Identities } from '../age/index.ts'
 import { asSnapError, errnoOf, messageOf, SnapError } from '../errors.ts'
-import { listSets, type SetListing } from '../portable/sets.ts'
+import { listSets, readSet, type SetListing } from '../portable/sets.ts'
 import { checkTarget } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { checkReadable } from './check-readable.ts'
 import { type ExpiringShard, findExpiring } from './expiry.ts'
 import { schemeOf } from './open-store.ts'
+import { OpenedStore } from './opened-store.ts'
 import type { Selection } from './selection.ts'
 import { abilitiesOf, type OpenServer, openServer, type ServerPlace } from './server.ts'
 import { type HttpPlace, openHttp } from './server-http.ts'
@@ -15,7 +17,7 @@ import { ServerSource } from './server-source.ts'
 
 /** One thing that was looked at. */
 export interface CheckedPart {
-  readonly part: 'source' | 'files' | 'http' | 'target' | 'temp-dir' | 'expiry'
+  readonly part: 'source' | 'files' | 'http' | 'target' | 'keys' | 'temp-dir' | 'expiry'
   readonly status: 'ok' | 'warning' | 'failed' | 'skipped'
   /** What was found. */
   readonly message: string
@@ -31,6 +33,10 @@ export interface CheckOptions {
   readonly target: string | undefined
   /** Opens the target. */
   readonly openStore: (target: string) => Promise<Store>
+  /** What encrypted sets are read with; undefined: nothing was given. */
+  readonly identities: Identities | undefined
+  /** Whether new sets are encrypted, by recipients that could be read. */
+  readonly encrypts: boolean
   readonly tempDir: string
   readonly selection: Selection
   /** Undefined: shards about to be dropped are not looked for. */
@@ -87,6 +93,9 @@ export async function check(options: CheckOptions): Promise<Checked> {
       target === undefined
         ? undefined
         : await look('target', async () => await lookAtTarget(target, server, options))
+    if (target !== undefined && (options.encrypts || options.identities !== undefined)) {
+      await look('keys', async () => [await lookAtKeys(target, options), undefined])
+    }
     const expiring =
       options.expiry &&
       (await lookAtExpiry(look, { options, server, listing, wish: options.expiry }))
@@ -150,10 +159,11 @@ async function lookAtHttp(
 async function lookAtTarget(
   target: string,
   server: LookedAt | undefined,
-  { openStore, signal }: CheckOptions,
+  { openStore, identities, signal }: CheckOptions,
 ): Promise<readonly [Finding, SetListing]> {
   const store = await openStore(target)
-  const listing = await listSets(store, signal)
+  const opened = identities === undefined ? store : new OpenedStore(store, identities)
+  const listing = await listSets(opened, signal)
   if (server !== undefined) {
     await checkTarget(listing, { clusterId: server.clusterId, kind: 'full' }, signal)
   }
@@ -164,6 +174,22 @@ async function lookAtTarget(
     return [{ message: `${held}; can be listed and read, writing was not tried` }, listing]
   }
   return [{ message: `${held}; ${await lookAtDirectory(resolve(target))}` }, listing]
+}
+
+/** Reads the newest encrypted set with the keys that were given. */
+async function lookAtKeys(
+  target: string,
+  { openStore, identities, encrypts, signal }: CheckOptions,
+): Promise<Finding> {
+  const recipients = encrypts ? 'recipients can be read' : 'no recipients'
+  if (identities === undefined) return { message: `${recipients}; no key to read sets with` }
+  const store = await openStore(target)
+  const sealed = (await listSets(store, signal)).sets.find((set) => set.sealed)
+  const listing = await listSets(new OpenedStore(store, identities), signal)
+  const newest = listing.sets.find(({ name }) => name === sealed?.name)
+  if (newest === undefined) return { message: `${recipients}; there is no encrypted set to read` }
+  await readSet(listing, newest, signal)
+  return { message: `${recipients}; the keys read set ${newest.name}` }
 }
 
 /** What can be said of writing without leaving anything: permissions, and the room. */

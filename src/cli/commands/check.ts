@@ -16,6 +16,7 @@ import type { CliContext } from '../context.ts'
 import { formatDuration, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
+import { addEncryptionOptions, readIdentities, readRecipientsOrPassphrase } from '../key-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { runCommand, takenOnce } from '../run.ts'
@@ -58,6 +59,7 @@ export function defineCheck(program: Command, context: CliContext): void {
   addSelectionOptions(command)
   addHttpOptions(command)
   addStoreOptions(command)
+  addEncryptionOptions(command)
   addTransferOptions(command)
   addWatchOptions(command)
   addGeneralOptions(command)
@@ -76,6 +78,8 @@ export function defineCheck(program: Command, context: CliContext): void {
         http: await readHttpOptions(command, context),
         target,
         openStore: async (location) => await openStoreAt(command, location),
+        identities: await readIdentities(command, { context, run }),
+        encrypts: (await readRecipientsOrPassphrase(command, context)) !== undefined,
         tempDir: readTransferOptions(command).tempDir ?? tmpdir(),
         selection: readSelectionOptions(command),
         expiry: wantsExpiry ? { within, acceptUnverified } : undefined,

@@ -1,5 +1,6 @@
 import { utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { generateIdentity, identityToRecipient } from 'age-encryption'
 import { describe, expect, it } from 'vitest'
 import { type DirectorySpec, HOUR, makeDirectory } from '../../helpers/data-directory.ts'
 import { describeWithInfluxd, startInfluxd } from '../../helpers/influxd.ts'
@@ -82,6 +83,27 @@ describe('snap check', () => {
     const stock = join(ROOT, 'test/fixtures/portable/two-sets')
     const { error } = await expectCode(17, 'check', ...flags, stock)
     expect(error?.message).toMatch(/^target: .* is of the server with cluster id/)
+  })
+
+  it('reads the newest encrypted set with the keys that are given', async () => {
+    const { flags } = await makeDirectory(EXPIRING)
+    const target = await newTarget()
+    const dir = await tempDir('keys')
+    const [right, wrong] = [join(dir, 'right'), join(dir, 'wrong')]
+    const key = await generateIdentity()
+    await writeFile(right, `${key}\n`, { mode: 0o600 })
+    await writeFile(wrong, `${await generateIdentity()}\n`, { mode: 0o600 })
+    const to = ['--encrypt-to', await identityToRecipient(key)]
+    await expectCode(0, 'backup', ...flags, ...to, target)
+    const partOf = ({ document }: Awaited<ReturnType<typeof expectCode>>) =>
+      document.parts.find(({ part }: Record<string, string>) => part === 'keys')
+    const words = ['check', ...flags, target]
+    expect(partOf(await expectCode(0, ...words))).toBeUndefined()
+    const read = partOf(await expectCode(0, ...words, '--identity', right))
+    expect(read.message).toContain('the keys read set ')
+    await expectCode(12, ...words, '--identity', wrong)
+    await expectCode(2, ...words, '--identity', '/nowhere')
+    await expectCode(0, ...words, '--expiry', '--accept-unverified', '--identity', right)
   })
 
   it('refuses --expiry without a target', async () => {
