@@ -23,7 +23,7 @@ export async function expectSound(target: string, older: readonly string[]): Pro
   expect(sets).toEqual(expect.arrayContaining([...older]))
   for (const set of sets) await snapEnding(0, 'verify', '--deep', '--set', set, target)
   const names = await namesIn(target)
-  for (const name of names.filter((each) => !each.endsWith('.pending'))) {
+  for (const name of names.filter((each) => !/\.(?:pending|lock)$/.test(each))) {
     const { set = '' } = parseFileName(name) ?? {}
     expect(sets.includes(set) || names.includes(`${set}.pending`), name).toBe(true)
   }
