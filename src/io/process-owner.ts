@@ -28,6 +28,11 @@ export function thisProcess(): ProcessOwner {
   }
 }
 
+/** Returns a process of this machine that is gone: what bears its name is nobody's any more. */
+export function endedProcess(): ProcessOwner {
+  return { ...thisProcess(), startTime: 'ended' }
+}
+
 /** True only if the process is certainly gone: it ran here, and that process, or that boot, has ended. */
 export function isGone(owner: ProcessOwner): boolean {
   const self = thisProcess()

@@ -8,11 +8,12 @@ import { listSets, type SetListing } from '../portable/sets.ts'
 import { checkTarget } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
-import { type FetchShardsOptions, fetchShards } from './fetch-shards.ts'
+import { type FetchShardsOptions, fetchShards, type Notes } from './fetch-shards.ts'
 import { type FetchedShards, NO_POINTS } from './fetched-shards.ts'
+import { findFinished } from './finished-shards.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { removeLeftovers } from './leftovers.ts'
-import { fullPlan, type Incremental, planReuse, type ReusePlan } from './plan-reuse.ts'
+import { type Incremental, planReuse, type ReusePlan } from './plan-reuse.ts'
 import { planShards, type ShardPlan, shardName, wantedShard } from './plan-shards.ts'
 import { noProgress } from './progress.ts'
 import type { Selection } from './selection.ts'
@@ -22,7 +23,8 @@ import { type SetScope, scopeOf } from './set-scope.ts'
 import { type CatalogFacts, SetWriter } from './set-writer.ts'
 
 /** What to back up, and how. */
-export interface BackupOptions extends Omit<FetchShardsOptions, 'keepKey' | 'clock' | 'reuse'> {
+export interface BackupOptions
+  extends Omit<FetchShardsOptions, 'keepKey' | 'clock' | 'reuse' | 'notes'> {
   readonly store: Store
   readonly selection: Selection
   /** Whom the set is encrypted to; without them it is not. */
@@ -31,6 +33,8 @@ export interface BackupOptions extends Omit<FetchShardsOptions, 'keepKey' | 'clo
   readonly series?: SeriesSelection | undefined
   /** Store only what has changed, and share the other archives with older sets. */
   readonly incremental?: Incremental | undefined
+  /** Go on with what runs that died had finished, and leave what is finished if this one fails. */
+  readonly resume?: boolean | undefined
   /** Only say what would be done. */
   readonly dryRun: boolean
   /** What is done, for progress. Default `backup`. */
@@ -82,15 +86,17 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   const clock = scope.kind === 'full' ? await clockOf(options) : undefined
   const reuse = await findReuse(options, plan, { listing, clock })
   if (options.dryRun) return dryRunResult(shards, plan, reuse)
-  await removeLeftovers(store, listing)
+  await removeLeftovers(store, listing, finishedSets(reuse))
   const heldUntil = options.since === undefined ? undefined : await holdingTimes(listing, signal)
   const vanished = await vanishedShards(options, plan, listing)
   const set = await SetWriter.begin(store, listing, options.recipients)
   try {
-    const fetch = { ...options, keepKey, heldUntil, clock, reuse }
+    const notes = scope.kind === 'full' ? notesOn(plan) : undefined
+    const fetch = { ...options, keepKey, heldUntil, clock, reuse, notes }
     const fetched = await fetchShards(set, shards, fetch)
     if (fetched.shards.length === 0) throw nothingStored(fetched)
     await set.commit(plan.metaBytes, catalogFacts(options, plan, { scope, fetched, vanished }))
+    await removeResumed(options, listing, reuse)
     const gone = vanished.map((shard) => `shard ${describeShard(shard)}: ${VANISHED}`)
     return {
       ...fetched,
@@ -102,9 +108,33 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
       lost: [...source.losses(), ...gone, ...flawsOf(fetched)],
     }
   } catch (error) {
-    await set.discard()
+    const left = options.resume ? await set.leave() : await set.discard()
+    if (left) progress({ type: 'note', level: 'warning', message: keptText(left) })
     throw error
   }
+}
+
+/** Removes what the set was made from. Whatever stays is removed by a later run: the set is whole. */
+async function removeResumed(
+  { store }: BackupOptions,
+  listing: SetListing,
+  reuse: ReusePlan | undefined,
+): Promise<void> {
+  if (finishedSets(reuse).size > 0) await removeLeftovers(store, listing).catch(() => {})
+}
+
+function keptText(shards: number): string {
+  return `${shards} finished ${shards === 1 ? 'shard is' : 'shards are'} kept for the next run with --resume`
+}
+
+function notesOn({ data: { clusterId }, shards }: ShardPlan): Notes {
+  return { clusterId, shards: new Map(shards.map((shard) => [shard.shard.id, wantedShard(shard)])) }
+}
+
+/** The unfinished sets that archives are to be taken from. */
+function finishedSets(reuse: ReusePlan | undefined): ReadonlySet<string> {
+  const shards = [...(reuse?.candidates.values() ?? [])].filter(({ isPending }) => isPending)
+  return new Set(shards.map(({ set }) => set))
 }
 
 /** The clock of an influxd, which shows it only to who may ask it. */
@@ -123,17 +153,19 @@ async function findReuse(
   { data, shards }: ShardPlan,
   { listing, clock }: { readonly listing: SetListing; readonly clock: bigint | undefined },
 ): Promise<ReusePlan | undefined> {
-  const { incremental, recipients, signal } = options
-  if (incremental === undefined) return undefined
-  if (incremental.fullEvery === 0) return fullPlan('as asked for (--full-every 0)')
-  const rules = {
-    clusterId: data.clusterId,
-    accepts: (catalog: Catalog) => isForSame(catalog, recipients?.names),
-  }
-  const candidates = await atDestination(() =>
-    findReusable(listing, shards.map(wantedShard), rules, signal),
-  )
-  return await planReuse(candidates, { ...options, ...incremental, clock })
+  const { store, incremental, resume, recipients, signal } = options
+  if (incremental === undefined && resume !== true) return undefined
+  const { clusterId } = data
+  const wanted = shards.map(wantedShard)
+  const accepts = (catalog: Catalog) => isForSame(catalog, recipients?.names)
+  const archives = await atDestination(async () => ({
+    finished: recipients
+      ? new Map()
+      : await findFinished(store, listing, { clusterId, shards: wanted, signal }),
+    shared: incremental && (await findReusable(listing, wanted, { clusterId, accepts }, signal)),
+  }))
+  const how = incremental ?? { fullEvery: 0, trustProbe: false }
+  return await planReuse(archives, { ...options, ...how, clock })
 }
 
 async function holdingTimes(

@@ -1,5 +1,6 @@
 import type { HttpClient } from '../client/index.ts'
 import { EXIT_CODES, SnapError } from '../errors.ts'
+import type { WantedShard } from '../portable/reusable.ts'
 import { formatFingerprint } from '../tsm/fingerprint.ts'
 import { confirmShards } from './confirm-shards.ts'
 import { type FetchedArchive, type FetchOptions, fetchShard, hasChanged } from './fetch-shard.ts'
@@ -41,8 +42,16 @@ export interface FetchShardsOptions
   readonly skipErrors: boolean
   /** Fetch the list of files of each shard a second time, where the server does not say that a shard is complete. */
   readonly twice?: boolean | undefined
+  /** What notes of finished shards say of them, by their ids; without it there are none. */
+  readonly notes?: Notes | undefined
   /** The server's HTTP API, to compare what came with what the server counts. */
   readonly http?: HttpClient | undefined
+}
+
+/** What is noted of finished shards, for a run that goes on with them. */
+export interface Notes {
+  readonly clusterId: bigint
+  readonly shards: ReadonlyMap<bigint, WantedShard>
 }
 
 type Fetch = FetchShardsOptions & FetchOptions
@@ -181,16 +190,25 @@ async function keep({ set, found }: Output, staged: FetchedArchive, fetch: Fetch
   found.fetchedBytes += bytes
   found.files.set(shard.shardId, files)
   const complete = await isComplete(set, staged, fetch)
-  const evidence = isPart(fetch) ? undefined : evidenceOf(files, { clock: fetch.clock, state })
+  // What the source has lost is to be said of every set: such an archive is never taken for another one.
+  const isEvident = !isPart(fetch) && (data?.flaws.length ?? 0) === 0
+  const evidence = isEvident ? evidenceOf(files, { clock: fetch.clock, state }) : undefined
   const older = fetch.reuse?.candidates.get(shard.shardId)
-  if (older !== undefined && older.evidence.content === evidence?.content) {
+  const isHeld = older?.isPending !== true && older?.evidence.content === evidence?.content
+  if (older !== undefined && evidence !== undefined && isHeld) {
     // Its files were made anew or touched, with nothing new in them.
     await set.unstageShard(shard.shardId)
-    found.shards.push(reuseArchive(set, older, { complete, evidence }))
+    const reused = await reuseArchive(set, older, { complete, evidence, signal: fetch.signal })
+    if (reused !== undefined) found.shards.push(reused)
     return 0
   }
   const told = { bytes, stored, complete, ...(evidence && { evidence }) }
   found.shards.push({ ...shard, ...told, ...(data && pointsOf(data)) })
+  const { clusterId, shards } = fetch.notes ?? {}
+  const place = shards?.get(shard.shardId)
+  if (clusterId !== undefined && place !== undefined && evidence !== undefined) {
+    await set.noteFinished({ ...place, complete, evidence }, clusterId)
+  }
   return stored
 }
 

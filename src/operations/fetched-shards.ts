@@ -18,6 +18,8 @@ export interface StoredShard extends ShardName {
   readonly complete: boolean
   /** The archive of an older set that it shares, because it has not changed since. */
   readonly reused?: string | undefined
+  /** A run that died had fetched it, and it has not changed since. */
+  readonly resumed?: boolean | undefined
   /** What tells a later backup whether it has changed; of whole shards alone. */
   readonly evidence?: ShardEvidence | undefined
   /** What its sidecar says of its points, if they were looked at. */

@@ -16,14 +16,20 @@ const JOBS = 8
 /**
  * Removes what dead runs left in a target: of runs of this machine as soon as their process is gone, of others when
  * nothing was written for an hour.
+ * @param kept sets that are left as they are
  * @throws SnapError `E_DESTINATION` if something cannot be deleted
  */
-export async function removeLeftovers(store: Store, listing: SetListing): Promise<void> {
+export async function removeLeftovers(
+  store: Store,
+  listing: SetListing,
+  kept: ReadonlySet<string> = new Set(),
+): Promise<void> {
   const { files } = listing
   for (const name of files.keys()) if (isAbandonedName(name)) await store.delete(name)
   const dead = new Set<string>()
   const alive = new Set<string>()
   for (const unfinished of listUnfinished(files)) {
+    if (kept.has(unfinished.set)) continue
     const isOver = await isDead(store, unfinished)
     ;(isOver ? dead : alive).add(unfinished.set)
     if (isOver) await removeAll(store, listing, unfinished)

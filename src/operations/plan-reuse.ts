@@ -10,7 +10,7 @@ import { differenceFrom, readShardStats } from './shard-stats.ts'
 
 /** How a backup finds out what has not changed. */
 export interface Incremental {
-  /** How old an archive may be that a new set names, in ms. */
+  /** How old an archive may be that a new set names, in ms; 0: none. */
   readonly fullEvery: number
   /** Take the word of influxd that no file is newer, where its figures cannot be had. */
   readonly trustProbe: boolean
@@ -35,9 +35,12 @@ export interface ReusePlan {
   readonly fullBecause?: string | undefined
 }
 
-/** Nothing is named again. */
-export function fullPlan(fullBecause?: string): ReusePlan {
-  return { candidates: new Map(), unchanged: new Map(), compare: new Set(), fullBecause }
+/** The archives that there are, by shard ids. */
+export interface Archives {
+  /** Those of older sets; undefined if the backup is not to be incremental. */
+  readonly shared: ReadonlyMap<bigint, ReusableShard> | undefined
+  /** Those that runs which died had finished. */
+  readonly finished: ReadonlyMap<bigint, ReusableShard>
 }
 
 /** Who is asked. */
@@ -56,15 +59,16 @@ const AHEAD_MS = 60 * 60 * 1000
 
 /** Asks the source which of the archives still are what it has (docs/incremental.md). */
 export async function planReuse(
-  candidates: ReadonlyMap<bigint, ReusableShard>,
+  { shared, finished }: Archives,
   options: ReuseOptions,
 ): Promise<ReusePlan> {
-  const { fullEvery, source, selection, signal } = options
-  if (candidates.size === 0) return fullPlan('no older set here has an archive to share')
-  const tooOld = findTooOld([...candidates.values()], fullEvery)
-  if (tooOld !== undefined) return fullPlan(tooOld)
+  const { source, selection, signal } = options
+  const fullBecause = shared && whyFull([...shared.values()], options)
+  const usable = fullBecause === undefined ? (shared ?? []) : []
+  const candidates = new Map([...usable, ...finished])
+  const plan = { candidates, unchanged: new Map(), compare: new Set<bigint>(), fullBecause }
+  if (candidates.size === 0) return plan
   const states = await source.readStates?.(selection, signal)
-  const plan = { candidates, unchanged: new Map(), compare: new Set<bigint>() }
   if (states === undefined) await askServer(plan, options)
   else {
     for (const [shardId, shard] of candidates) {
@@ -77,7 +81,9 @@ export async function planReuse(
   return plan
 }
 
-function findTooOld(shards: readonly ReusableShard[], fullEvery: number): string | undefined {
+function whyFull(shards: readonly ReusableShard[], { fullEvery }: Incremental): string | undefined {
+  if (fullEvery === 0) return 'as asked for (--full-every 0)'
+  if (shards.length === 0) return 'no older set here has an archive to share'
   for (const { archive } of shards) {
     const age = Date.now() - (parseSetName(archive.slice(0, 16))?.getTime() ?? 0)
     if (age > fullEvery) return `${archive} is older than --full-every`

@@ -25,40 +25,55 @@ export interface ReuseFetch extends Pick<FetchOptions, 'source' | 'throttle'> {
   readonly signal: AbortSignal
 }
 
-/** Names an older archive for a shard that is, or after a look at its files proves to be, as it was. */
+/** Takes an older archive for a shard that is, or after a look at its files proves to be, as it was; false if there is none. */
 export async function reuseUnchanged(
   { set, found }: Output,
   shard: ShardName,
   fetch: ReuseFetch,
 ): Promise<boolean> {
   const { shardId } = shard
-  const { progress = noProgress, reuse: plan } = fetch
+  const { progress = noProgress, reuse: plan, signal } = fetch
   const known = plan?.unchanged.get(shardId)
-  const older = known?.shard ?? plan?.candidates.get(shardId)
-  if (older === undefined) return false
   if (known !== undefined) {
+    const { shard: older, complete } = known
     const { evidence } = older
-    found.shards.push(reuseArchive(set, older, { complete: known.complete, evidence }))
-  } else {
-    if (plan?.compare.has(shardId) !== true) return false
-    const onBytes = (bytes: number) => progress({ type: 'shardProgress', shard, bytes })
-    const { files, isComplete, ...read } = await readContent(shard, { ...fetch, onBytes })
-    found.fetchedBytes += read.bytes
-    const evidence = evidenceOf(files, { clock: fetch.clock, state: read.state })
-    if (evidence.content !== older.evidence.content) return false
-    found.files.set(shardId, files)
-    found.shards.push(reuseArchive(set, older, { complete: isComplete, evidence }))
+    const reused = await reuseArchive(set, older, { complete, evidence, signal })
+    if (reused !== undefined) found.shards.push(reused)
+    return reused !== undefined
   }
+  const older = plan?.compare.has(shardId) ? plan.candidates.get(shardId) : undefined
+  if (older === undefined) return false
+  const onBytes = (bytes: number) => progress({ type: 'shardProgress', shard, bytes })
+  const { files, isComplete, ...read } = await readContent(shard, { ...fetch, onBytes })
+  found.fetchedBytes += read.bytes
+  const evidence = evidenceOf(files, { clock: fetch.clock, state: read.state })
+  if (evidence.content !== older.evidence.content) return false
+  const reused = await reuseArchive(set, older, { complete: isComplete, evidence, signal })
+  if (reused === undefined) return false
+  found.files.set(shardId, files)
+  found.shards.push(reused)
   return true
 }
 
-export function reuseArchive(
+/** Names an archive of an older set, or takes over one that a run which died had finished; undefined if that is damaged. */
+export async function reuseArchive(
   set: SetWriter,
   older: ReusableShard,
-  now: { readonly complete: boolean; readonly evidence: ShardEvidence },
-): StoredShard {
-  set.reuseShard(older)
-  const { shardId, database, retentionPolicy, archive: reused, tarSize: bytes, files } = older
-  const stored = files.find(({ name }) => name === reused)?.size ?? 0
-  return { shardId, database, retentionPolicy, bytes, stored, reused, ...now }
+  { signal, ...now }: Proof,
+): Promise<StoredShard | undefined> {
+  const { shardId, database, retentionPolicy, archive, tarSize: bytes, files } = older
+  const stored = files.find(({ name }) => name === archive)?.size ?? 0
+  const shard = { shardId, database, retentionPolicy, bytes, stored, ...now }
+  if (older.isPending !== true) {
+    set.reuseShard(older)
+    return { ...shard, reused: archive }
+  }
+  return (await set.takeOver(older, signal)) ? { ...shard, resumed: true } : undefined
+}
+
+/** What is known now of an archive that is to be used again. */
+interface Proof {
+  readonly complete: boolean
+  readonly evidence: ShardEvidence
+  readonly signal: AbortSignal
 }

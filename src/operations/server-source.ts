@@ -107,7 +107,9 @@ export class ServerSource implements ShardSource {
     let stated: ShardState | undefined
     const entries = takeStatement(tar, { what, shard, asked }, ({ lost, state, shape }) => {
       this.#lost.push(...lost.map((line) => `shard ${shard.shardId}: ${line}`))
-      if (state !== undefined && shape !== undefined) stated = { state, shape }
+      // A shard that has lost something is not known by its state: every set has to say so.
+      const isSound = lost.length === 0
+      if (isSound && state !== undefined && shape !== undefined) stated = { state, shape }
     })
     return { body: packShardTar(entries), isCut, isComplete: true, state: () => stated }
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
-import { thisProcess } from '../io/process-owner.ts'
+import { endedProcess, thisProcess } from '../io/process-owner.ts'
 import { type ArchiveSummary, ArchiveWriter } from '../portable/archive-writer.ts'
 import {
   type Catalog,
@@ -27,7 +27,9 @@ import type { SetListing } from '../portable/sets.ts'
 import { encodeSidecar } from '../portable/sidecar.ts'
 import { takeSetName } from '../portable/target.ts'
 import type { Staged, Store } from '../storage/index.ts'
+import { copyPending } from './copy-pending.ts'
 import { describeArchive, describeData, openStaged } from './describe-archive.ts'
+import { FinishedNotes } from './finished-notes.ts'
 import type { InspectedFile, ShardName } from './inspect.ts'
 import { publishAll } from './publish-all.ts'
 import type { ShardData, ShardSums } from './shard-sums.ts'
@@ -75,6 +77,7 @@ export class SetWriter {
   #files: CatalogFile[] = []
   #entries: ManifestEntry[] = []
   readonly #reused = new Map<bigint, ReusableShard>()
+  readonly #notes: FinishedNotes
 
   private constructor(
     store: Store,
@@ -85,6 +88,7 @@ export class SetWriter {
     this.name = name
     this.#created = created
     this.#recipients = recipients
+    this.#notes = new FinishedNotes(store, name)
   }
 
   /**
@@ -153,6 +157,31 @@ export class SetWriter {
     this.#entries.push(manifestEntry(shard, openedName(archive), tarSize))
   }
 
+  /**
+   * Stores once more what a run that died had stored of a shard, under names of this set.
+   * @returns false if it is not what was noted of it
+   */
+  async takeOver(shard: ReusableShard, signal?: AbortSignal): Promise<boolean> {
+    const { shardId, tarSize } = shard
+    const name = archiveName(this.name, shardId)
+    const copied = await copyPending(this.#store, shard, { name, signal })
+    if (copied === undefined) return false
+    const { staged, sha256 } = copied
+    this.#add(staged, { name, size: staged.size, sha256 })
+    this.#entries.push(manifestEntry(shard, name, tarSize))
+    await this.#stageBytes(sidecarName(this.name, shardId), copied.sidecar)
+    return true
+  }
+
+  /** Notes that a staged shard is finished: should this run die, another one need not fetch it. Not of encrypted sets. */
+  async noteFinished(shard: ShardFacts, clusterId: bigint): Promise<void> {
+    const [described] = this.#catalogShards([shard])
+    if (described === undefined || this.#recipients !== undefined) return
+    const names = this.#namesOf(shard.shardId)
+    const files = this.#files.filter(({ name }) => names.includes(name))
+    await this.#notes.write({ clusterId, shard: described, files })
+  }
+
   /** The newest set that it shares archives with. */
   get parent(): string | undefined {
     return [...this.#reused.values()]
@@ -164,14 +193,14 @@ export class SetWriter {
   /** Takes a shard out again, so that it may be staged anew. */
   async unstageShard(shardId: bigint): Promise<void> {
     const shared = this.#reused.get(shardId)?.files.map(({ name }) => name) ?? []
-    const own = [archiveName(this.name, shardId), sidecarName(this.name, shardId)]
-    const names = [...own, ...shared].map(openedName)
+    const names = [...this.#namesOf(shardId), ...shared].map(openedName)
     this.#reused.delete(shardId)
     const isOthers = ({ name }: { readonly name: string }) => !names.includes(openedName(name))
     const gone = this.#staged.filter((staged) => !isOthers(staged))
     this.#staged = this.#staged.filter(isOthers)
     this.#files = this.#files.filter(isOthers)
     this.#entries = this.#entries.filter((entry) => entry.shardId !== shardId)
+    await this.#notes.delete(shardId)
     for (const staged of gone) await staged.discard()
   }
 
@@ -196,6 +225,7 @@ export class SetWriter {
     const own = { set: this.name, created, ...(parent && { parent }) }
     await this.#stageCatalog({ ...facts, ...own, shards: this.#catalogShards(facts.shards) })
     await this.#publish()
+    await this.#notes.deleteAll()
     await this.#endReservation()
   }
 
@@ -204,9 +234,30 @@ export class SetWriter {
    * `.pending` name: why the set is given up is more to say than that.
    */
   async discard(): Promise<void> {
+    await Promise.allSettled([this.#notes.deleteAll()])
     await Promise.allSettled(this.#staged.map((staged) => staged.discard()))
     await Promise.allSettled([this.#endReservation()])
     await this.#store.abandon()
+  }
+
+  /** Leaves finished shards under their `.pending` names to a later run, removes the rest, and returns how many they are. */
+  async leave(): Promise<number> {
+    const { shardIds } = this.#notes
+    if (shardIds.length === 0) {
+      await this.discard()
+      return 0
+    }
+    const names = shardIds.flatMap((shardId) => this.#namesOf(shardId))
+    const rest = this.#staged.filter(({ name }) => !names.includes(name))
+    await Promise.allSettled(rest.map((staged) => staged.discard()))
+    // This process may live on, its run does not.
+    const owner = JSON.stringify(endedProcess())
+    await Promise.allSettled([this.#store.write(this.name + PENDING_SUFFIX, owner)])
+    return shardIds.length
+  }
+
+  #namesOf(shardId: bigint): string[] {
+    return [archiveName(this.name, shardId), sidecarName(this.name, shardId)]
   }
 
   #catalogShards(facts: readonly ShardFacts[]): CatalogShard[] {

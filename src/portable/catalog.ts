@@ -141,6 +141,14 @@ const evidenceSchema: v.GenericSchema<unknown, ShardEvidence> = v.object({
   shape: v.optional(sha256Text),
 })
 
+/** One file of a set. */
+export const catalogFileSchema: v.GenericSchema<unknown, CatalogFile> = v.object({
+  name: v.string(),
+  size: natural,
+  sha256: sha256Text,
+  plain: v.optional(v.object({ size: natural, sha256: sha256Text })),
+})
+
 /** What is said of a shard in a catalog, and in what a run that died left of one. */
 export const catalogShardSchema: v.GenericSchema<unknown, CatalogShard> = v.object({
   shardId: uint64Text,
@@ -182,14 +190,7 @@ const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
   unchanged: v.optional(v.array(v.object({ shardId: uint64Text, since: timeText }))),
   shards: v.optional(v.array(catalogShardSchema)),
   encryption: v.optional(v.object({ format: v.literal('age'), recipients: v.array(v.string()) })),
-  files: v.array(
-    v.object({
-      name: v.string(),
-      size: natural,
-      sha256: sha256Text,
-      plain: v.optional(v.object({ size: natural, sha256: sha256Text })),
-    }),
-  ),
+  files: v.array(catalogFileSchema),
 })
 
 /** The end of every catalog: the hash of all its bytes, taken with zeros in place of the hash. */

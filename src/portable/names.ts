@@ -55,6 +55,11 @@ export function sidecarName(set: string, shardId: bigint): string {
   return `${set}.s${shardId}.json`
 }
 
+/** What a run notes of a shard that it has finished; only ever under a `.pending` name. */
+export function finishedName(set: string, shardId: bigint): string {
+  return `${set}.s${shardId}.done`
+}
+
 /** Our catalog of a set. */
 export function catalogName(set: string): string {
   return `${set}.snap.json`
@@ -113,9 +118,19 @@ export function isSealedName(storedName: string): boolean {
 /** What the name of a file in a target says. */
 export type SetFileName =
   | { readonly set: string; readonly kind: 'manifest' | 'meta' | 'catalog' }
-  | { readonly set: string; readonly kind: 'archive' | 'sidecar'; readonly shardId: bigint }
+  | {
+      readonly set: string
+      readonly kind: 'archive' | 'sidecar' | 'finished'
+      readonly shardId: bigint
+    }
 
-const SHARD_FILE = /^s(0|[1-9]\d{0,19})\.(tar\.gz|json)$/
+const SHARD_KINDS: ReadonlyMap<string, 'archive' | 'sidecar' | 'finished'> = new Map([
+  ['tar.gz', 'archive'],
+  ['json', 'sidecar'],
+  ['done', 'finished'],
+])
+
+const SHARD_FILE = /^s(0|[1-9]\d{0,19})\.(tar\.gz|json|done)$/
 const MAX_UINT64 = 0xffff_ffff_ffff_ffffn
 
 /**
@@ -128,7 +143,8 @@ export function parseFileName(storedName: string): SetFileName | undefined {
   const rest = fileName.slice(SET_NAME_LENGTH + 1)
   if (rest === 'manifest' || rest === 'meta') return { set, kind: rest }
   if (rest === 'snap.json') return { set, kind: 'catalog' }
-  const [, digits, suffix] = SHARD_FILE.exec(rest) ?? []
-  if (digits === undefined || BigInt(digits) > MAX_UINT64) return undefined
-  return { set, kind: suffix === 'json' ? 'sidecar' : 'archive', shardId: BigInt(digits) }
+  const [, digits, suffix = ''] = SHARD_FILE.exec(rest) ?? []
+  const kind = SHARD_KINDS.get(suffix)
+  if (digits === undefined || kind === undefined || BigInt(digits) > MAX_UINT64) return undefined
+  return { set, kind, shardId: BigInt(digits) }
 }

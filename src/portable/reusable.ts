@@ -13,6 +13,8 @@ export interface ReusableShard extends CatalogShard {
   readonly set: string
   /** The archive and its sidecar. */
   readonly files: readonly CatalogFile[]
+  /** True if both have `.pending` names: a run that died had finished them. */
+  readonly isPending?: boolean | undefined
 }
 
 /** A shard of the metastore that is backed up. */
@@ -51,7 +53,7 @@ export async function findReusable(
     if (accepts(catalog)) {
       for (const shard of wanted) {
         const reusable = reusableOf(listing, catalog, held.get(shard.shardId))
-        if (reusable && isSame(reusable, shard)) found.set(shard.shardId, reusable)
+        if (reusable && isSameShard(reusable, shard)) found.set(shard.shardId, reusable)
       }
     }
     wanted = wanted.filter(
@@ -99,7 +101,8 @@ function reusableOf(
   return { ...shard, evidence, set: catalog.set, files }
 }
 
-function isSame(a: WantedShard, b: WantedShard): boolean {
+/** Tells whether two shards have the same place in the metastore. */
+export function isSameShard(a: WantedShard, b: WantedShard): boolean {
   return (
     a.database === b.database &&
     a.retentionPolicy === b.retentionPolicy &&

@@ -59,4 +59,18 @@ describe('a backup that is killed', () => {
       await expectClean(target, 2)
     })
   })
+
+  it('is gone on with, and leaves nothing of itself', { timeout: TIMEOUT }, async () => {
+    const sets = await setsIn(older)
+    const words = (target: string) => ['backup', '--resume', '--jobs', '1', ...flags, target]
+    const points = await count(words(join(await tempDir('target'), 'new')))
+    await tryAll('backup that is resumed', { points, more: 3 }, async (point) => {
+      const target = await tempDir('target')
+      await cp(older, target, { recursive: true })
+      await killAt(point, words(target))
+      await expectSound(target, sets)
+      await snapEnding(0, ...words(target))
+      await expectClean(target, 2)
+    })
+  })
 })

@@ -52,6 +52,12 @@ const OPTIONS = {
       'take a shard of influxd for unchanged if no file is newer, without its HTTP statistics',
     group: GROUP,
   }),
+  resume: switchSetting({
+    flags: '--resume',
+    description:
+      'go on with the shards that a run which died had finished, and leave them if it fails',
+    group: GROUP,
+  }),
   compression: valueSetting({
     flags: '--compression <kind>',
     description: 'gzip, or none: gzip with stored blocks, fast and large',
@@ -107,6 +113,7 @@ export function defineBackup(program: Command, context: CliContext): void {
       const target = placeOf(run, { name: 'TARGET', value })
       refuseTogether(command, 'since', ['start', 'end'])
       refuseTogether(command, 'incremental', ['since', 'start', 'end'])
+      refuseTogether(command, 'resume', ['since', 'start', 'end'])
       const since = OPTIONS.since.read(command)
       const range = readExactRange(command)
       const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
@@ -146,6 +153,7 @@ export function defineBackup(program: Command, context: CliContext): void {
             skipErrors: OPTIONS.skipErrors.read(command),
             twice: OPTIONS.twice.read(command),
             incremental: readIncremental(command),
+            resume: OPTIONS.resume.read(command),
             version: readPackageInfo().version,
             progress: run.progress,
           })
