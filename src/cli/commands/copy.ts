@@ -11,6 +11,7 @@ import { runCommand } from '../run.ts'
 import { parseSet } from '../set-option.ts'
 import { addLockOptions, addTargetOptions, withStore } from '../store-options.ts'
 import { parseRate, parseUrl, wholeNumber } from '../values.ts'
+import { addWatchOptions } from '../watch-options.ts'
 
 const GROUP = 'Copy:'
 const OPTIONS = {
@@ -57,6 +58,7 @@ export function defineCopy(program: Command, context: CliContext): void {
   addSettings(command, OPTIONS)
   addTargetOptions(command)
   addLockOptions(command)
+  addWatchOptions(command)
   addGeneralOptions(command)
   command.action((first: string | undefined, second: string | undefined) =>
     runCommand(context, command, async (run) => {
