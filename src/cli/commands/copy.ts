@@ -4,6 +4,7 @@ import type { CopiedSet } from '../../operations/copy.ts'
 import type { CliContext } from '../context.ts'
 import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
+import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
 import { addSettings, listSetting, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import type { Run } from '../run.ts'
@@ -41,6 +42,11 @@ const OPTIONS = {
     parse: parseUrl,
     group: GROUP,
   }),
+  decrypt: switchSetting({
+    flags: '--decrypt',
+    description: 'store what is in encrypted sets in the clear, as the keys of --identity open it',
+    group: GROUP,
+  }),
   dryRun: switchSetting({
     flags: '--dry-run',
     description: 'say what would be copied',
@@ -59,6 +65,7 @@ export function defineCopy(program: Command, context: CliContext): void {
   addTargetOptions(command)
   addLockOptions(command)
   addWatchOptions(command)
+  addIdentityOptions(command)
   addGeneralOptions(command)
   command.action((first: string | undefined, second: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -72,7 +79,8 @@ export function defineCopy(program: Command, context: CliContext): void {
       }
       const from = { location: source, use: dryRun ? 'look' : 'read', s3Endpoint } as const
       const to = { location: target, use: dryRun ? 'look' : 'write' } as const
-      const sets = await withStore(command, { run, ...from }, ({ store, signal }) =>
+      const withSource = OPTIONS.decrypt.read(command) ? withOpenedStore : withStore
+      const sets = await withSource(command, { context, run, ...from }, ({ store, signal }) =>
         withStore(command, { run: { ...run, signal }, ...to }, (place) =>
           copy({ ...options, source: store, target: place.store, signal: place.signal }),
         ),

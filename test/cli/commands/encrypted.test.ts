@@ -127,6 +127,17 @@ describe('an encrypted set', () => {
     expect(await restored(plain)).toEqual(pointsIn())
   })
 
+  it('is copied as it is without a key, and in the clear with it', async () => {
+    const [sealed, plain] = [await newTarget(), await newTarget()]
+    await expectCode(0, 'copy', target, sealed)
+    expect((await readdir(sealed)).sort()).toEqual(names)
+    await expectCode(12, 'copy', '--decrypt', target, plain)
+    await expectCode(0, 'copy', '--decrypt', ...KEY, sealed, plain)
+    expect((await readdir(plain)).some((name) => name.endsWith('.age'))).toBe(false)
+    await expectCode(0, 'verify', '--deep', plain)
+    expect(await restored(plain)).toEqual(pointsIn())
+  })
+
   it('stands beside plain sets and those for others', async () => {
     const copy = await copied()
     const { flags } = await makeDirectory()
