@@ -6,7 +6,9 @@ import { isTaken } from './s3-errors.ts'
 import { abortUpload, completeUpload, ID, inOrder, type StoredVersion } from './s3-upload.ts'
 
 /** Above this an object is copied in parts, several at once: one request for all of it would be silent for too long. */
-const PART_SIZE = 1024 ** 3
+const MAX_WHOLE = 1024 ** 3
+const PART_SIZE = 256 * 1024 ** 2
+const MAX_PARTS = 10_000
 const PARTS_AT_ONCE = 4
 const DAY_MS = 24 * 60 * 60 * 1000
 
@@ -42,7 +44,7 @@ export async function copyToName(connection: S3Connection, copy: Publication): P
 /** Returns the version that was made, where there are versions and the store says so. */
 async function copyOnce(connection: S3Connection, copy: Publication): Promise<string | undefined> {
   try {
-    const isLarge = copy.from.size > (copy.partSize ?? PART_SIZE)
+    const isLarge = copy.from.size > (copy.partSize ?? MAX_WHOLE)
     return await (isLarge ? copyInParts(connection, copy) : copyWhole(connection, copy))
   } catch (error) {
     if (!isTaken(error)) throw error
@@ -105,9 +107,10 @@ async function copyInParts(
 
 async function copyParts(
   connection: S3Connection,
-  { from, to: key, partSize = PART_SIZE, signal }: Publication,
+  { from, to: key, signal, ...copy }: Publication,
   uploadId: string,
 ): Promise<CompletedPart[]> {
+  const partSize = copy.partSize ?? Math.max(PART_SIZE, Math.ceil(from.size / MAX_PARTS))
   const limit = pLimit(PARTS_AT_ONCE)
   const copyPart = async (_: unknown, index: number) => {
     const start = index * partSize
