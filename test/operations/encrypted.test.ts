@@ -164,6 +164,24 @@ describe('an opened store', () => {
     expect(error.message).toContain('is missing')
   })
 
+  it('writes as the store itself does', async () => {
+    const copy = store.copy()
+    const opened = new OpenedStore(copy, identities)
+    const body = (async function* () {
+      yield Buffer.from('text')
+    })()
+    await (await opened.stage('a', body)).publish()
+    expect(await opened.create('b', 'text')).toBe(true)
+    expect((await opened.write('b', 'other')).name).toBe('b')
+    expect(await opened.reserve('c', 'text')).toBe(true)
+    expect(await opened.createsOnce()).toBe(await copy.createsOnce())
+    expect(opened.undeleted).toBe(0)
+    await opened.delete('b')
+    await opened.abandon()
+    const added = [...copy.files.keys()].filter((name) => !store.files.has(name))
+    expect(added.sort()).toEqual(['a', 'c.pending'])
+  })
+
   it('tells a header that is cut, or too long', async () => {
     const copy = store.copy()
     const name = `${set}.s1.tar.gz`
