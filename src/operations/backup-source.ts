@@ -76,7 +76,7 @@ export class BackupSource implements ShardSource {
     const { tempDir, signal } = options
     const opened = await openArchive(this.#store, this.#backup, stored, signal)
     if (opened === undefined) return await spoolShard(entriesOf(stored, signal), tempDir)
-    for (const part of stored.parts) {
+    for (const part of opened.isChecked ? [] : stored.parts) {
       if (this.#checked.has(part.name)) continue
       await checkStoredHash(this.#store, part, signal)
       this.#checked.add(part.name)

@@ -26,7 +26,7 @@ export function describeArchive(
   shard: ShardName,
   { name, archive, files }: WrittenArchive,
 ): Sidecar {
-  const { gzSize: size, sha256, tarSize, seekPoints } = archive
+  const { gzSize: size, sha256, tarSize, seekPoints, blockCrcs } = archive
   return {
     ...shard,
     archive: { name, size, sha256, tarSize },
@@ -39,6 +39,7 @@ export function describeArchive(
       ...(tsm && { keys: tsm.keys, minTime: tsm.minTime, maxTime: tsm.maxTime }),
     })),
     seekPoints,
+    blockCrcs,
   }
 }
 

@@ -14,7 +14,7 @@ const KEPT_EACH = 3
 
 /**
  * Opens the files of a shard inside its archive, by the seek points of its sidecar: nothing is copied, and only what is
- * read is inflated. The CRC of the archive is not checked, so its hash must have been.
+ * read is inflated. Unless the result says that what is read is checked, the hash of the archive must have been.
  * @returns undefined if the backup has no such sidecar: the archive can only be read from its beginning
  * @throws SnapError `E_INTEGRITY` if the sidecar is not what the catalog says
  */
@@ -23,12 +23,13 @@ export async function openArchive(
   backup: Restorable,
   shard: RestorableShard,
   signal: AbortSignal,
-): Promise<ShardFiles | undefined> {
+): Promise<(ShardFiles & { readonly isChecked: boolean }) | undefined> {
   const sidecar = await sidecarOf(store, backup, shard, signal)
   if (sidecar === undefined) return undefined
   const read = (range: ByteRange) => store.read(sidecar.archive.name, range, signal)
   const files = filesIn(sidecar, read)
-  return files && { files, close: async () => {} }
+  const isChecked = sidecar.blockCrcs?.length === sidecar.seekPoints.length
+  return files && { files, isChecked, close: async () => {} }
 }
 
 /**
@@ -57,14 +58,19 @@ export async function sidecarOf(
  * @returns undefined if the sidecar does not say where the files are
  */
 export function filesIn(
-  { archive, files, seekPoints }: Pick<Sidecar, 'archive' | 'files' | 'seekPoints'>,
+  {
+    archive,
+    files,
+    seekPoints,
+    blockCrcs,
+  }: Pick<Sidecar, 'archive' | 'files' | 'seekPoints' | 'blockCrcs'>,
   read: (range: ByteRange) => AsyncIterable<Uint8Array>,
 ): Map<string, RandomAccess> | undefined {
   const opened = new Map<string, RandomAccess>()
   const whole = archiveAccess(
     {
       name: archive.name,
-      index: { tarSize: archive.tarSize, gzSize: archive.size, seekPoints },
+      index: { tarSize: archive.tarSize, gzSize: archive.size, seekPoints, blockCrcs },
       read,
       keptBlocks: Math.min(MAX_KEPT, Math.max(MIN_KEPT, KEPT_EACH * files.length)),
     },

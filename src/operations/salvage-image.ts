@@ -78,11 +78,14 @@ export function isStoredDamage(error: unknown): error is SnapError {
 }
 
 /** Reads a tar through the blocks of its archive; those that are damaged read as zeros. */
-function tolerantAccess({ archive, seekPoints }: Sidecar, options: ImageOptions): RandomAccess {
+function tolerantAccess(
+  { archive, seekPoints, blockCrcs }: Sidecar,
+  options: ImageOptions,
+): RandomAccess {
   const { store, signal } = options
   const { name, size: gzSize, tarSize } = archive
   const read = (range: { start: number; end: number }) => store.read(name, range, signal)
-  const index = { tarSize, gzSize, seekPoints }
+  const index = { tarSize, gzSize, seekPoints, blockCrcs }
   const whole = archiveAccess({ name, index, read }, { start: 0, end: tarSize }, name)
   const starts = seekPoints.map(([tar]) => tar)
   const readOrZeros = async (offset: number, length: number): Promise<Uint8Array> => {

@@ -1,5 +1,5 @@
 import { promisify } from 'node:util'
-import { constants, inflateRaw } from 'node:zlib'
+import { constants, crc32, inflateRaw } from 'node:zlib'
 import { asSnapError, SnapError } from '../errors.ts'
 import type { RandomAccess } from '../io/random-access.ts'
 import type { ArchiveIndex } from './archive-writer.ts'
@@ -26,6 +26,8 @@ export interface SeekableArchive {
 interface BlockPlace {
   readonly tar: Range
   readonly gz: Range
+  /** CRC-32 of its bytes in the tar, if it is known. */
+  readonly crc: number | undefined
 }
 
 interface InflatedBlock {
@@ -46,9 +48,10 @@ const END_SIZE = 10
 
 /**
  * Reads a part of the tar in an archive with one read of the archive, inflating only the blocks it lies in. The chunks
- * are views over them. The CRC of the archive is not checked: what is read must have its own, as TSM blocks have.
+ * are views over them. The CRC of the archive is not checked: that of each block is, if the index has it, or what is read must
+ * have its own, as TSM blocks have.
  * @throws SnapError `E_FORMAT` if the index is not of this archive or the range not in its tar, `E_INTEGRITY` if a block
- * does not inflate to its size, `E_CUT` if the archive ends too early
+ * does not inflate to its size or has another CRC, `E_CUT` if the archive ends too early
  */
 export async function* readArchiveRange(
   archive: SeekableArchive,
@@ -155,11 +158,20 @@ async function inflateBlock(
       chunkSize: Math.max(size, constants.Z_MIN_CHUNK),
       maxOutputLength: size,
     })
-    if (inflated.length === size) return { tar: place.tar, bytes: inflated }
-    throw new SnapError('E_INTEGRITY', `${where}: ${inflated.length} bytes, expected ${size}`)
+    if (inflated.length !== size) {
+      throw new SnapError('E_INTEGRITY', `${where}: ${inflated.length} bytes, expected ${size}`)
+    }
+    checkCrc(inflated, place.crc, where)
+    return { tar: place.tar, bytes: inflated }
   } catch (error) {
     throw asSnapError(error, 'E_INTEGRITY', `${where}: does not inflate to ${size} bytes`)
   }
+}
+
+function checkCrc(bytes: Uint8Array, expected: number | undefined, where: string): void {
+  const actual = expected === undefined ? undefined : crc32(bytes)
+  if (actual === expected) return
+  throw new SnapError('E_INTEGRITY', `${where}: its CRC is ${actual}, expected ${expected}`)
 }
 
 /** Reads the compressed blocks `first` to `last` and takes them apart. */
@@ -206,13 +218,14 @@ function findBlock({ name, index }: SeekableArchive, at: number): number {
 }
 
 function placeOf({ name, index }: Pick<SeekableArchive, 'name' | 'index'>, number: number) {
-  const { seekPoints, tarSize, gzSize } = index
+  const { seekPoints, blockCrcs, tarSize, gzSize } = index
   const point = seekPoints[number]
   if (point !== undefined) {
     const [tarEnd, gzEnd] = seekPoints[number + 1] ?? [tarSize, gzSize - END_SIZE]
     const place: BlockPlace = {
       tar: { start: point[0], end: tarEnd },
       gz: { start: point[1], end: gzEnd },
+      crc: blockCrcs?.[number],
     }
     if (isSane(place.tar) && isSane(place.gz) && tarEnd <= tarSize && gzEnd <= gzSize) return place
   }

@@ -17,6 +17,8 @@ export interface ArchiveIndex {
   readonly gzSize: number
   /** One for each block, in order; none for an empty tar. */
   readonly seekPoints: readonly SeekPoint[]
+  /** CRC-32 of the bytes of each block in the tar; not there of archives of which only the places are known. */
+  readonly blockCrcs?: readonly number[] | undefined
 }
 
 /** What is known of an archive once it is written. */
@@ -59,6 +61,7 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   readonly #options: WriteArchiveOptions
   readonly #hash = createHash('sha256')
   readonly #seekPoints: SeekPoint[] = []
+  readonly #blockCrcs: number[] = []
   #crc = 0
   #tarSize = 0
   #gzSize = 0
@@ -88,6 +91,7 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     try {
       for await (const block of blocksOf(this.#tar)) {
         this.#crc = crc32(block, this.#crc)
+        this.#blockCrcs.push(crc32(block))
         const bytes = this.#compress(block)
         // It is awaited in its turn, which may be after it failed.
         bytes.catch(() => {})
@@ -107,6 +111,7 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
       tarSize: this.#tarSize,
       gzSize: this.#gzSize,
       seekPoints: this.#seekPoints,
+      blockCrcs: this.#blockCrcs,
       sha256: this.#hash.digest('hex'),
     }
   }

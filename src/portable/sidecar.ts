@@ -73,6 +73,8 @@ export interface Sidecar {
   readonly data?: SidecarData | undefined
   /** Where a block of the archive begins, in bytes: in the tar and on disk. Ascending. */
   readonly seekPoints: readonly (readonly [tarOffset: number, gzOffset: number])[]
+  /** CRC-32 of each of these blocks in the tar: what is read from the middle can be checked. */
+  readonly blockCrcs?: readonly number[] | undefined
 }
 
 const SCHEMA = 'snap/sidecar/1'
@@ -135,6 +137,7 @@ const sidecarSchema: v.GenericSchema<unknown, Sidecar> = v.object({
     v.array(v.tuple([natural, natural])),
     v.check((points) => isAscending(points), 'expected ascending seek points'),
   ),
+  blockCrcs: v.optional(v.array(v.pipe(natural, v.maxValue(0xffff_ffff)))),
 })
 
 /** Encodes a sidecar as one line of JSON. */

@@ -1,4 +1,4 @@
-import { cp, readdir, readFile, truncate, writeFile } from 'node:fs/promises'
+import { cp, readdir, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
@@ -82,17 +82,24 @@ describe('a shard of a backup', () => {
     await expect(open(await sourceOf(store), TEN)).rejects.toMatchObject({ code: 'E_INTEGRITY' })
   })
 
-  it('is an error where its archive has another hash', async () => {
-    const directory = await backedUp()
-    const name = (await readdir(directory)).find((file) => file.endsWith('.s10.tar.gz')) ?? ''
-    const bytes = await readFile(join(directory, name))
-    bytes[60] = (bytes[60] ?? 0) ^ 1
-    await writeFile(join(directory, name), bytes)
-    const source = await sourceOf(new LocalStore(directory))
-    await expect(open(source, TEN)).rejects.toMatchObject({
-      code: 'E_INTEGRITY',
-      message: expect.stringContaining(name),
-    })
+  /** Flips a bit in the archive of the shard. */
+  const flipped = (store: MemoryStore) => {
+    const [name = ''] = namesOf(store, '.s10.tar.gz')
+    const bytes = store.files.get(name)
+    if (bytes !== undefined) bytes[60] = (bytes[60] ?? 0) ^ 1
+    const damage = { code: 'E_INTEGRITY', message: expect.stringContaining(name) }
+    return { store, damage }
+  }
+
+  it('is an error where what is read of its archive is damaged', async () => {
+    const { store, damage } = flipped(await one())
+    await expect(pointsIn(await sourceOf(store), TEN)).rejects.toMatchObject(damage)
+  })
+
+  it('is an error where its archive has another hash, if its blocks have none', async () => {
+    const old = changed(await one(), (text) => text.replace(/,"blockCrcs":\[[^\]]*\]/, ''))
+    const { store, damage } = flipped(old)
+    await expect(open(await sourceOf(store), TEN)).rejects.toMatchObject(damage)
   })
 
   it('is an error of what is stored where its archive ends early', async () => {

@@ -77,6 +77,7 @@ export function sidecar(set: string, { shardId, database, policy }: ManifestEntr
       [0, 38],
       [1_048_576, 700_000],
     ],
+    blockCrcs: [7, 0xffff_ffff],
   }
 }
 
