@@ -5,7 +5,9 @@ import { defineCopy } from './commands/copy.ts'
 import { defineDiff } from './commands/diff.ts'
 import { defineDrill } from './commands/drill.ts'
 import { defineExport } from './commands/export.ts'
+import { defineInfo } from './commands/info.ts'
 import { defineList } from './commands/list.ts'
+import { definePin, defineUnpin } from './commands/pin.ts'
 import { definePrune } from './commands/prune.ts'
 import { defineRestore } from './commands/restore.ts'
 import { defineServe } from './commands/serve.ts'
@@ -32,6 +34,9 @@ const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] 
   defineDrill,
   defineCheck,
   defineList,
+  defineInfo,
+  definePin,
+  defineUnpin,
   definePrune,
   defineCopy,
   defineUpdateMeta,

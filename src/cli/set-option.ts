@@ -1,4 +1,3 @@
-import { parseSetName } from '../portable/names.ts'
 import { type Setting, type SettingSpec, valueSetting } from './options.ts'
 import { parseTime } from './times.ts'
 
@@ -7,9 +6,12 @@ const NANOSECONDS_PER_MILLISECOND = 1_000_000n
 /** The word for the newest set. */
 export const LATEST = 'latest'
 
-/** Reads the name of a set, a time, or {@link LATEST}. */
+/** The beginning of the name of a set, from its year on. */
+const NAME_PREFIX = /^\d{4,8}(?:T\d{0,6}Z?)?$/
+
+/** Reads the name of a set or its beginning, a time, or {@link LATEST}. */
 export function parseSet(text: string, name: string): string | Date {
-  if (text === LATEST || parseSetName(text) !== undefined) return text
+  if (text === LATEST || NAME_PREFIX.test(text)) return text
   return new Date(Number(parseTime(text, name) / NANOSECONDS_PER_MILLISECOND))
 }
 

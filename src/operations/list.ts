@@ -1,21 +1,37 @@
 import { SnapError } from '../errors.ts'
+import { readChecks, type SetChecks } from '../portable/checks.ts'
+import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
+import { checksName, pinName } from '../portable/names.ts'
 import { noBackup } from '../portable/select-set.ts'
-import { listSets, readClearSet, readSet } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
+import { readContents, type SetContents, type StockArchives } from './set-contents.ts'
 
 /** One set of a target. */
-export interface ListedSetSummary {
+export interface SetSummary extends SetChecks {
   readonly set: string
   readonly kind: 'snap' | 'stock'
   /** When it was begun, RFC 3339. */
   readonly time: string
+  /** Sets of influxd do not say. */
+  readonly content?: 'full' | 'incremental' | 'range' | undefined
+  /** The newest set that it shares archives with. */
+  readonly parent?: string | undefined
   readonly databases: readonly string[]
   readonly shards: number
   /** Bytes of its tars before compression. */
   readonly bytes: number
-  /** True if it is encrypted; then this is what its clear catalog says. */
-  readonly encrypted?: boolean | undefined
-  /** What is wrong with it, if it cannot be read or lacks an archive. */
+  /** Bytes of its own files as they are stored. */
+  readonly stored: number
+  /** Bytes of files that it shares with older sets. */
+  readonly shared: number
+  /** The times of its shards, nanoseconds since the epoch: `start` is one of them, `end` is not. */
+  readonly times?: { readonly start: bigint; readonly end: bigint } | undefined
+  readonly completeness?: 'confirmed' | 'unconfirmed' | undefined
+  /** Shards that should be in it and are not. */
+  readonly lost: number
+  readonly encrypted: boolean
+  readonly pinned: boolean
+  /** What is wrong with it, if it cannot be read or lacks a file. */
   readonly problem?: string | undefined
 }
 
@@ -23,34 +39,94 @@ export interface ListedSetSummary {
  * Lists the sets of a target, newest first, those that cannot be read too.
  * @throws SnapError `E_NO_BACKUP` if there is none
  */
-export async function list(store: Store, signal: AbortSignal): Promise<ListedSetSummary[]> {
+export async function list(store: Store, signal: AbortSignal): Promise<SetSummary[]> {
   const listing = await listSets(store, signal)
   if (listing.sets.length === 0) throw noBackup(listing)
-  const summaries: ListedSetSummary[] = []
-  for (const set of listing.sets) {
-    const { name, kind, time, sealed } = set
-    const encrypted = sealed && { encrypted: true }
-    const head = { set: name, kind, time: time.toISOString(), ...encrypted }
-    try {
-      const read = sealed ? readClearSet : readSet
-      const { entries, missing } = await read(listing, set, signal)
-      summaries.push({
-        ...head,
-        databases: [...new Set(entries.map(({ database }) => database))],
-        shards: entries.length,
-        bytes: entries.reduce((sum, { size }) => sum + size, 0),
-        ...(missing.length > 0 && {
-          problem: missingText(missing.map(({ fileName }) => fileName)),
-        }),
-      })
-    } catch (error) {
-      if (!(error instanceof SnapError)) throw error
-      summaries.push({ ...head, databases: [], shards: 0, bytes: 0, problem: error.message })
-    }
+  const stock: StockArchives = new Map()
+  const summaries: SetSummary[] = []
+  for (const set of listing.sets.toReversed()) {
+    const { summary } = await summarizeSet(listing, set, { stock, signal })
+    summaries.push(summary)
   }
-  return summaries
+  return summaries.reverse()
 }
 
-function missingText([first, ...others]: readonly string[]): string {
-  return `${first} is missing${others.length > 0 ? `, and ${others.length} more` : ''}`
+/** Reads the small files of a set and says what it is; its contents are undefined if they cannot be read. */
+export async function summarizeSet(
+  listing: SetListing,
+  set: ListedSet,
+  { stock, signal }: { readonly stock: StockArchives; readonly signal: AbortSignal },
+): Promise<{ readonly summary: SetSummary; readonly contents: SetContents | undefined }> {
+  const { name, kind, time } = set
+  const pinned = listing.files.has(pinName(name))
+  const checks = await checksOf(listing, name, signal)
+  const head = { set: name, kind, time: time.toISOString(), pinned, ...checks }
+  try {
+    const contents = await readContents(listing, set, { stock, signal })
+    return { summary: { ...head, ...describeContents(contents) }, contents }
+  } catch (error) {
+    if (!(error instanceof SnapError)) throw error
+    const nothing = { databases: [], shards: 0, bytes: 0, stored: 0, shared: 0, lost: 0 }
+    const summary = { ...head, ...nothing, encrypted: false, problem: error.message }
+    return { summary, contents: undefined }
+  }
+}
+
+function describeContents({ catalog, shards, files, missing }: SetContents) {
+  const [first, ...more] = missing
+  const others = more.length > 0 ? `, and ${more.length} more` : ''
+  return {
+    ...(catalog && {
+      content: contentOf(catalog),
+      parent: catalog.parent,
+      completeness: catalog.completeness,
+    }),
+    databases: [...new Set(shards.map(({ database }) => database))],
+    shards: shards.length,
+    bytes: sum(shards.map(({ bytes }) => bytes)),
+    stored: sum(files.filter(({ isShared }) => !isShared).map(({ size }) => size)),
+    shared: sum(files.filter(({ isShared }) => isShared).map(({ size }) => size)),
+    times: timesOf({ catalog, shards }),
+    lost: catalog?.skipped.filter(({ lost }) => lost).length ?? 0,
+    encrypted: files.some(({ name }) => name.endsWith('.age')),
+    ...(first !== undefined && { problem: `${first} is missing or cut${others}` }),
+  }
+}
+
+function contentOf({
+  kind,
+  parent,
+  unchanged,
+}: NonNullable<SetContents['catalog']>): SetSummary['content'] {
+  if (kind === 'range') return 'range'
+  return parent === undefined && unchanged === undefined ? 'full' : 'incremental'
+}
+
+/** An exact range, or what the groups of the shards are for. */
+function timesOf({ catalog, shards }: Pick<SetContents, 'catalog' | 'shards'>) {
+  if (catalog?.range !== undefined) {
+    return { start: catalog.range.start, end: catalog.range.end + 1n }
+  }
+  let times: SetSummary['times']
+  for (const { times: own } of shards) {
+    if (own === undefined) continue
+    const { start, end } = times ?? own
+    times = { start: own.start < start ? own.start : start, end: own.end > end ? own.end : end }
+  }
+  return times
+}
+
+/** How a set was checked last; a record that is damaged says nothing. */
+async function checksOf(listing: SetListing, set: string, signal: AbortSignal): Promise<SetChecks> {
+  if (!listing.files.has(checksName(set))) return {}
+  try {
+    return await readChecks(listing.source, set, signal)
+  } catch (error) {
+    if (error instanceof SnapError) return {}
+    throw error
+  }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
 }

@@ -6,6 +6,7 @@ import { type ListedSet, listSets, type SetListing } from '../portable/listing.t
 import type { ManifestEntry } from '../portable/manifest.ts'
 import {
   catalogName,
+  checksName,
   isSealedName,
   manifestName,
   parseFileName,
@@ -164,6 +165,7 @@ function filesOf({ set, manifest }: SetHead): string[] {
     storedName(manifestName(name), set),
     manifest.catalog ?? catalogName(name),
     manifest.meta.fileName,
+    checksName(name),
   ]
 }
 

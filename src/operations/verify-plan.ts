@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { manifestName, parseFileName } from '../portable/names.ts'
+import { isBeside, manifestName, parseFileName } from '../portable/names.ts'
 import { listUnfinished } from '../portable/target.ts'
 import type { ArchiveTask, FoundSet, VerifyContext } from './verify-context.ts'
 import { isThere } from './verify-set.ts'
@@ -60,8 +60,10 @@ export async function findStrays(
   const used = new Set(found.flatMap(({ files }) => [...files]))
   const headless = new Map<string, number>()
   for (const name of listing.files.keys()) {
-    const set = parseFileName(name)?.set
-    if (set === undefined || used.has(name) || unfinished.has(set)) continue
+    const parsed = parseFileName(name)
+    if (parsed === undefined || isBeside(parsed)) continue
+    const { set } = parsed
+    if (used.has(name) || unfinished.has(set)) continue
     if (only !== undefined && set !== only) continue
     if (!readable.has(set)) headless.set(set, (headless.get(set) ?? 0) + 1)
     else if (readable.get(set)) {

@@ -1,9 +1,16 @@
 import type { Data } from '../meta/index.ts'
 import type { Catalog } from '../portable/catalog.ts'
+import { readChecks } from '../portable/checks.ts'
 import { readHoldings } from '../portable/holdings.ts'
 import type { ListedSet } from '../portable/listing.ts'
 import type { Manifest } from '../portable/manifest.ts'
-import { catalogName, manifestName, parseFileName, sidecarName } from '../portable/names.ts'
+import {
+  catalogName,
+  checksName,
+  manifestName,
+  parseFileName,
+  sidecarName,
+} from '../portable/names.ts'
 import { readCatalog, readManifest, readMeta } from '../portable/set-files.ts'
 import { checkStoredHash } from './check-archive.ts'
 import { overlaps, shardName } from './plan-shards.ts'
@@ -19,6 +26,9 @@ export async function verifySet(context: VerifyContext, listed: ListedSet): Prom
   const { source } = listing
   const { name: set, time } = listed
   const place = (file: string): Place => ({ sets: [set], file })
+  if (listing.files.has(checksName(set))) {
+    await findings.collect(place(checksName(set)), () => readChecks(source, set, signal))
+  }
   const manifest = await findings.collect(place(manifestName(set)), () =>
     readManifest(source, set, signal).then((read) => read.manifest),
   )

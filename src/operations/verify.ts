@@ -2,7 +2,7 @@ import type { Identities } from '../age/index.ts'
 import type { SnapError } from '../errors.ts'
 import { newestMeta, readLegacy } from '../portable/legacy.ts'
 import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
-import { manifestName, parseFileName } from '../portable/names.ts'
+import { isBeside, manifestName, parseFileName } from '../portable/names.ts'
 import { candidates, noBackup } from '../portable/select-set.ts'
 import { readSet } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
@@ -158,7 +158,10 @@ function sum(numbers: readonly number[]): number {
 /** True if there are files of a set and no manifest. */
 function isHeadless({ sets, files }: SetListing, wanted: string): boolean {
   if (sets.some(({ name }) => name === wanted)) return false
-  return [...files.keys()].some((name) => parseFileName(name)?.set === wanted)
+  return [...files.keys()].some((name) => {
+    const parsed = parseFileName(name)
+    return parsed?.set === wanted && !isBeside(parsed)
+  })
 }
 
 async function verifySets(context: Search, sets: readonly ListedSet[]): Promise<FoundSet[]> {

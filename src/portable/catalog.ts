@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto'
 import * as v from 'valibot'
-import { SnapError } from '../errors.ts'
-import { bigintAsText, decodeJson, natural, sha256Text, timeText, uint64Text } from './json.ts'
+import { decodeJson, natural, sha256Text, timeText, uint64Text } from './json.ts'
+import { checkSeal, sealJson } from './seal.ts'
 
 /** One file of a set. */
 export interface CatalogFile {
@@ -193,27 +192,9 @@ const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
   files: v.array(catalogFileSchema),
 })
 
-/** The end of every catalog: the hash of all its bytes, taken with zeros in place of the hash. */
-const TAIL = /\n {2}"sha256": "([0-9a-f]{64})"\n\}\n$/
-const TAIL_LENGTH = '\n  "sha256": ""\n}\n'.length + 64
-const HASH_OFFSET = '"\n}\n'.length + 64
-const NO_HASH = '0'.repeat(64)
-
-function hashOf(bytes: Uint8Array): string {
-  const hashStart = bytes.length - HASH_OFFSET
-  return createHash('sha256')
-    .update(bytes.subarray(0, hashStart))
-    .update(NO_HASH)
-    .update(bytes.subarray(hashStart + 64))
-    .digest('hex')
-}
-
 /** Encodes a catalog: indented JSON whose last key is the hash of the catalog's own bytes. */
 export function encodeCatalog(catalog: Catalog): Uint8Array {
-  const document = { schema: SCHEMA, ...catalog, sha256: NO_HASH }
-  const bytes = Buffer.from(`${JSON.stringify(document, bigintAsText, 2)}\n`)
-  bytes.write(hashOf(bytes), bytes.length - HASH_OFFSET, 'latin1')
-  return bytes
+  return sealJson({ schema: SCHEMA, ...catalog })
 }
 
 /**
@@ -222,14 +203,6 @@ export function encodeCatalog(catalog: Catalog): Uint8Array {
  * @throws SnapError `E_INTEGRITY` if the hash is not that of the bytes, `E_FORMAT` if they are no catalog of this version
  */
 export function decodeCatalog(bytes: Uint8Array, what = 'catalog'): Catalog {
-  const tail = Buffer.from(bytes.subarray(-TAIL_LENGTH)).toString('latin1')
-  const stored = TAIL.exec(tail)?.[1]
-  if (stored === undefined) {
-    throw new SnapError('E_FORMAT', `${what}: does not end with its sha256`)
-  }
-  const actual = hashOf(bytes)
-  if (actual !== stored) {
-    throw new SnapError('E_INTEGRITY', `${what}: sha256 is ${actual}, expected ${stored}`)
-  }
+  checkSeal(bytes, what)
   return decodeJson(bytes, catalogSchema, what)
 }

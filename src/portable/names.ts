@@ -70,6 +70,11 @@ export function pinName(set: string): string {
   return `${set}.pin`
 }
 
+/** How the set was verified and drilled last. Not a part of it: it changes while the set stays as it is. */
+export function checksName(set: string): string {
+  return `${set}.checks.json`
+}
+
 /** How a run uses a target: beside others that do the same, or alone. */
 export type LockMode = 'shared' | 'exclusive'
 
@@ -117,7 +122,7 @@ export function isSealedName(storedName: string): boolean {
 
 /** What the name of a file in a target says. */
 export type SetFileName =
-  | { readonly set: string; readonly kind: 'manifest' | 'meta' | 'catalog' }
+  | { readonly set: string; readonly kind: 'manifest' | 'meta' | 'catalog' | 'pin' | 'checks' }
   | {
       readonly set: string
       readonly kind: 'archive' | 'sidecar' | 'finished'
@@ -133,6 +138,11 @@ const SHARD_KINDS: ReadonlyMap<string, 'archive' | 'sidecar' | 'finished'> = new
 const SHARD_FILE = /^s(0|[1-9]\d{0,19})\.(tar\.gz|json|done)$/
 const MAX_UINT64 = 0xffff_ffff_ffff_ffffn
 
+/** True for what stands beside a set and is no part of it. */
+export function isBeside({ kind }: SetFileName): boolean {
+  return kind === 'pin' || kind === 'checks'
+}
+
 /**
  * Parses the name of a finished file of a set, encrypted or not; undefined for all other names, `.pending` ones too.
  */
@@ -143,6 +153,8 @@ export function parseFileName(storedName: string): SetFileName | undefined {
   const rest = fileName.slice(SET_NAME_LENGTH + 1)
   if (rest === 'manifest' || rest === 'meta') return { set, kind: rest }
   if (rest === 'snap.json') return { set, kind: 'catalog' }
+  if (rest === 'pin') return { set, kind: 'pin' }
+  if (rest === 'checks.json') return { set, kind: 'checks' }
   const [, digits, suffix = ''] = SHARD_FILE.exec(rest) ?? []
   const kind = SHARD_KINDS.get(suffix)
   if (digits === undefined || kind === undefined || BigInt(digits) > MAX_UINT64) return undefined

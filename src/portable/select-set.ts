@@ -41,16 +41,47 @@ export function candidates(
 ): readonly ListedSet[] {
   if (wanted === undefined) return sets
   const isTime = typeof wanted !== 'string'
-  const found = sets.filter(({ name, time }) =>
-    isTime ? time.getTime() <= wanted.getTime() : name === wanted,
-  )
+  const found = isTime
+    ? sets.filter(({ time }) => time.getTime() <= wanted.getTime())
+    : namedSets(sets, wanted)
+  if (!isTime && found.length > 1) {
+    const names = found.map(({ name }) => name).join(', ')
+    throw new SnapError(
+      'E_NOTHING_MATCHED',
+      `${source.url}: ${wanted} may be any of ${found.length} sets`,
+      { hint: `give more of the name: ${names.slice(0, MAX_HINT)}` },
+    )
+  }
   if (found.length > 0) return found
   const message = isTime
     ? `no set begun at or before ${wanted.toISOString()}, the oldest is ${sets.at(-1)?.name}`
     : `no set ${wanted}, the newest is ${sets[0]?.name}`
+  const near = isTime ? undefined : nearestSet(sets, wanted)
   throw new SnapError('E_NOTHING_MATCHED', `${source.url}: ${message}`, {
-    hint: '`snap list` shows the sets of a target',
+    hint: near ? `did you mean ${near}?` : '`snap list` shows the sets of a target',
   })
+}
+
+/** The longest list of names in a hint, in characters. */
+const MAX_HINT = 200
+/** So many characters at least must be right for a set to be meant: its day. */
+const MIN_LIKE = 8
+
+/** The set of that name, or else those whose names begin so. */
+function namedSets(sets: readonly ListedSet[], wanted: string): readonly ListedSet[] {
+  const exact = sets.filter(({ name }) => name === wanted)
+  return exact.length > 0 ? exact : sets.filter(({ name }) => name.startsWith(wanted))
+}
+
+/** The set whose name has most of its first characters in common with what was given. */
+function nearestSet(sets: readonly ListedSet[], wanted: string): string | undefined {
+  const alike = (name: string) => {
+    let count = 0
+    while (count < wanted.length && name[count] === wanted[count]) count++
+    return count
+  }
+  const [nearest] = sets.toSorted((a, b) => alike(b.name) - alike(a.name))
+  return nearest && alike(nearest.name) >= MIN_LIKE ? nearest.name : undefined
 }
 
 /**

@@ -80,7 +80,7 @@ export async function readCatalog(
     const message = `${source.url}: catalog ${name} of set ${set} is missing`
     throw new SnapError('E_INTEGRITY', message)
   }
-  const catalog = await decodeCatalogOf(source, { set, name }, signal)
+  const catalog = await readOwnCatalog(source, { set, name }, signal)
   if (catalog.encryption === undefined) return catalog
   const message = `${source.url}: ${name} is the clear catalog of an encrypted set, which is in ${sealedName(name)}`
   throw new SnapError('E_INTEGRITY', message, {
@@ -88,7 +88,8 @@ export async function readCatalog(
   })
 }
 
-async function decodeCatalogOf(
+/** Reads the catalog of a set of ours without its manifest, the clear one of an encrypted set. @throws SnapError `E_INTEGRITY` */
+export async function readOwnCatalog(
   source: SetSource,
   { set, name }: { readonly set: string; readonly name: string },
   signal: AbortSignal | undefined,
@@ -138,7 +139,7 @@ export async function readClearCatalog(
   signal?: AbortSignal,
 ): Promise<Catalog> {
   const name = catalogName(set)
-  const catalog = await decodeCatalogOf(source, { set, name }, signal)
+  const catalog = await readOwnCatalog(source, { set, name }, signal)
   if (catalog.encryption !== undefined) return catalog
   const message = `${source.url}: ${name} says that its set is not encrypted, expected an encrypted one`
   throw new SnapError('E_INTEGRITY', message)

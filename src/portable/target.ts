@@ -1,7 +1,14 @@
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import type { Catalog } from './catalog.ts'
-import { manifestName, nextFreeSetName, openedName, parseFileName, parseSetName } from './names.ts'
+import {
+  isBeside,
+  manifestName,
+  nextFreeSetName,
+  openedName,
+  parseFileName,
+  parseSetName,
+} from './names.ts'
 import type { BackupSet, ClearSet, ListedSet, SetListing } from './sets.ts'
 import { readClearSet, readSet } from './sets.ts'
 import type { FileListing, StoredFile } from './source.ts'
@@ -122,7 +129,10 @@ export function listUnfinished(files: FileListing): UnfinishedSet[] {
 
 /** The set that a file is named as one of, also an unfinished one. */
 export function setOf(fileName: string): string | undefined {
-  if (!fileName.endsWith(PENDING_SUFFIX)) return parseFileName(fileName)?.set
+  if (!fileName.endsWith(PENDING_SUFFIX)) {
+    const parsed = parseFileName(fileName)
+    return parsed === undefined || isBeside(parsed) ? undefined : parsed.set
+  }
   const name = fileName.slice(0, -PENDING_SUFFIX.length)
   return parseSetName(name) === undefined ? parseFileName(name)?.set : name
 }

@@ -5,6 +5,7 @@ import {
   addTransferOptions,
   readSelectionOptions,
   readTransferOptions,
+  type SelectionOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
 import { drillReport } from '../drill-report.ts'
@@ -41,6 +42,11 @@ const OPTIONS = {
     fallback: 'inmem',
     group: GROUP,
   }),
+  record: switchSetting({
+    flags: '--no-record',
+    description: 'do not note beside the set that it was drilled',
+    group: GROUP,
+  }),
   keep: switchSetting({
     flags: '--keep',
     description: 'let stay what was restored, and say where it is',
@@ -70,6 +76,7 @@ export function defineDrill(program: Command, context: CliContext): void {
       const random = set === RANDOM
       const isAny = random || set === LATEST
       const { drill } = await import('../../operations/drill.ts')
+      const { recordDrill } = await import('../../operations/record-checks.ts')
       const where = { context, run, location: source, use: 'read' } as const
       return await withOpenedStore(command, where, async (place) => {
         const result = await drill({
@@ -80,8 +87,16 @@ export function defineDrill(program: Command, context: CliContext): void {
           indexVersion: OPTIONS.indexVersion.read(command),
           keep: OPTIONS.keep.read(command),
         })
+        if (OPTIONS.record.read(command)) {
+          const complete = isEverything(readSelectionOptions(command))
+          await recordDrill(result, { ...place, progress: run.progress, complete })
+        }
         return drillReport(result, source)
       })
     }),
   )
+}
+
+function isEverything({ databases, retentionPolicy, shards }: SelectionOptions): boolean {
+  return databases.length + shards.length === 0 && retentionPolicy === undefined
 }

@@ -46,6 +46,11 @@ const OPTIONS = {
     parse: wholeNumber(0, MAX_SEED - 1),
     group: GROUP,
   }),
+  record: switchSetting({
+    flags: '--no-record',
+    description: 'do not note beside the sets that they were verified',
+    group: GROUP,
+  }),
   maxDuration: valueSetting({
     flags: '--max-duration <time>',
     description: 'begin no further archive after this time, and say what is left (1h)',
@@ -82,11 +87,14 @@ export function defineVerify(program: Command, context: CliContext): void {
       const isOne = command.getOptionValue('set') !== undefined
       const set = isOne ? (OPTIONS.set.read(command) ?? 'latest') : undefined
       const { verify } = await import('../../operations/verify.ts')
+      const { recordVerify } = await import('../../operations/record-checks.ts')
       const identities = await readIdentities(command, { context, run })
       const options = { ...choice, set, identities, jobs, tempDir, progress: run.progress }
-      return await withStore(command, { run, location: source, use: 'read' }, async (place) =>
-        report(await verify({ ...place, ...options }), { source, ...choice }),
-      )
+      return await withStore(command, { run, location: source, use: 'read' }, async (place) => {
+        const result = await verify({ ...place, ...options })
+        if (OPTIONS.record.read(command)) await recordVerify(result, { ...place, ...options })
+        return report(result, { source, ...choice })
+      })
     }),
   )
 }

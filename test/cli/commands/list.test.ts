@@ -23,7 +23,7 @@ describe('snap list', () => {
     expect(newest.set).toBe(newest.time.replace(/[-:]|\.000/g, ''))
     const { stdout } = await snap('list', '--quiet', target)
     expect(stdout).toMatch(
-      /^\S+ {2}snap {2}1 shard {2}2\.0 KiB {2}two words\n\S+ {2}snap {2}4 shards {2}.*telegraf, two words\n$/,
+      /^set .*\n\S+ {2}full +1 +2\.0 KiB .* {2}not checked {2}two words\n\S+ {2}full +4 .*telegraf, two words\n$/,
     )
   })
 
@@ -43,10 +43,12 @@ describe('snap list', () => {
     const { document } = await expectCode(0, 'list', target)
     expect(document.sets).toMatchObject([
       { set: '20990101T000000Z', shards: 0, problem: expect.stringContaining('manifest') },
-      { shards: 3, problem: expect.stringMatching(/^\S+\.s1\.tar\.gz is missing$/) },
+      { shards: 4, problem: expect.stringMatching(/^\S+\.s1\.tar\.gz is missing or cut$/) },
     ])
     const { stdout } = await snap('list', target)
-    expect(stdout).toMatch(/^20990101T000000Z {2}stock {2}damaged: .*manifest/)
+    expect(stdout).toMatch(
+      /^20990101T000000Z {2}stock .*damaged[\s\S]*\n20990101T000000Z: .*manifest/m,
+    )
   })
 
   it('names the first of several archives that are missing', async () => {
@@ -54,7 +56,7 @@ describe('snap list', () => {
     const archives = (await readdir(target)).filter((name) => name.endsWith('.tar.gz'))
     for (const name of archives) await rm(join(target, name))
     const { document } = await expectCode(0, 'list', target)
-    expect(document.sets[0].problem).toMatch(/^\S+\.s1\.tar\.gz is missing, and 3 more$/)
+    expect(document.sets[0].problem).toMatch(/^\S+\.s1\.tar\.gz is missing or cut, and 3 more$/)
   })
 
   it('ends with 10 where there are none', async () => {

@@ -1,0 +1,116 @@
+import type { Command } from 'commander'
+import type { SetInfo } from '../../operations/info.ts'
+import { formatGoTime } from '../../protocol/go-time.ts'
+import type { CliContext } from '../context.ts'
+import { formatBytes, formatCount, formatNumberOf, printable } from '../format.ts'
+import { addGeneralOptions } from '../general-options.ts'
+import { addSettings } from '../options.ts'
+import type { CommandResult } from '../output.ts'
+import { placeOf, runCommand } from '../run.ts'
+import { setSetting } from '../set-option.ts'
+import { drilledText, kindOf, setDocument, timesDocument, verifiedText } from '../set-state.ts'
+import { addStoreOptions, openStoreAt } from '../store-options.ts'
+import { tableLines } from '../table.ts'
+
+const OPTIONS = {
+  set: setSetting({
+    description: 'the set: a name, latest, or the newest at a time (default: latest)',
+    group: 'Info:',
+  }),
+}
+
+/** Defines `snap info`. */
+export function defineInfo(program: Command, context: CliContext): void {
+  const command = program
+    .command('info')
+    .description('show one set in detail: databases, shards, times, sizes, how it was checked')
+    .argument('[SOURCE]', 'a directory or s3://bucket/prefix with sets of snap or influxd')
+  addSettings(command, OPTIONS)
+  addStoreOptions(command)
+  addGeneralOptions(command)
+  command.action((value: string | undefined) =>
+    runCommand(context, command, async (run) => {
+      const source = placeOf(run, { name: 'SOURCE', value })
+      const { info } = await import('../../operations/info.ts')
+      const store = await openStoreAt(command, source)
+      const set = OPTIONS.set.read(command)
+      return report(await info(store, { set, signal: run.signal }), source)
+    }),
+  )
+}
+
+function report(info: SetInfo, source: string): CommandResult {
+  const { summary, pin, catalog, shards, files } = info
+  const document = {
+    ...{ source, ...setDocument(summary), pin: pin ?? null },
+    ...(catalog && {
+      tool: catalog.tool,
+      server: catalog.server,
+      selection: catalog.selection,
+      completenessReason: catalog.completenessReason,
+      skipped: catalog.skipped,
+    }),
+    shardTable: shards.map(({ times, ...shard }) => ({ ...shard, ...timesDocument(times) })),
+    files: files.map(({ isShared: shared, isThere: present, ...file }) => ({
+      ...file,
+      shared,
+      present,
+    })),
+  }
+  return { document, text: [...headLines(info), '', ...shardLines(info)].join('\n') }
+}
+
+function headLines({ summary, pin, catalog, files }: SetInfo): string[] {
+  const { set, time, parent, bytes, stored, shared, completeness, lost, encrypted, times } = summary
+  const server = catalog && `cluster ${catalog.server.clusterId}${hostText(catalog.server.host)}`
+  const rows: readonly (readonly [string, string | undefined])[] = [
+    ['set', `${set} (${kindOf(summary)})`],
+    ['begun', time],
+    ['written by', catalog ? `${catalog.tool.name} ${catalog.tool.version}` : 'influxd'],
+    ['server', server],
+    ['parent', parent],
+    ['times', times && `${formatGoTime(times.start)} to ${formatGoTime(times.end)}`],
+    ['size', `${formatBytes(bytes)}, stored ${formatBytes(stored)}, shared ${formatBytes(shared)}`],
+    ['files', `${formatCount(files.length)}${encrypted ? ', encrypted' : ''}`],
+    ['complete', completeness && completenessText(completeness, lost, catalog)],
+    ['verified', verifiedText(summary.verified)],
+    ['drilled', drilledText(summary.drilled)],
+    ['pinned', summary.pinned ? (pin?.reason ?? 'yes') : undefined],
+    ['problem', summary.problem],
+  ]
+  return rows.flatMap(([name, text]) =>
+    text === undefined ? [] : [`${name.padEnd(11)} ${printable(text)}`],
+  )
+}
+
+function hostText(host: string | undefined): string {
+  return host === undefined ? '' : ` (${host})`
+}
+
+function completenessText(completeness: string, lost: number, catalog: SetInfo['catalog']): string {
+  const why = catalog?.completenessReason
+  const gone = lost === 0 ? [] : [`${formatNumberOf(lost, 'shard')} lost`]
+  return [why === undefined ? completeness : `${completeness}: ${why}`, ...gone].join(', ')
+}
+
+function shardLines({ shards, summary }: SetInfo): string[] {
+  const rows = shards.map(({ database, retentionPolicy, shardId, times, bytes, archive }) => [
+    printable(`${database}.${retentionPolicy}`),
+    String(shardId),
+    times ? formatGoTime(times.start).slice(0, 16) : '',
+    times ? formatGoTime(times.end).slice(0, 16) : '',
+    formatBytes(bytes),
+    archive.startsWith(`${summary.set}.`) ? '' : archive.slice(0, archive.indexOf('.')),
+  ])
+  return tableLines(
+    [
+      { title: 'policy' },
+      { title: 'shard', align: 'right' },
+      { title: 'from' },
+      { title: 'to' },
+      { title: 'size', align: 'right' },
+      { title: 'in set' },
+    ],
+    rows,
+  )
+}

@@ -1,0 +1,49 @@
+import type { SetSummary } from '../operations/list.ts'
+import type { DrillRecord, VerifyRecord } from '../portable/checks.ts'
+import { formatGoTime } from '../protocol/go-time.ts'
+
+/** The fields of a set in JSON: times as text. */
+export function setDocument({ times, ...set }: SetSummary) {
+  return { ...set, ...timesDocument(times) }
+}
+
+/** The times of a shard or a set in JSON. */
+export function timesDocument(times: SetSummary['times']) {
+  return times && { start: formatGoTime(times.start), end: formatGoTime(times.end) }
+}
+
+/** What kind of set it is, in one word. */
+export function kindOf({ kind, content }: SetSummary): string {
+  if (kind === 'stock') return 'stock'
+  return content === 'incremental' ? 'incr' : (content ?? 'snap')
+}
+
+/** The state of a set in a word or two: the worst that is known of it first. */
+export function stateOf(set: SetSummary): string {
+  const marks = [set.encrypted && 'encrypted', set.pinned && 'pinned']
+  return [healthOf(set), ...marks].filter(Boolean).join(', ')
+}
+
+function healthOf({ problem, lost, verified, drilled }: SetSummary): string {
+  const failed = [verified, drilled].some((check) => check?.ok === false)
+  if (problem !== undefined || failed) return 'damaged'
+  if (lost > 0) return 'incomplete'
+  if (drilled) return 'drilled'
+  return verified ? 'verified' : 'not checked'
+}
+
+/** Tells when and how a set was verified. */
+export function verifiedText(record: VerifyRecord | undefined): string {
+  if (record === undefined) return 'never'
+  const { time, ok, deep, complete, problems } = record
+  const how = [...(deep ? ['deep'] : []), ...(complete ? [] : ['a part of the archives'])]
+  return `${time}, ${[...how, ok ? 'whole' : `${problems} problems`].join(', ')}`
+}
+
+/** Tells when a set was drilled, and how that ended. */
+export function drilledText(record: DrillRecord | undefined): string {
+  if (record === undefined) return 'never'
+  const { time, ok, differences, complete } = record
+  const how = complete ? [] : ['a selection']
+  return `${time}, ${[...how, ok ? 'as in the backup' : `${differences} differences`].join(', ')}`
+}
