@@ -19,8 +19,9 @@ import { noProgress } from './progress.ts'
 import type { Selection } from './selection.ts'
 import { keepSeries, type SeriesSelection } from './series-selection.ts'
 import { readServerClock } from './server-clock.ts'
+import type { CatalogFacts } from './set-parts.ts'
 import { type SetScope, scopeOf } from './set-scope.ts'
-import { type CatalogFacts, SetWriter } from './set-writer.ts'
+import { SetWriter } from './set-writer.ts'
 
 /** What to back up, and how. */
 export interface BackupOptions

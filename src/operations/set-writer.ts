@@ -3,7 +3,7 @@ import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import { endedProcess, thisProcess } from '../io/process-owner.ts'
-import { type ArchiveSummary, ArchiveWriter } from '../portable/archive-writer.ts'
+import { ArchiveWriter } from '../portable/archive-writer.ts'
 import {
   type Catalog,
   type CatalogFile,
@@ -30,39 +30,16 @@ import type { Staged, Store } from '../storage/index.ts'
 import { copyPending } from './copy-pending.ts'
 import { describeArchive, describeData, openStaged } from './describe-archive.ts'
 import { FinishedNotes } from './finished-notes.ts'
-import type { InspectedFile, ShardName } from './inspect.ts'
+import type { ShardName } from './inspect.ts'
 import { publishAll } from './publish-all.ts'
-import type { ShardData, ShardSums } from './shard-sums.ts'
+import type {
+  CatalogFacts,
+  Compression,
+  SeenShard,
+  ShardFacts,
+  StagedArchive,
+} from './set-parts.ts'
 import { type FileToStage, type StagedFile, stageFile } from './stage-file.ts'
-
-/** How archives are written. */
-export type Compression = 'gzip' | 'none'
-
-/** What was seen in the tar of a shard. */
-export interface SeenShard {
-  readonly files: readonly InspectedFile[]
-  /** Its points, if they were looked at. */
-  readonly sums?: ShardSums | undefined
-}
-
-/** A shard's archive, whole and safe in the store, without its final name yet. */
-export interface StagedArchive {
-  readonly shard: ShardName
-  readonly archive: ArchiveSummary
-  readonly files: readonly InspectedFile[]
-  readonly data: ShardData | undefined
-}
-
-/** What a catalog says besides what the writer knows itself. */
-export type CatalogFacts = Omit<
-  Catalog,
-  'set' | 'created' | 'files' | 'parent' | 'shards' | 'encryption'
-> & {
-  readonly shards: readonly ShardFacts[]
-}
-
-/** What a catalog says of a shard besides that. */
-export type ShardFacts = Omit<CatalogShard, 'archive' | 'tarSize'>
 
 /**
  * Writes one set into a store. Everything has `.pending` names until {@link SetWriter.commit}, which gives the final

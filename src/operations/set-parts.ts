@@ -1,0 +1,33 @@
+import type { ArchiveSummary } from '../portable/archive-writer.ts'
+import type { Catalog, CatalogShard } from '../portable/catalog.ts'
+import type { InspectedFile, ShardName } from './inspect.ts'
+import type { ShardData, ShardSums } from './shard-sums.ts'
+
+/** How archives are written. */
+export type Compression = 'gzip' | 'none'
+
+/** What was seen in the tar of a shard. */
+export interface SeenShard {
+  readonly files: readonly InspectedFile[]
+  /** Its points, if they were looked at. */
+  readonly sums?: ShardSums | undefined
+}
+
+/** A shard's archive, whole and safe in the store, without its final name yet. */
+export interface StagedArchive {
+  readonly shard: ShardName
+  readonly archive: ArchiveSummary
+  readonly files: readonly InspectedFile[]
+  readonly data: ShardData | undefined
+}
+
+/** What a catalog says besides what the writer knows itself. */
+export type CatalogFacts = Omit<
+  Catalog,
+  'set' | 'created' | 'files' | 'parent' | 'shards' | 'encryption'
+> & {
+  readonly shards: readonly ShardFacts[]
+}
+
+/** What a catalog says of a shard besides that. */
+export type ShardFacts = Omit<CatalogShard, 'archive' | 'tarSize'>
