@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { isBeside, manifestName, parseFileName } from '../portable/names.ts'
 import { listUnfinished } from '../portable/target.ts'
+import { JOURNAL_NAME, readJournal } from './prune-journal.ts'
 import type { ArchiveTask, FoundSet, VerifyContext } from './verify-context.ts'
 import { isThere } from './verify-set.ts'
 
@@ -56,6 +57,9 @@ export async function findStrays(
   const unfinished = new Set(
     listUnfinished(listing.files).flatMap(({ set, isPublished }) => (isPublished ? [] : [set])),
   )
+  const begun = await findings.collect({ sets: [], file: JOURNAL_NAME }, () =>
+    readJournal(listing, context.signal),
+  )
   const readable = new Map(found.map(({ set, archives }) => [set, archives !== undefined]))
   const used = new Set(found.flatMap(({ files }) => [...files]))
   const headless = new Map<string, number>()
@@ -65,6 +69,11 @@ export async function findStrays(
     const { set } = parsed
     if (used.has(name) || unfinished.has(set)) continue
     if (only !== undefined && set !== only) continue
+    // A prune was cut short, and the next one removes the rest.
+    if (begun?.has(set)) {
+      unfinished.add(set)
+      continue
+    }
     if (!readable.has(set)) headless.set(set, (headless.get(set) ?? 0) + 1)
     else if (readable.get(set)) {
       findings.add({ sets: [set], file: name }, `${name}: no manifest or catalog lists it`)

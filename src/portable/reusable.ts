@@ -51,8 +51,9 @@ export async function findReusable(
     if (catalog.server.clusterId !== clusterId) continue
     const held = new Map(catalog.shards?.map((shard) => [shard.shardId, shard]))
     if (accepts(catalog)) {
+      const described = filesByStem(catalog)
       for (const shard of wanted) {
-        const reusable = reusableOf(listing, catalog, held.get(shard.shardId))
+        const reusable = reusableOf(listing, { catalog, described }, held.get(shard.shardId))
         if (reusable && isSameShard(reusable, shard)) found.set(shard.shardId, reusable)
       }
     }
@@ -82,18 +83,31 @@ async function readOrPass(
   }
 }
 
-/** The end of the name of every archive, before the names of what it is wrapped in. */
-const ARCHIVE_END = 'tar.gz'
+/** What the names of an archive and its sidecar begin with, whatever they are wrapped in: `<set>.s<shard>.` */
+function stemOf(name: string): string {
+  return /^[^.]+\.s\d+\./.exec(name)?.[0] ?? ''
+}
+
+function filesByStem({ files }: Catalog): ReadonlyMap<string, CatalogFile[]> {
+  const described = new Map<string, CatalogFile[]>()
+  for (const file of files) {
+    const stem = stemOf(file.name)
+    const others = described.get(stem)
+    if (stem === '') continue
+    if (others === undefined) described.set(stem, [file])
+    else others.push(file)
+  }
+  return described
+}
 
 function reusableOf(
   { files: present }: SetListing,
-  catalog: Catalog,
+  { catalog, described }: { catalog: Catalog; described: ReadonlyMap<string, CatalogFile[]> },
   shard: CatalogShard | undefined,
 ): ReusableShard | undefined {
   if (shard?.evidence === undefined) return undefined
   const { archive, evidence } = shard
-  const stem = archive.slice(0, archive.lastIndexOf(ARCHIVE_END))
-  const files = catalog.files.filter(({ name }) => stem !== '' && name.startsWith(stem))
+  const files = described.get(stemOf(archive)) ?? []
   const isWhole = files.every(({ name, size }) => present.get(name)?.size === size)
   if (!isWhole || files.length !== 2 || files.every(({ name }) => name !== archive)) {
     return undefined

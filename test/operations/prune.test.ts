@@ -13,6 +13,7 @@ import {
   type SampleSet,
   storeOf,
 } from './prune-sets.ts'
+import { verified } from './sets.ts'
 
 const DAYS = [0, 24, 48, 72]
 const daily = (...samples: readonly Partial<SampleSet>[]) =>
@@ -365,6 +366,9 @@ describe('a place that lets nothing be deleted', () => {
     })
     await expect(pruned(store, { signal: stop.signal })).rejects.toThrow('stopped')
     expect((await restorables(store)).size).toBe(1)
+    const { unfinished, problems } = await verified(store)
+    expect(unfinished).toEqual([hour(0), hour(24), hour(48)])
+    expect(problems.every(({ sets }) => sets[0] === hour(72))).toBe(true)
     await pruned(store)
     putSet(store, { at: 99 })
     expect([...(await restorables(store)).keys()]).toEqual([hour(99), hour(72)])

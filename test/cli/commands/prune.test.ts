@@ -1,10 +1,12 @@
 import { chmod, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { makeDirectory } from '../../helpers/data-directory.ts'
 import { tempDir } from '../../helpers/temp.ts'
 import { hour, type SampleSet, storeOf } from '../../operations/prune-sets.ts'
 import { writeFiles } from '../../portable/samples.ts'
 import { expectCode, snap } from './snap.ts'
+import { newTarget, restored } from './targets.ts'
 
 /** A directory with a set of each of four days. */
 async function target(...others: readonly SampleSet[]): Promise<string> {
@@ -42,6 +44,26 @@ describe('snap prune', () => {
     })
     const again = await snap(...words, '--confirm')
     expect(again.stdout).toMatch(/^removed 0 of 3 sets in \S+: 0 files, 0 B$/m)
+  })
+
+  it('leaves sets that share archives whole, and restorable', async () => {
+    const { flags } = await makeDirectory()
+    const place = await newTarget()
+    for (let night = 0; night < 3; night++) {
+      await expectCode(0, 'backup', ...flags, '--incremental', place)
+    }
+    const points = await restored(place)
+    const { document } = await expectCode(0, 'prune', '--keep-last', '1', '--confirm', place)
+    expect(document.sets.map(({ action }: { action: string }) => action)).toEqual([
+      'keep',
+      'remove',
+      'remove',
+    ])
+    expect((await expectCode(0, 'verify', '--deep', place)).document.problems).toEqual([])
+    expect(await restored(place)).toEqual(points)
+    const { document: next } = await expectCode(0, 'backup', ...flags, '--incremental', place)
+    expect(next.set).toBeDefined()
+    expect((await expectCode(0, 'verify', place)).document.problems).toEqual([])
   })
 
   it('wants a rule, and counts above zero', async () => {
