@@ -65,7 +65,8 @@ function alike(lines: readonly string[]): string[] {
         .replaceAll(/\d{8}T\d{6}Z/g, 'SET')
         .replace(/^\[\d+\//, '[n/')
         .replace(/ in [\d.]+m?s \([^)]*\)/, ' in T')
-        .replace(/[\d.]+ \w+ stored/, 'N stored'),
+        .replace(/[\d.]+ \w+ stored/, 'N stored')
+        .replace(/[\d.]+ \w+ {2}(?=not checked)/, 'N  '),
     )
     .sort()
 }
