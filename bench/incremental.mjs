@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const INFLUXD = process.argv[2] ?? process.env.INFLUXD ?? 'influxd'
 const SNAP = new URL('../bin/snap.js', import.meta.url).pathname
 const SHARDS = 20
-const POINTS = 100_000
+const POINTS = 1_000_000
 const BATCH = 10_000
 const DAY = 86_400
 const START = 1_577_836_800
@@ -83,7 +83,7 @@ async function fill(shard, round) {
   for (let first = 0; first < POINTS; first += BATCH) {
     const lines = Array.from({ length: BATCH }, (_, i) => {
       const n = first + i
-      const v = Math.sin(n / 100) * 1000 + round
+      const v = Math.random() * 1000 + round
       return `m,host=h${n % 50} v=${v},n=${n}i ${START + shard * DAY + Math.floor(n / 50) * 10}`
     })
     const answer = await fetch(`${url}/write?db=d&precision=s`, {

@@ -15,6 +15,19 @@ describe('encodeResponse', () => {
 })
 
 describe('decodeResponse', () => {
+  it('reads states beside paths, one for each', () => {
+    const response = { Paths: ['d/rp/1'], States: [{ State: 'ab', Shape: 'cd' }] }
+    expect(decodeResponse(encodeResponse(response))).toEqual(response)
+  })
+
+  it.each(['[]', '[{}]', '[null]', '[{"State":"a"}]', '[{"State":1,"Shape":"b"}]', '7'])(
+    'refuses states that are not: %s',
+    (States) => {
+      const bytes = Buffer.from(`{"Paths":["d/rp/1"],"States":${States}}\n`)
+      expect(thrown(() => decodeResponse(bytes))).toMatchObject({ code: 'E_PROTOCOL' })
+    },
+  )
+
   it('reads what encodeResponse writes', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'grapheme' })), (Paths) => {
