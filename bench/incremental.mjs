@@ -2,7 +2,7 @@
 //
 //   npm run build && node bench/incremental.mjs [PATH OF influxd]
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 const INFLUXD = process.argv[2] ?? process.env.INFLUXD ?? 'influxd'
 const SNAP = new URL('../bin/snap.js', import.meta.url).pathname
 const SHARDS = 20
-const POINTS = 1_000_000
+const POINTS = 500_000
 const BATCH = 10_000
 const DAY = 86_400
 const START = 1_577_836_800
@@ -45,11 +45,13 @@ try {
   const stock = await timed(() =>
     run(INFLUXD, ['backup', '-portable', '-host', `127.0.0.1:${bind}`, dir('stock')]),
   )
+  console.log('seconds')
   for (const [name, time] of Object.entries(seconds)) print(name, time)
   print('snap backup --incremental, one of 20 changed', nightly)
   print('  from the data directory, first', trusting)
   print('  from the data directory, one of 20 changed', files)
   print('influxd backup -portable', stock)
+  print('  and wrote, in MB', (await sizeOf(dir('stock'))) / 1e6)
   console.log(`influxd takes ${(stock / nightly).toFixed(1)} times as long`)
 } finally {
   server.kill('SIGKILL')
@@ -60,8 +62,13 @@ function dir(name) {
   return join(root, name)
 }
 
-function print(name, time) {
-  console.log(`${name.padEnd(48)} ${time.toFixed(2).padStart(7)} s`)
+function print(name, value) {
+  console.log(`${name.padEnd(48)} ${value.toFixed(2).padStart(7)}`)
+}
+
+async function sizeOf(path) {
+  const sizes = (await readdir(path)).map(async (name) => (await stat(join(path, name))).size)
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
 }
 
 async function timed(work) {
@@ -84,7 +91,7 @@ async function fill(shard, round) {
     const lines = Array.from({ length: BATCH }, (_, i) => {
       const n = first + i
       const v = Math.random() * 1000 + round
-      return `m,host=h${n % 50} v=${v},n=${n}i ${START + shard * DAY + Math.floor(n / 50) * 10}`
+      return `m,host=h${n % 50} v=${v},n=${n}i ${START + shard * DAY + Math.floor(n / 50) * 8}`
     })
     const answer = await fetch(`${url}/write?db=d&precision=s`, {
       method: 'POST',
