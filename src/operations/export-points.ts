@@ -17,7 +17,8 @@ import { createThrottle } from './throttle.ts'
 export type PointFormat = 'lp' | 'csv' | 'parquet'
 
 /** What to export, and how. */
-export interface ExportPointsOptions extends Omit<ReadPointsOptions, 'keepKey' | 'throttle'> {
+export interface ExportPointsOptions
+  extends Omit<ReadPointsOptions, 'keepKey' | 'newest' | 'throttle'> {
   readonly place: ExportPlace
   readonly format: PointFormat
   readonly selection: Selection
@@ -26,6 +27,8 @@ export interface ExportPointsOptions extends Omit<ReadPointsOptions, 'keepKey' |
   readonly gzip: boolean
   /** Begin line protocol with the statements that make databases and policies. */
   readonly ddl: boolean
+  /** Only so many points of each field of each series, the newest; shards then come newest first. Not for Parquet. */
+  readonly last?: number | undefined
   /** Bytes per second that are fetched. */
   readonly limitRate?: number | undefined
 }

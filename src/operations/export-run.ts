@@ -4,6 +4,7 @@ import type { Block } from '../tsm/values.ts'
 import { ExportTally, type MeasurementName, measurementName } from './export-tally.ts'
 import { DROPPED, type LeftOutShard } from './fetched-shards.ts'
 import type { ShardName } from './inspect.ts'
+import { NewestLeft } from './newest-left.ts'
 import { shardName } from './plan-shards.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { openPoints, type ReadPointsOptions } from './read-points.ts'
@@ -37,9 +38,17 @@ export class ExportRun {
   readonly progress: Progress
   readonly signal: AbortSignal
   readonly #options: ReadPointsOptions
+  /** Only the newest points of each key. */
+  readonly #newest: NewestLeft | undefined
 
-  constructor(shards: readonly ListedShard[], options: ReadPointsOptions) {
-    this.policies = policiesOf(shards)
+  constructor(
+    shards: readonly ListedShard[],
+    options: ReadPointsOptions & { readonly last?: number | undefined },
+  ) {
+    const policies = policiesOf(shards)
+    const { last } = options
+    this.policies = last === undefined ? policies : policies.map(newestFirst)
+    if (last !== undefined) this.#newest = new NewestLeft(last)
     this.progress = options.progress ?? noProgress
     this.signal = options.signal
     this.#options = options
@@ -62,7 +71,9 @@ export class ExportRun {
    */
   async openShard(shard: ShardName, after?: Uint8Array): Promise<ShardReading> {
     const started = performance.now()
-    const opened = await openPoints(shard, this.#keysAfter(after))
+    this.#newest?.begin(shard)
+    const read = { ...this.#keysAfter(after), newest: this.#newest?.of }
+    const opened = await openPoints(shard, read)
     if (opened === undefined) {
       this.#drop(shard)
       return { points: nothing(), finish: () => {}, close: async () => {} }
@@ -75,7 +86,8 @@ export class ExportRun {
       this.progress({ type: 'shardDone', shard, bytes, points, durationMs })
       if (points > 0) this.shards.push({ ...shard, points })
     }
-    return { points: this.#counted(shard, opened.points, count), finish, close: opened.close }
+    const points = this.#newest?.count(opened.points) ?? opened.points
+    return { points: this.#counted(shard, points, count), finish, close: opened.close }
   }
 
   #keysAfter(after: Uint8Array | undefined): ReadPointsOptions {
@@ -128,6 +140,10 @@ function policiesOf(shards: readonly ListedShard[]): PolicyShards[] {
     ...policy,
     shards: policy.shards.toSorted(byTime).map(shardName),
   }))
+}
+
+function newestFirst({ shards, ...policy }: PolicyShards): PolicyShards {
+  return { ...policy, shards: shards.toReversed() }
 }
 
 function byTime(a: ListedShard, b: ListedShard): number {

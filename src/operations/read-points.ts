@@ -1,6 +1,7 @@
 import { SnapError } from '../errors.ts'
 import type { FieldPoints } from '../formats/points.ts'
 import { type MergedKey, mergeTsm } from '../tsm/merge.ts'
+import { newestTsm, type Wanted } from '../tsm/newest.ts'
 import type { ExactRange } from './exact-range.ts'
 import { DROPPED } from './fetched-shards.ts'
 import type { ShardName } from './inspect.ts'
@@ -17,6 +18,8 @@ export interface ReadPointsOptions {
   readonly source: ShardSource
   readonly range?: ExactRange | undefined
   readonly keepKey?: KeepKey | undefined
+  /** Only so many points of each key, the newest: what is still wanted of a key, and none of it after that. */
+  readonly newest?: Wanted | undefined
   readonly tempDir: string
   readonly throttle: Throttle
   /** Times a shard is tried in all. */
@@ -64,14 +67,17 @@ export async function* readPoints(
     source,
     range,
     keepKey,
+    newest,
     signal,
-  }: Pick<ReadPointsOptions, 'range' | 'keepKey' | 'signal'> & {
+  }: Pick<ReadPointsOptions, 'range' | 'keepKey' | 'newest' | 'signal'> & {
     readonly source: Pick<ShardSource, 'damage'>
   },
 ): AsyncGenerator<MergedKey, void, undefined> {
   const merged = async function* () {
     const sources = await Promise.all(opened.map(({ files }) => sourcesOf(files)))
-    yield* mergeTsm(sources.flat(), { ...range, keepKey })
+    const filter = { ...range, keepKey }
+    if (newest === undefined) yield* mergeTsm(sources.flat(), filter)
+    else yield* newestTsm(sources.flat(), filter, newest)
   }
   for await (const { key, type, blocks } of sourceErrors(merged(), source)) {
     signal.throwIfAborted()

@@ -1,8 +1,7 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
 import { SnapError } from '../../errors.ts'
-import type { ExportPointsResult, PointFormat } from '../../operations/export-points.ts'
-import type { ExportUrlResult } from '../../operations/export-url.ts'
+import type { PointFormat } from '../../operations/export-points.ts'
 import type { BackupPlace } from '../../operations/open-source.ts'
 import type { ServerPlace } from '../../operations/server.ts'
 import { backupReport } from '../backup-report.ts'
@@ -18,7 +17,6 @@ import {
   readTransferOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
-import { formatBytes, formatCount, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import {
   addEncryptionOptions,
@@ -31,6 +29,7 @@ import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { readPackageInfo } from '../package-info.ts'
 import { addPointOptions, readPointOptions } from '../point-options.ts'
+import { pointsReport } from '../points-report.ts'
 import { placeOf, type Run, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { setSetting } from '../set-option.ts'
@@ -38,7 +37,7 @@ import { refuseTogether } from '../settings.ts'
 import { stateDirectory } from '../state-directory.ts'
 import { addLockOptions, addTargetOptions, openTargetAt, withStore } from '../store-options.ts'
 import { addUrlOptions, readUrlOptions, type UrlOptions } from '../url-options.ts'
-import { oneOf, parseText } from '../values.ts'
+import { oneOf, parseText, wholeNumber } from '../values.ts'
 
 const GROUP = 'Export:'
 const OPTIONS = {
@@ -70,6 +69,12 @@ const OPTIONS = {
     description: 'for a set: keep counts and fingerprints of the points',
     parse: oneOf('on', 'off'),
     fallback: 'on',
+    group: GROUP,
+  }),
+  last: valueSetting({
+    flags: '--last <n>',
+    description: 'only the newest n points of each field of each series (lp and csv)',
+    parse: wholeNumber(1, 1_000_000_000),
     group: GROUP,
   }),
   ddl: switchSetting({
@@ -105,7 +110,7 @@ export function defineExport(program: Command, context: CliContext): void {
       const target = away ? refuseTarget(value, away) : placeOf(run, { name: 'TARGET', value })
       const format = away ? 'lp' : OPTIONS.format.read(command)
       checkOptions(command, target, format)
-      if (away !== undefined) refuseTogether(command, 'to-url', ['format', 'compression'])
+      if (away !== undefined) refuseTogether(command, 'to-url', ['format', 'compression', 'last'])
       return await fromPlace(command, { context, run }, async (place, run) => {
         const { refuseInside } = await import('../../operations/refuse-inside.ts')
         if (target !== '-' && away === undefined) await refuseInside(place, target)
@@ -140,6 +145,9 @@ function checkOptions(command: Command, target: string, format: PointFormat | 'p
   }
   if (format !== 'lp' && OPTIONS.ddl.read(command)) {
     throw new SnapError('E_USAGE', '--ddl goes with --format lp')
+  }
+  if (format !== 'lp' && format !== 'csv' && OPTIONS.last.read(command) !== undefined) {
+    throw new SnapError('E_USAGE', '--last goes with --format lp or csv')
   }
   const gzip = OPTIONS.compression.read(command) === 'gzip'
   if (format === 'parquet' && (gzip || target.endsWith('.gz'))) {
@@ -249,52 +257,8 @@ async function exportFormat(
   })
   return await withSource(place, async (source) => {
     const ddl = OPTIONS.ddl.read(command)
-    const result = await exportPoints({ ...wish, source, place: into, format, gzip, ddl })
+    const last = OPTIONS.last.read(command)
+    const result = await exportPoints({ ...wish, source, place: into, format, gzip, ddl, last })
     return pointsReport(result, { target, format })
-  })
-}
-
-function pointsReport(
-  result: ExportPointsResult & Partial<Pick<ExportUrlResult, 'resumed'>>,
-  { target, format }: { readonly target: string; readonly format: PointFormat },
-): CommandResult {
-  const { files, bytes, points, dropped, absent, lost, leftOut, resumed = [] } = result
-  const into = files.length > 1 ? `${formatNumberOf(files.length, 'file')} in ${target}` : target
-  const done = `exported ${formatNumberOf(points, 'point')}, ${formatBytes(bytes)}, to ${into}`
-  const remarks = [
-    ...dropped.map(({ shardId, reason }) => `shard ${shardId} left out: ${reason}`),
-    ...(absent.length > 0
-      ? [`${formatNumberOf(absent.length, 'shard')} of the metastore not at the source`]
-      : []),
-    ...(resumed.length > 0
-      ? [`${formatNumberOf(resumed.length, 'shard')} had been sent before`]
-      : []),
-    ...lost.map((line) => `lost at the source: ${line}`),
-    ...leftOut.map(({ database, retentionPolicy, measurement, reason, keys, points: some }) => {
-      const what = [
-        ...(keys > 0 ? [formatNumberOf(keys, 'field')] : []),
-        ...(some > 0 ? [formatNumberOf(some, 'point')] : []),
-      ]
-      return `${database}.${retentionPolicy}.${measurement}: ${what.join(' and ')}: ${reason}`
-    }),
-  ]
-  return {
-    document: { target, format, exact: true, ...result },
-    summary: [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n'),
-    problem: incompleteness(result),
-  }
-}
-
-function incompleteness({ lost, leftOut }: ExportPointsResult): SnapError | undefined {
-  if (lost.length === 0 && leftOut.length === 0) return undefined
-  const keys = leftOut.reduce((sum, left) => sum + left.keys, 0)
-  const points = leftOut.reduce((sum, left) => sum + left.points, 0)
-  const what = [
-    ...(keys > 0 ? [`${formatCount(keys)} fields left out`] : []),
-    ...(points > 0 ? [`${formatCount(points)} points left out or changed`] : []),
-    ...(lost.length > 0 ? ['the source itself has lost data'] : []),
-  ]
-  return new SnapError('E_INCOMPLETE', `the export is incomplete: ${what.join(', ')}`, {
-    hint: 'the result names each; a set (--format portable) holds every point',
   })
 }

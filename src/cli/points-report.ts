@@ -1,0 +1,51 @@
+import { SnapError } from '../errors.ts'
+import type { ExportPointsResult, PointFormat } from '../operations/export-points.ts'
+import type { ExportUrlResult } from '../operations/export-url.ts'
+import { formatBytes, formatCount, formatNumberOf, printable } from './format.ts'
+import type { CommandResult } from './output.ts'
+
+/** Renders what an export of points did. */
+export function pointsReport(
+  result: ExportPointsResult & Partial<Pick<ExportUrlResult, 'resumed'>>,
+  { target, format }: { readonly target: string; readonly format: PointFormat },
+): CommandResult {
+  const { files, bytes, points, dropped, absent, lost, leftOut, resumed = [] } = result
+  const into = files.length > 1 ? `${formatNumberOf(files.length, 'file')} in ${target}` : target
+  const done = `exported ${formatNumberOf(points, 'point')}, ${formatBytes(bytes)}, to ${into}`
+  const remarks = [
+    ...dropped.map(({ shardId, reason }) => `shard ${shardId} left out: ${reason}`),
+    ...(absent.length > 0
+      ? [`${formatNumberOf(absent.length, 'shard')} of the metastore not at the source`]
+      : []),
+    ...(resumed.length > 0
+      ? [`${formatNumberOf(resumed.length, 'shard')} had been sent before`]
+      : []),
+    ...lost.map((line) => `lost at the source: ${line}`),
+    ...leftOut.map(({ database, retentionPolicy, measurement, reason, keys, points: some }) => {
+      const what = [
+        ...(keys > 0 ? [formatNumberOf(keys, 'field')] : []),
+        ...(some > 0 ? [formatNumberOf(some, 'point')] : []),
+      ]
+      return `${database}.${retentionPolicy}.${measurement}: ${what.join(' and ')}: ${reason}`
+    }),
+  ]
+  return {
+    document: { target, format, exact: true, ...result },
+    summary: [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n'),
+    problem: incompleteness(result),
+  }
+}
+
+function incompleteness({ lost, leftOut }: ExportPointsResult): SnapError | undefined {
+  if (lost.length === 0 && leftOut.length === 0) return undefined
+  const keys = leftOut.reduce((sum, left) => sum + left.keys, 0)
+  const points = leftOut.reduce((sum, left) => sum + left.points, 0)
+  const what = [
+    ...(keys > 0 ? [`${formatCount(keys)} fields left out`] : []),
+    ...(points > 0 ? [`${formatCount(points)} points left out or changed`] : []),
+    ...(lost.length > 0 ? ['the source itself has lost data'] : []),
+  ]
+  return new SnapError('E_INCOMPLETE', `the export is incomplete: ${what.join(', ')}`, {
+    hint: 'the result names each; a set (--format portable) holds every point',
+  })
+}
