@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { type DiffResult, isDifferent } from '../operations/diff.ts'
+import type { DiffResult } from '../operations/diff.ts'
 import type { MeasurementDifference } from '../operations/diff-tally.ts'
 import { formatCount, formatNumberOf, printable } from './format.ts'
 import type { CommandResult } from './output.ts'
@@ -42,6 +42,11 @@ export function diffReport(result: DiffResult): CommandResult {
     summary: lines.map(printable).join('\n'),
     problem: problemOf(result, verdict),
   }
+}
+
+/** Tells whether the points of a measurement are not the same on both sides. */
+function isDifferent({ added, removed, changed }: MeasurementDifference): boolean {
+  return added + removed + changed > 0
 }
 
 function totalsOf(measurements: readonly MeasurementDifference[]) {

@@ -167,8 +167,3 @@ async function openSide(shards: readonly ListedShard[], source: ShardSource, run
 function labelOf({ database, retentionPolicy, left, right }: ShardGroupPair) {
   return { database, retentionPolicy, shardId: (left[0] ?? right[0])?.shard.id ?? 0n }
 }
-
-/** Tells whether the points of a measurement are not the same on both sides. */
-export function isDifferent({ added, removed, changed }: MeasurementDifference): boolean {
-  return added + removed + changed > 0
-}
