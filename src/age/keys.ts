@@ -10,11 +10,11 @@ export interface Recipients {
    * SHA-256 of the recipient. Ascending.
    */
   readonly names: readonly string[]
-  /** Makes the header of one file. */
+  /** Makes the header of one file; of several, where making one is dear. */
   readonly seal: () => Promise<SealedKey>
 }
 
-/** The key of one file, and the header that gives it to those who may have it. */
+/** A file key, and the header that gives it to those who may have it. */
 export interface SealedKey {
   readonly header: Uint8Array
   readonly fileKey: Uint8Array
@@ -109,7 +109,11 @@ export async function recipientsOf(lines: readonly string[]): Promise<Recipients
   return { names: distinct.map(nameOf).sort(), seal: sealer(encrypter) }
 }
 
-/** Returns whoever knows the passphrase as the only recipient. */
+/**
+ * Returns whoever knows the passphrase as the only recipient. All files get one header, and with it one file key: only so is
+ * the passphrase hashed once. Their payloads have keys of their own nevertheless, by the nonce of each file
+ * (docs/formats/encrypted-set.md says why that is sound).
+ */
 export async function passphraseRecipient(
   passphrase: string,
   workFactor = WORK_FACTOR,
@@ -118,7 +122,15 @@ export async function passphraseRecipient(
   const encrypter = new age.Encrypter()
   const makeStanza = (args: string[], body: Uint8Array) => new age.Stanza(args, body)
   encrypter.addRecipient(scryptRecipient(passphrase, workFactor, makeStanza))
-  return { names: ['passphrase'], seal: sealer(encrypter) }
+  const seal = sealer(encrypter)
+  let sealed: Promise<SealedKey> | undefined
+  return {
+    names: ['passphrase'],
+    seal() {
+      sealed ??= seal()
+      return sealed
+    },
+  }
 }
 
 function sealer(encrypter: Encrypter): Recipients['seal'] {

@@ -24,12 +24,16 @@ const MAX_WORK_FACTOR = 20
 const CIPHER = 'chacha20-poly1305'
 const NONCE = new Uint8Array(12)
 
-async function wrappingKey(passphrase: string, salt: Uint8Array, workFactor: number) {
+let last: Promise<unknown> = Promise.resolve()
+
+/** One at a time, for the memory that each takes. */
+function wrappingKey(passphrase: string, salt: Uint8Array, workFactor: number): Promise<Buffer> {
   const N = 2 ** workFactor
   const maxmem = 2 * 128 * N * BLOCK_SIZE
-  return await hashOf(passphrase, Buffer.concat([Buffer.from(LABEL), salt]), 32, {
-    ...{ N, r: BLOCK_SIZE, p: 1, maxmem },
-  })
+  const salted = Buffer.concat([Buffer.from(LABEL), salt])
+  const next = last.then(() => hashOf(passphrase, salted, 32, { N, r: BLOCK_SIZE, p: 1, maxmem }))
+  last = next.catch(() => {})
+  return next
 }
 
 /**

@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks'
 import { describe, expect, it } from 'vitest'
 import { readFile } from '../../src/age/file.ts'
 import {
@@ -80,6 +81,33 @@ describe('passphraseRecipient', () => {
     const got = await bytesOf(readFile(identities, inChunks(file), 'a.age'))
     expect(got.equals(someBytes(1000))).toBe(true)
     expect(recipients.names).toEqual(['passphrase'])
+  })
+
+  it('hashes it once for all files that are written, and once for each header that is read', async () => {
+    let hashes = 0
+    const hook = createHook({
+      init: (_, type) => {
+        if (type === 'SCRYPTREQUEST') hashes += 1
+      },
+    }).enable()
+    try {
+      const recipients = await passphraseRecipient(PASSPHRASE, 10)
+      const contents = Array.from({ length: 50 }, (_, i) => someBytes(i + 1))
+      const files = await Promise.all(contents.map((bytes) => encrypted(recipients, bytes)))
+      expect(hashes).toBe(1)
+      const [header = ''] = files.map((file) => file.toString('latin1').split('\n--- ')[0])
+      const nonces = files.map((file, i) => file.subarray(-16 - (i + 1) - 16, -16 - (i + 1)))
+      expect(new Set(nonces.map((nonce) => nonce.toString('hex'))).size).toBe(files.length)
+      expect(files.every((file) => file.toString('latin1').startsWith(header))).toBe(true)
+      const identities = await identitiesOf({ passphrase: PASSPHRASE })
+      const read = (file: Buffer) => bytesOf(readFile(identities, inChunks(file), 'a.age'))
+      expect(await Promise.all(files.map(read))).toEqual(contents)
+      expect(hashes).toBe(2)
+      await read(await encrypted(await passphraseRecipient(PASSPHRASE, 10), someBytes(1)))
+      expect(hashes).toBe(4)
+    } finally {
+      hook.disable()
+    }
   })
 
   it.each([
