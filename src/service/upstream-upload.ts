@@ -3,13 +3,14 @@ import { readAll, spool } from '../io/spool.ts'
 import { parseShardPath, type ShardPath } from '../protocol/index.ts'
 import { packShardTar, parseEntryName, readShardTar, type TarEntry } from '../tar/index.ts'
 import type { Conversation } from './context.ts'
+import { checkUpload } from './upload-check.ts'
 import type { UpstreamOptions } from './upstream-client.ts'
 
 /**
  * Takes an upload whole, then sends it on at full speed: influxd takes the shard out of use from the first byte to the
  * last. What is sent is written anew, so that no name can mean one thing here and another there.
  * @throws SnapError `E_FORMAT` if it holds what does not belong into the shard, `E_DESTINATION` if the server has no such
- * shard or refuses or there is no room for it, `E_TIMEOUT`
+ * shard or refuses or there is no room for it, `E_TIMEOUT`, and what {@link checkUpload} throws
  */
 export async function relayUpload(
   shardId: bigint,
@@ -25,6 +26,7 @@ export async function relayUpload(
     const taking = spool(tar, { name, tempDir, memoryLimit: MEMORY })
     const taken = await connection.within(limits.upload, 'end of the upload', taking)
     try {
+      await checkUpload({ shardId, tar: taken, client, signal })
       await client.uploadShard(shardId, shardId, '', '', readAll(taken), signal)
     } finally {
       await taken.close()

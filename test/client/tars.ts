@@ -1,9 +1,9 @@
 import { packShardTar, type TarEntryInput } from '../../src/tar/index.ts'
 
-/** An entry of a tar with `text` in it. */
-export function entry(name: string, text: string): TarEntryInput {
-  const body = [Buffer.from(text)]
-  return { name, size: Buffer.byteLength(text), mtime: new Date(1_600_000_000_000), body }
+/** An entry of a tar with these bytes or this text in it. */
+export function entry(name: string, content: string | Uint8Array): TarEntryInput {
+  const body = [Buffer.from(content)]
+  return { name, size: Buffer.byteLength(content), mtime: new Date(1_600_000_000_000), body }
 }
 
 /** Returns the bytes of a shard tar. */

@@ -65,8 +65,8 @@ function tarOf(name: string, text: string): Buffer {
   header.write('ustar\x0000', 257)
   const sum = header.reduce((total, byte) => total + byte, 0)
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
-  const body = Buffer.alloc(512)
-  body.write(text)
+  const body = Buffer.alloc(Math.ceil(text.length / 512) * 512)
+  body.write(text, 'latin1')
   return Buffer.concat([header, body, Buffer.alloc(1024)])
 }
 
@@ -151,6 +151,23 @@ describeWithInfluxd('snap serve --upstream, in front of influxd', () => {
     const outside = (name: string) =>
       ['', '.tmp'].some((suffix) => existsSync(join(server.root, `${name}.tsm${suffix}`)))
     expect([outside('through'), outside('direct')]).toEqual([false, true])
+  })
+
+  it('keeps the files of a shard that influxd replaces by others of their name', async () => {
+    const { host, running } = await door('--mode', 'read-write')
+    const shard = join(server.dirs.data, 'd/hourly/1')
+    const names = async () => (await readdir(shard)).filter((name) => name.endsWith('.tsm'))
+    const [name = ''] = await names()
+    const upload = Buffer.concat([encodeUploadOpening(1n), tarOf(`d/hourly/1/${name}`, 'evil!')])
+    await closed(await send(host, upload, true))
+    expect(running.output.stderr).toMatch(/ShardUpdate 1: .*5 bytes are no TSM file/)
+    const other = await readFile(join(server.dirs.data, 'd/hourly/2', name), 'latin1')
+    const sound = Buffer.concat([encodeUploadOpening(1n), tarOf(`d/hourly/1/${name}`, other)])
+    await closed(await send(host, sound, true))
+    expect(running.output.stderr).toMatch(/ShardUpdate 1: .*the server behind has another one/)
+    expect(await names()).toEqual([name])
+    await closed(await send(server.host, upload, true))
+    expect(await names()).toEqual([])
   })
 
   it('keeps a shard in use that a stalled upload would take out of it', async () => {

@@ -14,6 +14,7 @@ import { entry, streamOf, tarOf } from '../client/tars.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { sampleData } from '../meta/samples.ts'
 import { rejected } from '../protocol/thrown.ts'
+import { tsmBytes } from '../tsm/files.ts'
 import { DATABASE, emptyStore, Log, sampleStore, serve } from './harness.ts'
 import type { MemoryStore } from './memory-store.ts'
 
@@ -50,6 +51,16 @@ async function exchange(port: number, bytes: string | Uint8Array, end = false) {
   return await answer
 }
 
+/** A TSM file of so many blocks of 1,000 points, each of some 7 KiB. */
+async function tsm(blocks = 1): Promise<Buffer> {
+  const written = Array.from({ length: blocks }, (_, block) => ({
+    type: 'float' as const,
+    times: BigInt64Array.from({ length: 1000 }, (_, i) => BigInt(block * 1000 + i)),
+    values: Float64Array.from({ length: 1000 }, (_, i) => Math.sin(block * 1000 + i)),
+  }))
+  return await tsmBytes([['m#!~#value', written]])
+}
+
 const SHARD = { database: DATABASE, retentionPolicy: 'autogen', shardId: 10 }
 const NOTHING = { bytes: Buffer.alloc(0), end: 'end' }
 
@@ -72,14 +83,13 @@ describe('in front of another server', () => {
     const ids = await client.updateMeta({ BackupDatabase: DATABASE }, [encodeData(sampleData())])
     expect(ids.size).toBe(3)
     const id = ids.get(10n) ?? 0n
-    const tar = await tarOf(
-      entry('a/b/10/1.tsm', 'x'.repeat(9_000_000)),
-      entry('a/b/10/1.tombstone', ''),
-    )
+    const file = await tsm(1300)
+    const tar = await tarOf(entry('a/b/10/1.tsm', file), entry('a/b/10/1.tombstone', ''))
     await client.uploadShard(10, id, DATABASE, 'autogen', streamOf(tar, 70_000))
     const files = store.shards.get(id)?.files
     expect([...(files?.keys() ?? [])]).toEqual(['1.tsm', '1.tombstone'])
-    expect(files?.get('1.tsm')?.bytes.length).toBe(9_000_000)
+    expect(file.length).toBeGreaterThan(9_000_000)
+    expect(files?.get('1.tsm')?.bytes.equals(file)).toBe(true)
   })
 
   it('what would change it is refused, unless it may', async () => {
@@ -174,7 +184,7 @@ describe('in front of another server', () => {
       store.restoreShard = async (_id, r) => {
         for await (const _ of r) throw new Error('disk broke')
       }
-      const tar = streamOf(await tarOf(entry('a/b/1/x.tsm', 'x')))
+      const tar = streamOf(await tarOf(entry('a/b/1/x.tsm', await tsm())))
       const upload = client.uploadShard(1, 10, DATABASE, 'autogen', tar)
       expect((await rejected(upload)).code).toBe('E_DESTINATION')
       expect(await readdir(temp)).toEqual([])
@@ -240,15 +250,16 @@ describe('in front of another server', () => {
     it('that is more than may wait in the temporary directory is refused', async () => {
       const limits = { spooled: 3_000_000 }
       const { client, log, store, temp } = await inFrontOf(sampleStore(), { limits })
-      const upload = async (size: number) => {
-        const tar = await tarOf(entry(`${DATABASE}/autogen/10/9.tsm`, 'x'.repeat(size)))
-        await client.uploadShard(10, 10, DATABASE, 'autogen', streamOf(tar))
+      const upload = async (file: Buffer) => {
+        const tar = await tarOf(entry(`${DATABASE}/autogen/10/9.tsm`, file))
+        await client.uploadShard(10, 10, DATABASE, 'autogen', streamOf(tar, 70_000))
       }
-      expect((await rejected(upload(4_000_000))).code).toBe('E_DESTINATION')
+      expect((await rejected(upload(await tsm(600)))).code).toBe('E_DESTINATION')
       await log.line(/error: .*ShardUpdate 10: .*with the other uploads it is more than 3000000/)
       expect(store.changes).toEqual([])
-      for (let time = 0; time < 2; time++) await upload(2_000_000)
-      expect(store.shards.get(10n)?.files.get('9.tsm')?.bytes.length).toBe(2_000_000)
+      const fits = await tsm(300)
+      for (let time = 0; time < 2; time++) await upload(fits)
+      expect(store.shards.get(10n)?.files.get('9.tsm')?.bytes.equals(fits)).toBe(true)
       expect(await readdir(temp)).toEqual([])
     })
 
@@ -276,10 +287,52 @@ describe('in front of another server', () => {
 
     it('may have a padded trailer, as those of GNU tar have', async () => {
       const { port, store } = await inFrontOf(sampleStore())
-      const tar = await tarOf(entry(`${PLACE}/x.tsm`, 'x'))
+      const file = await tsm()
+      const tar = await tarOf(entry(`${PLACE}/x.tsm`, file))
       const padded = Buffer.concat([OPENING, tar, Buffer.alloc(10_240)])
       expect((await exchange(port, padded, true)).end).toBe('end')
-      expect(store.shards.get(10n)?.files.get('x.tsm')?.bytes.toString()).toBe('x')
+      expect(store.shards.get(10n)?.files.get('x.tsm')?.bytes.equals(file)).toBe(true)
+    })
+
+    it('of a damaged file is refused before it reaches the server', async () => {
+      const { port, store, log } = await inFrontOf(sampleStore())
+      const bad = await tsm()
+      bad.writeUInt8(bad.readUInt8(100) ^ 1, 100)
+      for (const file of [
+        entry(`${PLACE}/x.tsm`, bad),
+        entry(`${PLACE}/x.tsm`, 'evil!'),
+        entry(`${PLACE}/x.tombstone`, '\x15\x02'),
+      ]) {
+        const all = Buffer.concat([OPENING, await tarOf(file)])
+        expect((await exchange(port, all, true)).end).toBe('reset')
+      }
+      await log.line(/error: .*ShardUpdate 10: .*x\.tsm.*crc/i)
+      await log.line(/error: .*ShardUpdate 10: .*x\.tsm: 5 bytes are no TSM file/)
+      await log.line(/error: .*ShardUpdate 10: .*x\.tombstone/)
+      expect(store.changes).toEqual([])
+    })
+
+    it('takes the name of no file that is there, but of an equal one', async () => {
+      const { store, log, client } = await inFrontOf(sampleStore())
+      const [file, other] = [await tsm(), await tsm(2)]
+      store.addShard(PLACE, { 'x.tsm': file, 'deleted.tsm': file, 'deleted.tombstone': '' })
+      const upload = async (name: string, bytes: Buffer) => {
+        const tar = await tarOf(entry(`${PLACE}/${name}`, bytes))
+        await client.uploadShard(10, 10, DATABASE, 'autogen', streamOf(tar))
+      }
+      expect((await rejected(upload('x.tsm', other))).code).toBe('E_DESTINATION')
+      await log.line(/ShardUpdate 10: .*x\.tsm: the server behind has another one/)
+      expect((await rejected(upload('deleted.tsm', file))).code).toBe('E_DESTINATION')
+      await log.line(/deleted\.tombstone: the server behind has another one/)
+      expect(store.changes).toEqual([])
+      await upload('x.tsm', file)
+      await upload('y.tsm', other)
+      expect([...(store.shards.get(10n)?.files.keys() ?? [])].sort()).toEqual([
+        'deleted.tombstone',
+        'deleted.tsm',
+        'x.tsm',
+        'y.tsm',
+      ])
     })
   })
 
