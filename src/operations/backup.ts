@@ -1,4 +1,3 @@
-import type { Recipients } from '../age/index.ts'
 import { EXIT_CODES, SnapError } from '../errors.ts'
 import type { Catalog } from '../portable/catalog.ts'
 import { isForSame } from '../portable/clear-catalog.ts'
@@ -21,15 +20,14 @@ import { keepSeries, type SeriesSelection } from './series-selection.ts'
 import { readServerClock } from './server-clock.ts'
 import type { CatalogFacts } from './set-parts.ts'
 import { type SetScope, scopeOf } from './set-scope.ts'
-import { SetWriter } from './set-writer.ts'
+import { SetWriter, type SetWriterOptions } from './set-writer.ts'
 
 /** What to back up, and how. */
 export interface BackupOptions
-  extends Omit<FetchShardsOptions, 'keepKey' | 'clock' | 'reuse' | 'notes'> {
+  extends SetWriterOptions,
+    Omit<FetchShardsOptions, 'keepKey' | 'clock' | 'reuse' | 'notes'> {
   readonly store: Store
   readonly selection: Selection
-  /** Whom the set is encrypted to; without them it is not. */
-  readonly recipients?: Recipients | undefined
   /** Only the points of these series. */
   readonly series?: SeriesSelection | undefined
   /** Store only what has changed, and share the other archives with older sets. */
@@ -90,7 +88,7 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   await removeLeftovers(store, listing, finishedSets(reuse))
   const heldUntil = options.since === undefined ? undefined : await holdingTimes(listing, signal)
   const vanished = await vanishedShards(options, plan, listing)
-  const set = await SetWriter.begin(store, listing, options.recipients)
+  const set = await SetWriter.begin(store, listing, options)
   try {
     const notes = scope.kind === 'full' ? notesOn(plan) : undefined
     const fetch = { ...options, keepKey, heldUntil, clock, reuse, notes }

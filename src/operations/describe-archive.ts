@@ -26,10 +26,10 @@ export function describeArchive(
   shard: ShardName,
   { name, archive, files }: WrittenArchive,
 ): Sidecar {
-  const { gzSize: size, sha256, tarSize, seekPoints, blockCrcs } = archive
+  const { gzSize: size, sha256, tarSize, seekPoints, blockCrcs, members } = archive
   return {
     ...shard,
-    archive: { name, size, sha256, tarSize },
+    archive: { name, size, sha256, tarSize, members },
     files: files.map(({ name: file, size: fileSize, offset, mtime, sha256: hash, tsm }) => ({
       name: file,
       size: fileSize,

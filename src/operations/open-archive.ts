@@ -2,7 +2,7 @@ import { type RandomAccess, sliceAccess } from '../io/random-access.ts'
 import { archiveAccess } from '../portable/archive-range.ts'
 import { parseFileName, sidecarName } from '../portable/names.ts'
 import { readSidecar } from '../portable/sets.ts'
-import type { Sidecar } from '../portable/sidecar.ts'
+import { archiveIndex, type Sidecar } from '../portable/sidecar.ts'
 import type { ByteRange, Store } from '../storage/index.ts'
 import type { Restorable, RestorableShard } from './restorable.ts'
 import type { ShardFiles } from './shard-source.ts'
@@ -58,19 +58,15 @@ export async function sidecarOf(
  * @returns undefined if the sidecar does not say where the files are
  */
 export function filesIn(
-  {
-    archive,
-    files,
-    seekPoints,
-    blockCrcs,
-  }: Pick<Sidecar, 'archive' | 'files' | 'seekPoints' | 'blockCrcs'>,
+  sidecar: Pick<Sidecar, 'archive' | 'files' | 'seekPoints' | 'blockCrcs'>,
   read: (range: ByteRange) => AsyncIterable<Uint8Array>,
 ): Map<string, RandomAccess> | undefined {
+  const { archive, files } = sidecar
   const opened = new Map<string, RandomAccess>()
   const whole = archiveAccess(
     {
       name: archive.name,
-      index: { tarSize: archive.tarSize, gzSize: archive.size, seekPoints, blockCrcs },
+      index: archiveIndex(sidecar),
       read,
       keptBlocks: Math.min(MAX_KEPT, Math.max(MIN_KEPT, KEPT_EACH * files.length)),
     },

@@ -3,7 +3,7 @@ import type { RandomAccess } from '../io/random-access.ts'
 import { Spool } from '../io/spool.ts'
 import { archiveAccess } from '../portable/archive-range.ts'
 import { readDamagedArchive } from '../portable/damaged-archive.ts'
-import type { Sidecar } from '../portable/sidecar.ts'
+import { archiveIndex, type Sidecar } from '../portable/sidecar.ts'
 import type { Store } from '../storage/index.ts'
 import { BLOCK_SIZE, decodeHeader, isZero, paddingOf } from '../tar/header.ts'
 import { parseEntryName } from '../tar/names.ts'
@@ -78,14 +78,12 @@ export function isStoredDamage(error: unknown): error is SnapError {
 }
 
 /** Reads a tar through the blocks of its archive; those that are damaged read as zeros. */
-function tolerantAccess(
-  { archive, seekPoints, blockCrcs }: Sidecar,
-  options: ImageOptions,
-): RandomAccess {
+function tolerantAccess(sidecar: Sidecar, options: ImageOptions): RandomAccess {
+  const { archive, seekPoints } = sidecar
   const { store, signal } = options
-  const { name, size: gzSize, tarSize } = archive
+  const { name, tarSize } = archive
   const read = (range: { start: number; end: number }) => store.read(name, range, signal)
-  const index = { tarSize, gzSize, seekPoints, blockCrcs }
+  const index = archiveIndex(sidecar)
   const whole = archiveAccess({ name, index, read }, { start: 0, end: tarSize }, name)
   const starts = seekPoints.map(([tar]) => tar)
   const readOrZeros = async (offset: number, length: number): Promise<Uint8Array> => {

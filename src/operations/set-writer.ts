@@ -3,7 +3,7 @@ import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import { endedProcess, thisProcess } from '../io/process-owner.ts'
-import { ArchiveWriter } from '../portable/archive-writer.ts'
+import { ArchiveWriter, type CompressMember } from '../portable/archive-writer.ts'
 import {
   type Catalog,
   type CatalogFile,
@@ -41,6 +41,14 @@ import type {
 } from './set-parts.ts'
 import { type FileToStage, type StagedFile, stageFile } from './stage-file.ts'
 
+/** How a set is written. */
+export interface SetWriterOptions {
+  /** Whom it is encrypted to; without them it is not. */
+  readonly recipients?: Recipients | undefined
+  /** Compresses archives, unless they are to be stored; default zlib. */
+  readonly compressMember?: CompressMember | undefined
+}
+
 /**
  * Writes one set into a store. Everything has `.pending` names until {@link SetWriter.commit}, which gives the final
  * ones when all of it is whole, the manifest last.
@@ -50,6 +58,7 @@ export class SetWriter {
   readonly #store: Store
   readonly #created: Date
   readonly #recipients: Recipients | undefined
+  readonly #compressMember: CompressMember | undefined
   #staged: Staged[] = []
   #files: CatalogFile[] = []
   #entries: ManifestEntry[] = []
@@ -59,30 +68,30 @@ export class SetWriter {
   private constructor(
     store: Store,
     name: string,
-    { created, recipients }: { created: Date; recipients: Recipients | undefined },
+    { created, recipients, compressMember }: { created: Date } & SetWriterOptions,
   ) {
     this.#store = store
     this.name = name
     this.#created = created
     this.#recipients = recipients
+    this.#compressMember = compressMember
     this.#notes = new FinishedNotes(store, name)
   }
 
   /**
    * Takes a name for a set begun now that nothing in the store has.
-   * @param recipients whom the set is encrypted to; without them it is not
    */
   static async begin(
     store: Store,
     listing: SetListing,
-    recipients?: Recipients,
+    options: SetWriterOptions = {},
   ): Promise<SetWriter> {
     const created = new Date()
     const owner = JSON.stringify(thisProcess())
     const reserve = (name: string) => store.reserve(name, owner)
     try {
       const name = await takeSetName(reserve, created, listing.files.keys())
-      return new SetWriter(store, name, { created, recipients })
+      return new SetWriter(store, name, { created, ...options })
     } catch (error) {
       await store.abandon()
       throw error
@@ -106,6 +115,7 @@ export class SetWriter {
     const writer = new ArchiveWriter(tar, {
       fileName: archiveTarName(this.name, shard.shardId),
       compression,
+      compressMember: compression === 'gzip' ? this.#compressMember : undefined,
     })
     const sha256 = () => writer.summary.sha256
     const { staged, file } = await this.#stage({ name, body: writer, sha256 }, signal)

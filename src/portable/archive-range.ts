@@ -1,5 +1,5 @@
 import { promisify } from 'node:util'
-import { constants, crc32, inflateRaw } from 'node:zlib'
+import { constants, crc32, gunzip, inflateRaw } from 'node:zlib'
 import { asSnapError, SnapError } from '../errors.ts'
 import type { RandomAccess } from '../io/random-access.ts'
 import type { ArchiveIndex } from './archive-writer.ts'
@@ -36,6 +36,7 @@ interface InflatedBlock {
 }
 
 const inflate = promisify(inflateRaw)
+const inflateMember = promisify(gunzip)
 
 /** Blocks inflated at the same time: libuv has as many threads. */
 const IN_FLIGHT = 4
@@ -152,12 +153,12 @@ async function inflateBlock(
   const size = place.tar.end - place.tar.start
   const where = `${archive.name}: block at offset ${place.gz.start}`
   try {
-    const inflated = await inflate(bytes, {
-      // A block ends in a flush and not in a last block, and must not give more than the index says.
-      finishFlush: constants.Z_SYNC_FLUSH,
-      chunkSize: Math.max(size, constants.Z_MIN_CHUNK),
-      maxOutputLength: size,
-    })
+    // It must not give more than the index says.
+    const limits = { chunkSize: Math.max(size, constants.Z_MIN_CHUNK), maxOutputLength: size }
+    // A block of a member ends in a flush and not in a last block.
+    const inflated = archive.index.members
+      ? await inflateMember(bytes, limits)
+      : await inflate(bytes, { ...limits, finishFlush: constants.Z_SYNC_FLUSH })
     if (inflated.length !== size) {
       throw new SnapError('E_INTEGRITY', `${where}: ${inflated.length} bytes, expected ${size}`)
     }
@@ -218,10 +219,11 @@ function findBlock({ name, index }: SeekableArchive, at: number): number {
 }
 
 function placeOf({ name, index }: Pick<SeekableArchive, 'name' | 'index'>, number: number) {
-  const { seekPoints, blockCrcs, tarSize, gzSize } = index
+  const { seekPoints, blockCrcs, tarSize, gzSize, members } = index
   const point = seekPoints[number]
   if (point !== undefined) {
-    const [tarEnd, gzEnd] = seekPoints[number + 1] ?? [tarSize, gzSize - END_SIZE]
+    const last = [tarSize, members ? gzSize : gzSize - END_SIZE] as const
+    const [tarEnd, gzEnd] = seekPoints[number + 1] ?? last
     const place: BlockPlace = {
       tar: { start: point[0], end: tarEnd },
       gz: { start: point[1], end: gzEnd },

@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import type { ArchiveIndex } from './archive-writer.ts'
 import { bigintAsText, decodeJson, natural, sha256Text, timeText, uint64Text } from './json.ts'
 
 /** One file in the tar of a shard. */
@@ -67,6 +68,8 @@ export interface Sidecar {
     /** Bytes of the tar; what the manifest calls `size`. */
     readonly tarSize: number
     readonly tarSha256?: string | undefined
+    /** True if each of its blocks is a gzip member of its own. */
+    readonly members?: boolean | undefined
   }
   readonly files: readonly SidecarFile[]
   /** Its points; not there if the backup was told not to look at them. */
@@ -119,6 +122,7 @@ const sidecarSchema: v.GenericSchema<unknown, Sidecar> = v.object({
     sha256: sha256Text,
     tarSize: natural,
     tarSha256: v.optional(sha256Text),
+    members: v.optional(v.boolean()),
   }),
   files: v.array(
     v.object({
@@ -139,6 +143,16 @@ const sidecarSchema: v.GenericSchema<unknown, Sidecar> = v.object({
   ),
   blockCrcs: v.optional(v.array(v.pipe(natural, v.maxValue(0xffff_ffff)))),
 })
+
+/** Returns what it takes to read the archive of a sidecar from the middle. */
+export function archiveIndex({
+  archive,
+  seekPoints,
+  blockCrcs,
+}: Pick<Sidecar, 'archive' | 'seekPoints' | 'blockCrcs'>): ArchiveIndex {
+  const { tarSize, size: gzSize, members } = archive
+  return { tarSize, gzSize, members, seekPoints, blockCrcs }
+}
 
 /** Encodes a sidecar as one line of JSON. */
 export function encodeSidecar(sidecar: Sidecar): Uint8Array {

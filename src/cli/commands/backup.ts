@@ -127,6 +127,7 @@ export function defineBackup(program: Command, context: CliContext): void {
       await refuseInside(from, target)
       const dryRun = OPTIONS.dryRun.read(command)
       const use = dryRun ? 'look' : 'write'
+      const { findIgzip } = await import('../../operations/igzip.ts')
       return await withStore(command, { run, location: target, use }, async ({ store, signal }) => {
         const server = await openServer(from)
         try {
@@ -138,6 +139,7 @@ export function defineBackup(program: Command, context: CliContext): void {
               http,
               store,
               recipients,
+              compressMember: await findIgzip(context.env['PATH']),
               since,
               range,
               jobs,

@@ -200,12 +200,17 @@ async function exportSet(
   const readKeys = 'store' in place ? readRecipients : readRecipientsOrPassphrase
   const recipients = await readKeys(command, context)
   const { backup } = await import('../../operations/backup.ts')
+  const { findIgzip } = await import('../../operations/igzip.ts')
   const { withSource } = await import('../../operations/open-source.ts')
   return await withStore(command, { run, location: target, use: 'write' }, (into) =>
     withSource(place, async (source) => {
       const result = await backup({
         ...{ ...wish, ...into, source, recipients, task: 'export' },
-        ...{ skipErrors: false, dryRun: false },
+        ...{
+          skipErrors: false,
+          dryRun: false,
+          compressMember: await findIgzip(context.env['PATH']),
+        },
         compression: OPTIONS.compression.read(command) ?? 'gzip',
         fingerprint: OPTIONS.fingerprint.read(command) === 'on',
         version: readPackageInfo().version,
