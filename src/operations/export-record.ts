@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import * as v from 'valibot'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import {
@@ -25,6 +25,8 @@ const recordSchema = v.object({
       name: v.string(),
       /** Bytes of the whole file, once all are whole and they begin to get their names. */
       size: v.optional(v.number()),
+      /** In hexadecimal, of the same bytes: what has the name later may be of somebody else. */
+      sha256: v.optional(v.string()),
     }),
   ),
 })
@@ -50,7 +52,7 @@ export class ExportRecord {
     return record
   }
 
-  /** Notes how large the files are that are about to get their names. */
+  /** Notes what is in the files that are about to get their names. */
   async seal(files: readonly Required<RecordedFile>[]): Promise<void> {
     await this.#store.write(this.#name, textOf(files))
   }
@@ -62,7 +64,7 @@ export class ExportRecord {
 }
 
 function textOf(files: readonly RecordedFile[]): string {
-  const list = files.map(({ name, size }) => ({ name, size }))
+  const list = files.map(({ name, size, sha256 }) => ({ name, size, sha256 }))
   return JSON.stringify({ owner: thisProcess(), files: list })
 }
 
@@ -92,11 +94,17 @@ export async function removeReservation(store: Store, name: string): Promise<boo
 /** Files that all have their names stay: the export was done but for saying so. */
 async function removeFiles(store: Store, files: readonly RecordedFile[]): Promise<void> {
   const named: string[] = []
-  for (const { name, size } of files) {
-    if (size !== undefined && (await store.stat(name))?.size === size) named.push(name)
-  }
+  for (const file of files) if (await isThere(store, file)) named.push(file.name)
   if (named.length < files.length) for (const name of named) await store.delete(name)
   for (const { name } of files) await store.delete(name + PENDING_SUFFIX)
+}
+
+/** True if what has the name is the file that was recorded, to the last byte. */
+async function isThere(store: Store, { name, size, sha256 }: RecordedFile): Promise<boolean> {
+  if (sha256 === undefined || (await store.stat(name))?.size !== size) return false
+  const hash = createHash('sha256')
+  for await (const chunk of store.read(name)) hash.update(chunk)
+  return hash.digest('hex') === sha256
 }
 
 function parseRecord(text: string): v.InferOutput<typeof recordSchema> | undefined {

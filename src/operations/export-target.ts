@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
@@ -71,7 +72,7 @@ export class ExportTarget {
   readonly #gzip: boolean
   readonly #reserved: string[] = []
   #record: ExportRecord | undefined
-  readonly #staged: Staged[] = []
+  readonly #staged: { readonly staged: Staged; readonly sha256: string }[] = []
 
   constructor(place: ExportPlace, { gzip }: { readonly gzip: boolean }) {
     this.#place = place
@@ -100,37 +101,29 @@ export class ExportTarget {
     signal: AbortSignal,
   ): Promise<WrittenExport> {
     const bytes = this.#gzip ? new ArchiveWriter(body, { fileName: 'points' }) : body
-    if (this.#place.kind !== 'stream') {
-      const staged = await this.#place.store.stage(name, bytes, signal)
-      this.#staged.push(staged)
-      return { name, size: staged.size }
+    if (this.#place.kind === 'stream') {
+      return { name: '', size: await writeInto(this.#place.stream, bytes, signal) }
     }
-    let size = 0
-    const measured = async function* () {
-      for await (const chunk of bytes) {
-        size += chunk.length
-        yield chunk
-      }
-    }
-    const source = Readable.from(measured(), { objectMode: false })
-    try {
-      await pipeline(source, this.#place.stream, { signal, end: false })
-    } catch (error) {
-      signal.throwIfAborted()
-      throw asSnapError(error, 'E_DESTINATION', 'writing to the stream failed')
-    }
-    return { name: '', size }
+    const hash = createHash('sha256')
+    const hashed = passing(bytes, (chunk) => void hash.update(chunk))
+    const staged = await this.#place.store.stage(name, hashed, signal)
+    this.#staged.push({ staged, sha256: hash.digest('hex') })
+    return { name, size: staged.size }
   }
 
   /** Gives the files that `isWanted` their names, all or none; the others are removed. */
   async publish(isWanted: (name: string) => boolean): Promise<void> {
     if (this.#place.kind === 'stream') return
     const { store } = this.#place
-    const unwanted = this.#staged.filter(({ name }) => !isWanted(name))
-    for (const staged of unwanted) await staged.discard()
-    const wanted = this.#staged.filter(({ name }) => isWanted(name))
-    await this.#record?.seal(wanted)
-    await publishAll(store, wanted)
+    const unwanted = this.#staged.filter(({ staged }) => !isWanted(staged.name))
+    for (const { staged } of unwanted) await staged.discard()
+    const wanted = this.#staged.filter(({ staged }) => isWanted(staged.name))
+    const files = wanted.map(({ staged: { name, size }, sha256 }) => ({ name, size, sha256 }))
+    await this.#record?.seal(files)
+    await publishAll(
+      store,
+      wanted.map(({ staged }) => staged),
+    )
     await this.#record?.remove()
   }
 
@@ -138,11 +131,42 @@ export class ExportTarget {
   async discard(): Promise<void> {
     if (this.#place.kind === 'stream') return
     const { store } = this.#place
-    await Promise.allSettled(this.#staged.map((staged) => staged.discard()))
+    await Promise.allSettled(this.#staged.map(({ staged }) => staged.discard()))
     for (const name of this.#reserved) await store.delete(name + PENDING_SUFFIX)
     await this.#record?.remove()
     await store.abandon()
   }
+}
+
+/** Passes bytes on and shows them. */
+async function* passing(
+  bytes: AsyncIterable<Uint8Array>,
+  show: (chunk: Uint8Array) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of bytes) {
+    show(chunk)
+    yield chunk
+  }
+}
+
+/** Writes into a stream that stays open, and returns how many bytes it was. */
+async function writeInto(
+  stream: Writable,
+  bytes: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<number> {
+  let size = 0
+  const measured = passing(bytes, (chunk) => {
+    size += chunk.length
+  })
+  try {
+    const source = Readable.from(measured, { objectMode: false })
+    await pipeline(source, stream, { signal, end: false })
+  } catch (error) {
+    signal.throwIfAborted()
+    throw asSnapError(error, 'E_DESTINATION', 'writing to the stream failed')
+  }
+  return size
 }
 
 async function reserve(store: Store, name: string): Promise<boolean> {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -30,19 +31,27 @@ async function cleaned(): Promise<string[]> {
   return (await readdir(directory)).sort()
 }
 
-const record = (...files: readonly { name: string; size?: number }[]) =>
+const record = (...files: readonly { name: string; size?: number; sha256?: string }[]) =>
   JSON.stringify({ owner: GONE, files })
+
+/** A file as it is recorded before it gets its name. */
+const whole = (name: string, text: string) => {
+  return { name, size: text.length, sha256: createHash('sha256').update(text).digest('hex') }
+}
 
 describe('removeExportLeftovers', () => {
   it('removes what was written and what had its name, and nothing else', async () => {
-    const files = [
-      { name: 'a', size: 2 },
-      { name: 'b', size: 2 },
-      { name: 'c', size: 2 },
-    ] as const
+    const files = [whole('a', 'aa'), whole('b', 'bb'), whole('c', 'cc')]
     await put({ [RECORD]: record(...files), a: 'aa', b: 'of somebody else', 'c.pending': 'cc' })
     await put({ 'd.pending': 'dd', 'snap-export-x.pending': 'x', 'snap-notes': '' })
     expect(await cleaned()).toEqual(['b', 'd.pending', 'snap-export-x.pending', 'snap-notes'])
+  })
+
+  it('leaves a file of somebody else, of the same size too', async () => {
+    await put({ [RECORD]: record(whole('a', 'aa'), whole('b', 'bb')), a: 'aa', b: 'xx' })
+    expect(await cleaned()).toEqual(['b'])
+    await put({ [RECORD]: record({ name: 'b', size: 2 }, whole('c', 'cc')) })
+    expect(await cleaned()).toEqual(['b'])
   })
 
   it('leaves files with names that were not to be had yet', async () => {
@@ -51,13 +60,13 @@ describe('removeExportLeftovers', () => {
   })
 
   it('leaves an export of which all files have their names', async () => {
-    await put({ [RECORD]: record({ name: 'a', size: 2 }), a: 'aa', 'a.pending': 'aa' })
+    await put({ [RECORD]: record(whole('a', 'aa')), a: 'aa', 'a.pending': 'aa' })
     expect(await cleaned()).toEqual(['a'])
   })
 
   it('leaves those that go on, and records that cannot be read', async () => {
     const own = await ExportRecord.create(store, ['a'])
-    await own.seal([{ name: 'a', size: 2 }])
+    await own.seal([whole('a', 'aa')])
     await put({ [RECORD]: '{"owner":', 'a.pending': 'aa' })
     expect(await cleaned()).toHaveLength(3)
     await own.remove()
