@@ -29,14 +29,19 @@ function healthOf({ problem, lost, verified, drilled }: SetSummary): string {
   if (problem !== undefined || failed) return 'damaged'
   if (lost > 0) return 'incomplete'
   if (drilled) return 'drilled'
-  return verified ? 'verified' : 'not checked'
+  if (verified === undefined) return 'not checked'
+  return verified.complete ? 'verified' : 'part verified'
 }
 
 /** Tells when and how a set was verified. */
 export function verifiedText(record: VerifyRecord | undefined): string {
   if (record === undefined) return 'never'
-  const { time, ok, deep, complete, problems } = record
-  const how = [...(deep ? ['deep'] : []), ...(complete ? [] : ['a part of the archives'])]
+  const { time, ok, deep, complete, onlyHashes, problems } = record
+  const how = [
+    ...(deep ? ['deep'] : []),
+    ...(complete ? [] : ['a part of the archives']),
+    ...(onlyHashes ? ['hashes alone'] : []),
+  ]
   return `${time}, ${[...how, ok ? 'whole' : `${problems} problems`].join(', ')}`
 }
 

@@ -3,6 +3,7 @@ import { access, stat, statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import type { Identities } from '../age/index.ts'
 import { asSnapError, errnoOf, messageOf, SnapError } from '../errors.ts'
+import { isProven, readKnownChecks } from '../portable/checks.ts'
 import { listSets, readSet, type SetListing } from '../portable/sets.ts'
 import { checkTarget } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
@@ -260,11 +261,11 @@ async function lookAtExpiry(
       return [{ status: 'skipped', message }, undefined]
     }
     const { selection, signal } = options
-    const { within, acceptUnverified } = wish
-    const names = acceptUnverified ? listing.sets.map(({ name }) => name) : []
+    const { within } = wish
+    const verified = await setsThatCount(listing, wish, signal)
     const expiring = await findExpiring({
       ...{ source: new ServerSource(server.opened), selection, listing, within, signal },
-      verified: new Set(names),
+      verified,
       now: Date.now(),
     })
     const count = expiring.filter(({ state }) => state !== 'held').length
@@ -274,4 +275,17 @@ async function lookAtExpiry(
     const message = `about to be dropped: ${expiring.length}, not held: ${count}`
     return [{ status: 'warning', message }, expiring]
   })
+}
+
+/** Returns the names of the sets that shards may be held by. */
+async function setsThatCount(
+  listing: SetListing,
+  { acceptUnverified }: ExpiryWish,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const names = new Set<string>()
+  for (const { name } of listing.sets) {
+    if (acceptUnverified || isProven(await readKnownChecks(listing, name, signal))) names.add(name)
+  }
+  return names
 }

@@ -3,9 +3,9 @@ import { type Holding, readHoldings } from '../portable/holdings.ts'
 import type { SetListing } from '../portable/listing.ts'
 import type { ManifestEntry } from '../portable/manifest.ts'
 import { parseFileName, sidecarName } from '../portable/names.ts'
-import { decodeSidecar } from '../portable/sidecar.ts'
+import { decodeSidecar, type SidecarFile } from '../portable/sidecar.ts'
 import { readSmallFile } from '../portable/source.ts'
-import { hasChanged } from './fetch-shard.ts'
+import { type ChangeProbe, hasChanged } from './fetch-shard.ts'
 import type { ShardName } from './inspect.ts'
 import { shardName } from './plan-shards.ts'
 import { type Selection, selectShards } from './selection.ts'
@@ -45,6 +45,8 @@ export interface ExpiryOptions {
 const NANOSECONDS = 1_000_000n
 /** How far the clocks of server and client may be apart, in nanoseconds. */
 const CLOCK_SLACK = 60n * 1000n * NANOSECONDS
+/** Tars have whole seconds, rounded. */
+const ROUNDING_MS = 1000
 
 /**
  * Lists the shards that their policies will drop soon, the next first, and says which sets hold them. Shards that still take new
@@ -94,7 +96,7 @@ async function stateOf(
 
 /**
  * Tells whether a shard is still as a set holds it. What the backup itself made the server write, out of its cache, is newer than
- * the beginning of the set, and in it: then only what is newer than the newest file of the archive counts.
+ * the beginning of the set, and in it: it is known by name, size and time.
  */
 async function isUnchanged(
   shard: ShardName,
@@ -103,23 +105,29 @@ async function isUnchanged(
 ): Promise<boolean> {
   const since = until - CLOCK_SLACK
   if (!(await hasChanged(source, { shard, since }, signal))) return true
-  const newest = await newestFile(listing, entry, signal)
-  if (newest === undefined || newest <= since) return false
-  return !(await hasChanged(source, { shard, since: newest }, signal))
+  const archived = await filesOf(listing, entry, signal)
+  const newest = Math.max(...archived.map(({ modified = '' }) => Date.parse(modified)))
+  if (!Number.isFinite(newest)) return false
+  // What changes later is no older than the newest of them, but for the rounding of times in a tar.
+  const recent = BigInt(newest - ROUNDING_MS) * NANOSECONDS
+  const isKnown: ChangeProbe['isKnown'] = ({ name, size, mtime }) =>
+    archived.some(
+      (file) =>
+        name.endsWith(`/${file.name}`) &&
+        size === file.size &&
+        mtime.toISOString() === file.modified,
+    )
+  const probe = { shard, since: recent > since ? recent : since, isKnown }
+  return !(await hasChanged(source, probe, signal))
 }
 
-/** The second after the newest file of an archive was changed, since tars have no less; undefined if nothing says it. */
-async function newestFile(
+/** Lists the files of an archive; none if it has no sidecar that can be read here. */
+async function filesOf(
   { source, files }: SetListing,
   { fileName, shardId }: ManifestEntry,
   signal: AbortSignal,
-): Promise<bigint | undefined> {
+): Promise<readonly SidecarFile[]> {
   const name = sidecarName(parseFileName(fileName)?.set ?? '', shardId)
-  if (!files.has(name)) return undefined
-  const sidecar = decodeSidecar((await readSmallFile(source, name, signal)).bytes, name)
-  const times = sidecar.files.map(({ modified = '' }) => Date.parse(modified))
-  const newest = Math.max(...times)
-  return Number.isNaN(newest) || times.length === 0
-    ? undefined
-    : BigInt(Math.floor(newest / 1000) + 1) * 1000n * NANOSECONDS
+  if (!files.has(name)) return []
+  return decodeSidecar((await readSmallFile(source, name, signal)).bytes, name).files
 }

@@ -1,4 +1,10 @@
-import { packShardTar, readShardTar, type TarEntryInput, tapShardTar } from '../tar/index.ts'
+import {
+  packShardTar,
+  readShardTar,
+  type TarEntry,
+  type TarEntryInput,
+  tapShardTar,
+} from '../tar/index.ts'
 import type { ExactRange } from './exact-range.ts'
 import { describeShard, type InspectedFile, inspectEntry, type ShardName } from './inspect.ts'
 import { rewriteEntries } from './rewrite-entries.ts'
@@ -110,16 +116,24 @@ async function* beginningWith(
   }
 }
 
-/**
- * Tells whether a shard has files that changed after `since`, by asking for those alone and looking for a first one.
- * @param since nanoseconds since the epoch
- */
+/** What is looked for in a shard. */
+export interface ChangeProbe {
+  readonly shard: ShardName
+  /** Nanoseconds since the epoch. */
+  readonly since: bigint
+  /** Tells of a newer file that it is no change. */
+  readonly isKnown?: ((file: Pick<TarEntry, 'name' | 'size' | 'mtime'>) => boolean) | undefined
+}
+
+/** Tells whether a shard has files that changed after `since`, by asking for those alone and looking for a first one. */
 export async function hasChanged(
   source: ShardSource,
-  { shard, since }: { readonly shard: ShardName; readonly since: bigint },
+  { shard, since, isKnown = () => false }: ChangeProbe,
   signal: AbortSignal,
 ): Promise<boolean> {
   const body = sourceErrors(source.readShard({ shard, since }, signal).body, source)
-  for await (const _ of readShardTar(body, { name: nameOf(shard), signal })) return true
+  for await (const file of readShardTar(body, { name: nameOf(shard), signal })) {
+    if (!isKnown(file)) return true
+  }
   return false
 }

@@ -1,7 +1,7 @@
 import { SnapError } from '../errors.ts'
-import { readChecks, type SetChecks } from '../portable/checks.ts'
+import { readKnownChecks, type SetChecks } from '../portable/checks.ts'
 import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
-import { checksName, pinName } from '../portable/names.ts'
+import { pinName } from '../portable/names.ts'
 import { noBackup } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
 import { readContents, type SetContents, type StockArchives } from './set-contents.ts'
@@ -59,7 +59,7 @@ export async function summarizeSet(
 ): Promise<{ readonly summary: SetSummary; readonly contents: SetContents | undefined }> {
   const { name, kind, time } = set
   const pinned = listing.files.has(pinName(name))
-  const checks = await checksOf(listing, name, signal)
+  const checks = await readKnownChecks(listing, name, signal)
   const head = { set: name, kind, time: time.toISOString(), pinned, ...checks }
   try {
     const contents = await readContents(listing, set, { stock, signal })
@@ -114,17 +114,6 @@ function timesOf({ catalog, shards }: Pick<SetContents, 'catalog' | 'shards'>) {
     times = { start: own.start < start ? own.start : start, end: own.end > end ? own.end : end }
   }
   return times
-}
-
-/** How a set was checked last; a record that is damaged says nothing. */
-async function checksOf(listing: SetListing, set: string, signal: AbortSignal): Promise<SetChecks> {
-  if (!listing.files.has(checksName(set))) return {}
-  try {
-    return await readChecks(listing.source, set, signal)
-  } catch (error) {
-    if (error instanceof SnapError) return {}
-    throw error
-  }
 }
 
 function sum(numbers: readonly number[]): number {

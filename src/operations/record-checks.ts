@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { encodeChecks, readChecks, type SetChecks } from '../portable/checks.ts'
+import { encodeChecks, keptRecord, readChecks, type SetChecks } from '../portable/checks.ts'
 import { checksName } from '../portable/names.ts'
 import type { Store } from '../storage/index.ts'
 import type { DrillResult } from './drill.ts'
@@ -18,10 +18,12 @@ export async function recordVerify(
   { deep, ...recording }: Recording & { readonly deep: boolean },
 ): Promise<void> {
   const time = new Date().toISOString()
-  for (const { set, problems } of sets) {
+  for (const { set, problems, onlyHashes } of sets) {
     if (set === undefined) continue
-    const verified = { time, ok: problems === 0, deep, complete, problems }
-    if (!(await record(set, { verified }, recording))) return
+    const hashes = onlyHashes && { onlyHashes }
+    const now = { time, ok: problems === 0, deep, complete, ...hashes, problems }
+    const news = ({ verified }: SetChecks) => ({ verified: keptRecord(verified, now) })
+    if (!(await record(set, news, recording))) return
   }
 }
 
@@ -34,18 +36,18 @@ export async function recordDrill(
   const count = differences.length + countDifferences.length
   const time = new Date().toISOString()
   const drilled = { time, ok: count === 0, differences: count, recoveryMs, complete }
-  await record(set, { drilled }, recording)
+  await record(set, () => ({ drilled }), recording)
 }
 
 /** Whoever writes last wins; a record that cannot be read is replaced. */
 async function record(
   set: string,
-  news: SetChecks,
+  news: (before: SetChecks) => SetChecks,
   { store, progress, signal }: Recording,
 ): Promise<boolean> {
   try {
     const before = await readOrNothing(store, set, signal)
-    const text = Buffer.from(encodeChecks(set, { ...before, ...news })).toString()
+    const text = Buffer.from(encodeChecks(set, { ...before, ...news(before) })).toString()
     await store.write(checksName(set), text, signal)
     return true
   } catch (error) {
@@ -57,15 +59,11 @@ async function record(
   }
 }
 
-async function readOrNothing(
-  store: Store,
-  set: string,
-  signal: AbortSignal,
-): Promise<SetChecks | undefined> {
+async function readOrNothing(store: Store, set: string, signal: AbortSignal): Promise<SetChecks> {
   try {
     return await readChecks(store, set, signal)
   } catch (error) {
-    if (error instanceof SnapError) return undefined
+    if (error instanceof SnapError) return {}
     throw error
   }
 }

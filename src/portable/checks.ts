@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { SnapError } from '../errors.ts'
 import { decodeJson, natural } from './json.ts'
+import type { SetListing } from './listing.ts'
 import { checksName } from './names.ts'
 import { checkSeal, sealJson } from './seal.ts'
 import { decodeStored, readSmallFile, type SetSource } from './source.ts'
@@ -15,6 +16,8 @@ export interface VerifyRecord {
   readonly deep: boolean
   /** Every archive was read; otherwise a part of them (`--subset`, `--max-duration`). */
   readonly complete: boolean
+  /** It was encrypted and no key was given: what is stored was compared with the hashes of the backup, and not looked into. */
+  readonly onlyHashes?: boolean | undefined
   readonly problems: number
 }
 
@@ -45,6 +48,7 @@ const checksSchema = v.object({
   verified: v.optional(
     v.object({
       ...{ time, ok: v.boolean(), deep: v.boolean(), complete: v.boolean(), problems: natural },
+      onlyHashes: v.optional(v.boolean()),
     }),
   ),
   drilled: v.optional(
@@ -77,4 +81,43 @@ export async function readChecks(
   const name = checksName(set)
   const { bytes } = await readSmallFile(source, name, signal)
   return decodeStored(source, name, (what) => decodeChecks(bytes, set, what))
+}
+
+/** Reads what is known of the health of a set; a record that is missing or damaged says nothing. */
+export async function readKnownChecks(
+  { source, files }: Pick<SetListing, 'source' | 'files'>,
+  set: string,
+  signal?: AbortSignal,
+): Promise<SetChecks> {
+  if (!files.has(checksName(set))) return {}
+  try {
+    return await readChecks(source, set, signal)
+  } catch (error) {
+    if (error instanceof SnapError) return {}
+    throw error
+  }
+}
+
+/**
+ * Tells whether a set was read or restored as a whole, and nothing wrong was found since. Hashes alone count: the backup looked into
+ * every block as it wrote them.
+ */
+export function isProven({ verified, drilled }: SetChecks): boolean {
+  const known = [verified, drilled].filter((check) => check !== undefined)
+  return known.every(({ ok }) => ok) && known.some(({ complete }) => complete)
+}
+
+/**
+ * Returns which of two records of verifications is to be kept: the later one, unless it found nothing wrong and looked at less
+ * than the earlier one. So a part that is whole neither hides what was found elsewhere nor takes the place of a whole reading.
+ */
+export function keptRecord(before: VerifyRecord | undefined, now: VerifyRecord): VerifyRecord {
+  if (before === undefined || !now.ok) return now
+  return depthOf(now) >= depthOf(before.ok ? before : { ...before, complete: true }) ? now : before
+}
+
+/** How much a verification tells: of a part, of all that is stored by its hashes, of all that is in it. */
+function depthOf({ complete, onlyHashes }: Pick<VerifyRecord, 'complete' | 'onlyHashes'>): number {
+  if (!complete) return 0
+  return onlyHashes ? 1 : 2
 }

@@ -165,7 +165,7 @@ function problemOf(
   const isUnverified = atRisk.every(({ state }) => state === 'unverified')
   return new SnapError('E_AT_RISK', message, {
     hint: isUnverified
-      ? 'run snap verify on the target; --accept-unverified counts sets that nobody verified'
+      ? 'run snap verify on the whole target; --accept-unverified counts sets that nobody verified'
       : 'run a backup and verify it before the retention policy drops these shards',
   })
 }
