@@ -76,7 +76,7 @@ const SELECTION_GROUP = 'Selection:'
 const SELECTION = {
   databases: listSetting({
     flags: '--db <name>',
-    description: 'only this database (may be given again)',
+    description: 'only this database, or those that match a*b? (may be given again)',
     parse: parseText,
     group: SELECTION_GROUP,
   }),

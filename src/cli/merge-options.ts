@@ -35,12 +35,21 @@ export function addMergeOptions(command: Command): void {
   addPointOptions(command)
 }
 
-/** How points are merged, and which. */
+/** Which points are restored or merged; all if nothing is said. */
+export interface PointsWish {
+  readonly range: ReturnType<typeof readExactRange>
+  readonly series: ReturnType<typeof readPointOptions>
+}
+
+/** Reads which points are meant. */
+export function readPointsWish(command: Command): PointsWish {
+  return { range: readExactRange(command), series: readPointOptions(command) }
+}
+
+/** Who wins, and whether writers may have to wait. */
 export interface MergeWish {
   readonly onConflict: OnConflict
   readonly allowWritePause: boolean
-  readonly range: ReturnType<typeof readExactRange>
-  readonly series: ReturnType<typeof readPointOptions>
 }
 
 /**
@@ -50,19 +59,12 @@ export interface MergeWish {
 export function readMergeOptions(command: Command): MergeWish | undefined {
   const onConflict = OPTIONS.onConflict.read(command)
   const allowWritePause = OPTIONS.allowWritePause.read(command)
-  const range = readExactRange(command)
-  const series = readPointOptions(command)
   if (OPTIONS.merge.read(command)) {
     refuseTogether(command, 'merge', ['salvage', 'resume', 'data-dir', 'influxdb-config'])
-    return { onConflict: onConflict ?? 'live', allowWritePause, range, series }
+    return { onConflict: onConflict ?? 'live', allowWritePause }
   }
-  const isPart = range !== undefined || series.measurements.length + series.tags.length > 0
-  if (!isPart && onConflict === undefined && !allowWritePause) return undefined
-  throw new SnapError(
-    'E_USAGE',
-    isPart
-      ? '--start, --end, --measurement and --tag go with --merge'
-      : '--on-conflict and --allow-write-pause go with --merge',
-    { hint: 'without --merge whole shards are restored, into databases that are not there yet' },
-  )
+  if (onConflict === undefined && !allowWritePause) return undefined
+  throw new SnapError('E_USAGE', '--on-conflict and --allow-write-pause go with --merge', {
+    hint: 'without --merge databases are restored that are not there yet',
+  })
 }

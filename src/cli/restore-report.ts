@@ -1,5 +1,6 @@
 import { SnapError } from '../errors.ts'
-import type { RestoreResult } from '../operations/restore.ts'
+import type { RestoredShard, RestoreResult } from '../operations/restore.ts'
+import { type ChangedDuration, formatInfluxDuration } from '../operations/restore-policies.ts'
 import type { Loss } from '../operations/salvage.ts'
 import { formatGoTime } from '../protocol/go-time.ts'
 import { formatBytes, formatNumberOf, printable } from './format.ts'
@@ -9,6 +10,7 @@ import { formatShard } from './progress-lines.ts'
 /** Renders what a restore did. */
 export function restoreReport(result: RestoreResult): CommandResult {
   const { target, set, kind, databases, shards, lost, leftOut, dryRun } = result
+  const { durations, subscriptions } = result
   const expiring = result.expiring.map(({ expires, ...shard }) => ({
     ...shard,
     expires: formatGoTime(expires),
@@ -17,16 +19,22 @@ export function restoreReport(result: RestoreResult): CommandResult {
   const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
   const document = {
     ...{ target, set: set ?? null, kind, dryRun, databases, shards, bytes },
-    ...{ lost, damaged, expiring, leftOut },
+    ...{ lost, damaged, expiring, leftOut, subscriptions },
+    durations: durations.map(describeDuration),
   }
   const remarks = [
-    ...(dryRun ? shards.map((shard) => `shard ${formatShard(shard)}`) : []),
+    ...(dryRun ? shards.map(plannedLine) : []),
     ...lost.map(({ shardId, reason }) => `shard ${shardId} was not backed up: ${reason}`),
     ...damaged.map(lossLine),
     ...leftOut.map(({ name, reason }) => `${name} left out: ${reason}`),
     ...expiring.map(
       ({ shardId, retentionPolicy, expires }) =>
-        `shard ${shardId} will be dropped at the next retention check: policy ${retentionPolicy} keeps it until ${expires}`,
+        `shard ${shardId} will be dropped at the next retention check: policy ${retentionPolicy} keeps it until ${expires} (--rp-duration inf keeps it)`,
+    ),
+    ...durations.map(durationLine),
+    ...subscriptions.map(
+      ({ database, retentionPolicy, name }) =>
+        `subscription ${name} of ${database}.${retentionPolicy} left out (--subscriptions restores it)`,
     ),
   ]
   const lines = [doneLine(result, bytes), ...remarks.map((line) => `  ${line}`)]
@@ -35,6 +43,23 @@ export function restoreReport(result: RestoreResult): CommandResult {
     summary: lines.map(printable).join('\n'),
     problem: damaged.length + lost.length > 0 ? incomplete(result) : undefined,
   }
+}
+
+/** Where a shard comes from and goes to. */
+function plannedLine(shard: RestoredShard): string {
+  const { database, retentionPolicy, newDatabase, newRetentionPolicy } = shard
+  const isSame = database === newDatabase && retentionPolicy === newRetentionPolicy
+  const from = `shard ${formatShard(shard)}`
+  return isSame ? from : `${from} -> ${newDatabase}/${newRetentionPolicy}`
+}
+
+function describeDuration({ was, is, ...policy }: ChangedDuration) {
+  return { ...policy, was: formatInfluxDuration(was), is: formatInfluxDuration(is) }
+}
+
+function durationLine({ database, retentionPolicy, was, is, statement }: ChangedDuration): string {
+  const [before, now] = [was, is].map(formatInfluxDuration)
+  return `policy ${database}.${retentionPolicy} keeps points ${now}, in the backup ${before}; to set it back: ${statement}`
 }
 
 function doneLine({ databases, shards, dryRun, target }: RestoreResult, bytes: number): string {

@@ -16,6 +16,7 @@ export type {
   UserInfo,
   UserPrivilege,
 } from './meta_pb.gen.ts'
+export { expandNames, isPattern, matchesName } from './names.ts'
 export type { ListedShard, MetaSelection } from './select.ts'
 export {
   findDatabase,

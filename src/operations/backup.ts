@@ -15,7 +15,7 @@ import { removeLeftovers } from './leftovers.ts'
 import { type Incremental, planReuse, type ReusePlan } from './plan-reuse.ts'
 import { planShards, type ShardPlan, shardName, wantedShard } from './plan-shards.ts'
 import { noProgress } from './progress.ts'
-import type { Selection } from './selection.ts'
+import { type Selection, withNames } from './selection.ts'
 import { keepSeries, type SeriesSelection } from './series-selection.ts'
 import { readServerClock } from './server-clock.ts'
 import type { CatalogFacts } from './set-parts.ts'
@@ -79,7 +79,8 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   const plan = await planShards(options)
   const shards = plan.shards.map(shardName)
   const keepKey = keepSeries(series)
-  const scope = scopeOf(options, plan.scope)
+  const selection = withNames(plan.data, options.selection)
+  const scope = scopeOf({ ...options, selection }, plan.scope)
   await checkTarget(listing, { clusterId: plan.data.clusterId, kind: scope.kind }, signal)
   progress({ type: 'plan', task, shards: shards.length })
   const clock = scope.kind === 'full' ? await clockOf(options) : undefined

@@ -1,6 +1,6 @@
 import { SnapError } from '../errors.ts'
 import type { PolicyName } from '../formats/points.ts'
-import type { ListedShard } from '../meta/index.ts'
+import { type ListedShard, matchesName } from '../meta/index.ts'
 import type { ExactRange } from './exact-range.ts'
 import { overlaps, planShards, type ShardPlan } from './plan-shards.ts'
 import type { Selection } from './selection.ts'
@@ -99,8 +99,8 @@ function holder({
   const { databases = [], retentionPolicy, excludeDatabases = [] } = selection
   return (listed) =>
     (databases.length > 0
-      ? databases.includes(listed.database)
-      : !excludeDatabases.includes(listed.database)) &&
+      ? databases.some((pattern) => matchesName(pattern, listed.database))
+      : !excludeDatabases.some((pattern) => matchesName(pattern, listed.database))) &&
     (retentionPolicy ?? listed.retentionPolicy) === listed.retentionPolicy &&
     overlaps(listed, range)
 }

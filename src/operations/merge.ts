@@ -9,7 +9,7 @@ import { planShards } from './plan-shards.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { openRestorable, wishOf } from './restorable.ts'
 import { checkShards } from './restore-check.ts'
-import type { Renames } from './restore-plan.ts'
+import { checkNames, newNameOf, type Renames } from './restore-names.ts'
 import { keepSeries } from './series-selection.ts'
 import { type OpenServer, openTarget } from './server.ts'
 import { openHttp } from './server-http.ts'
@@ -40,7 +40,8 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
   const backup = await openRestorable(store, wishOf(options), signal)
   const source = new BackupSource(store, backup)
   const plan = await planShards({ source, selection, range, signal })
-  checkRenames(plan.shards, options)
+  const names = [...new Set(plan.shards.map(({ database }) => database))]
+  checkNames(names, selection, renames)
   const stored = new Set(plan.shards.map(({ shard }) => shard.id))
   const checked = backup.shards.filter(({ shardId }) => stored.has(shardId))
   await checkShards(checked, { store, jobs, tempDir, signal, backup, salvage: false })
@@ -56,10 +57,7 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
     return {
       ...{ target: name, set: backup.set, kind: backup.kind, shards, ...sumOf(shards), dryRun },
       ...{ unwritten: run.tally.leftOut(), lost: source.losses() },
-      databases: [...new Set(plan.shards.map(({ database }) => database))].map((from) => ({
-        from,
-        to: renames.newDatabase ?? from,
-      })),
+      databases: names.map((from) => ({ from, to: newNameOf(renames, from) })),
     }
   } finally {
     await server.close()
@@ -69,25 +67,8 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
 /** Names at the target. */
 function intoOf({ database, retentionPolicy }: ListedShard, renames: Renames) {
   return {
-    database: renames.newDatabase ?? database,
+    database: newNameOf(renames, database),
     retentionPolicy: renames.newRetentionPolicy ?? retentionPolicy,
-  }
-}
-
-function checkRenames(
-  shards: readonly ListedShard[],
-  { renames, selection }: Pick<MergeOptions, 'renames' | 'selection'>,
-): void {
-  const names = new Set(shards.map(({ database }) => database))
-  if (renames.newDatabase !== undefined && names.size > 1) {
-    throw new SnapError(
-      'E_USAGE',
-      `--newdb ${renames.newDatabase} is one name for ${names.size} databases`,
-      { hint: `say which with --db: ${[...names].join(', ')}` },
-    )
-  }
-  if (renames.newRetentionPolicy !== undefined && selection.retentionPolicy === undefined) {
-    throw new SnapError('E_USAGE', `--newrp ${renames.newRetentionPolicy} needs --rp`)
   }
 }
 

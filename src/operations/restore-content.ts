@@ -1,4 +1,6 @@
+import { SnapError } from '../errors.ts'
 import { readShardTar, type TarEntry, type TarEntryInput } from '../tar/index.ts'
+import type { TsmFilter } from '../tsm/rewrite.ts'
 import { asDamage } from './check-archive.ts'
 import type { ShardName } from './inspect.ts'
 import type { RestorableShard } from './restorable.ts'
@@ -15,6 +17,29 @@ export function wholeContent(shard: RestorableShard, tempDir: string): ShardCont
   const { database, retentionPolicy, shardId } = shard
   const entries = (signal: AbortSignal) => rewriteEntries(entriesOf(shard, signal), { tempDir })
   return { database, retentionPolicy, shardId, entries }
+}
+
+/** Returns what a filter wants of a content, exact to the point; a file of which it wants nothing is left out. */
+export function partOf(content: ShardContent, filter: TsmFilter, tempDir: string): ShardContent {
+  const { database, retentionPolicy, shardId } = content
+  const entries = (signal: AbortSignal) =>
+    rewriteEntries(content.entries(signal), { filter, tempDir })
+  return { database, retentionPolicy, shardId, entries }
+}
+
+/**
+ * Throws if there is nothing in any of the contents; reads no further than to the first file.
+ * @throws SnapError `E_NOTHING_MATCHED`
+ */
+export async function refuseNothing(
+  contents: Iterable<ShardContent>,
+  place: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const content of contents) {
+    for await (const _ of content.entries(signal)) return
+  }
+  throw new SnapError('E_NOTHING_MATCHED', `${place} has no points of this selection`)
 }
 
 /**

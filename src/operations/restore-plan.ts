@@ -7,15 +7,13 @@ import {
   type ListedShard,
   minimalData,
 } from '../meta/index.ts'
+import type { ExactRange } from './exact-range.ts'
 import type { ShardName } from './inspect.ts'
+import { overlaps } from './plan-shards.ts'
 import { placeOf, type Restorable, type RestorableShard } from './restorable.ts'
+import { checkNames, newNameOf, type Renames } from './restore-names.ts'
+import { changePolicies, type PolicyChanges, type PolicyWish } from './restore-policies.ts'
 import { checkSelection, type Selection, selectDatabases, selectShards } from './selection.ts'
-
-/** New names for what is restored. */
-export interface Renames {
-  readonly newDatabase?: string | undefined
-  readonly newRetentionPolicy?: string | undefined
-}
 
 /** One database to be restored. */
 export interface DatabasePlan {
@@ -36,42 +34,52 @@ export interface ExpiringShard extends ShardName {
 }
 
 /** What a restore will do. */
-export interface RestorePlan {
+export interface RestorePlan extends PolicyChanges {
   readonly databases: readonly DatabasePlan[]
   readonly expiring: readonly ExpiringShard[]
+}
+
+/** What is restored otherwise than it is in the backup. */
+export interface PlanWish extends Renames, PolicyWish {
+  /** Only points of these times; shards that can have none are left out. */
+  readonly range?: ExactRange | undefined
 }
 
 /**
  * Plans the restore of a selection under new names.
  * @throws SnapError `E_NOTHING_MATCHED` if the selection is not in the backup, `E_USAGE` if names and selection do not go together
  */
-export function planRestore(
-  backup: Restorable,
-  selection: Selection,
-  renames: Renames,
-): RestorePlan {
+export function planRestore(backup: Restorable, selection: Selection, wish: PlanWish): RestorePlan {
   const { data } = backup
+  const { range } = wish
   checkSelection(data, selection, placeOf(backup))
-  const selected = selectShards(data, selection)
+  const selected = selectShards(data, selection).filter((shard) => overlaps(shard, range))
   const archives = new Map(backup.shards.map((shard) => [shard.shardId, shard]))
-  const names = databasesToRestore(backup, selection)
-  checkNames(names, selection, renames)
-  const databases = names.map((database) =>
-    planDatabase({ database, data, selection, renames, archives, selected }),
+  const holding = new Set(selected.map(({ database }) => database))
+  const names = databasesToRestore(backup, selection).filter(
+    (name) => range === undefined || holding.has(name),
   )
+  checkNames(names, selection, wish)
+  const planned = names.map((database) =>
+    planDatabase({ database, data, selection, wish, archives, selected }),
+  )
+  const databases = planned.map(({ plan }) => plan)
+  const durations = planned.flatMap(({ changes }) => changes.durations)
+  const subscriptions = planned.flatMap(({ changes }) => changes.subscriptions)
   if (databases.length === 0) {
     throw new SnapError('E_NOTHING_MATCHED', `${placeOf(backup)} holds nothing of this selection`)
   }
-  return { databases, expiring: expiringShards(data, selected, archives) }
+  const expiring = expiringShards(data, selected, { archives, duration: wish.duration })
+  return { databases, expiring, durations, subscriptions }
 }
 
 /** Databases with archives, and empty ones if the backup was of everything: then their definition is all there is of them. */
 function databasesToRestore(backup: Restorable, selection: Selection): string[] {
   const { data, shards } = backup
   const withArchives = new Set(shards.map(({ database }) => database))
-  const named = new Set(selection.databases ?? [])
   const everything = isOfEverything(backup)
   const selected = new Set(selectDatabases(data, selection))
+  const areNamed = (selection.databases ?? []).length > 0
   const { retentionPolicy, shards: only = [] } = selection
   const wanted = data.databases.filter((database) => {
     const { name } = database
@@ -80,7 +88,7 @@ function databasesToRestore(backup: Restorable, selection: Selection): string[] 
       return false
     const hasShards = selectShards(data, { ...selection, databases: [name] }).length > 0
     if (only.length > 0) return hasShards
-    return withArchives.has(name) || (!hasShards && (everything || named.has(name)))
+    return withArchives.has(name) || (!hasShards && (everything || areNamed))
   })
   return wanted.map(({ name }) => name)
 }
@@ -94,57 +102,34 @@ function isOfEverything({ data, shards, backup }: Restorable): boolean {
   return selectShards(data, {}).every(({ shard }) => archives.has(shard.id))
 }
 
-function checkNames(
-  names: readonly string[],
-  { retentionPolicy }: Selection,
-  renames: Renames,
-): void {
-  const { newDatabase, newRetentionPolicy } = renames
-  if (newDatabase !== undefined && names.length > 1) {
-    throw new SnapError(
-      'E_USAGE',
-      `--newdb ${newDatabase} is one name for ${names.length} databases`,
-      {
-        hint: `say which with --db: ${names.join(', ')}`,
-      },
-    )
-  }
-  if (newRetentionPolicy !== undefined && retentionPolicy === undefined) {
-    throw new SnapError('E_USAGE', `--newrp ${newRetentionPolicy} needs --rp`, {
-      hint: 'say which policy gets the new name',
-    })
-  }
-}
-
 interface DatabaseToPlan {
   readonly database: string
   readonly data: Data
   readonly selection: Selection
-  readonly renames: Renames
+  readonly wish: PlanWish
   readonly archives: ReadonlyMap<bigint, RestorableShard>
   readonly selected: readonly ListedShard[]
 }
 
-function planDatabase(input: DatabaseToPlan): DatabasePlan {
-  const { database, data, selection, renames, archives, selected } = input
+function planDatabase(input: DatabaseToPlan): {
+  readonly plan: DatabasePlan
+  readonly changes: PolicyChanges
+} {
+  const { database, data, selection, wish, archives, selected } = input
   const { retentionPolicy } = selection
-  const shards = selected
-    .filter((listed) => listed.database === database)
-    .flatMap(({ shard }) => archives.get(shard.id) ?? [])
-  const only = selection.shards ?? []
+  const ids = selected.filter((listed) => listed.database === database).map(({ shard }) => shard.id)
+  const shards = ids.flatMap((id) => archives.get(id) ?? [])
+  const isPart = (selection.shards ?? []).length > 0 || wish.range !== undefined
   const meta = minimalData(data, {
     database,
     retentionPolicy,
-    ...(only.length > 0 && { shards: new Set(only) }),
+    ...(isPart && { shards: new Set(ids) }),
   })
-  return {
-    database,
-    newDatabase: renames.newDatabase ?? database,
-    retentionPolicy,
-    newRetentionPolicy: renames.newRetentionPolicy,
-    metaBytes: encodeData(meta),
-    shards,
-  }
+  const { newRetentionPolicy } = wish
+  const names = { newDatabase: newNameOf(wish, database), newRetentionPolicy }
+  const changes = changePolicies(meta, names, wish)
+  const metaBytes = encodeData(meta)
+  return { plan: { database, ...names, retentionPolicy, metaBytes, shards }, changes }
 }
 
 const NANOSECONDS_PER_MILLISECOND = 1_000_000n
@@ -152,12 +137,19 @@ const NANOSECONDS_PER_MILLISECOND = 1_000_000n
 function expiringShards(
   data: Data,
   selected: readonly ListedShard[],
-  archives: ReadonlyMap<bigint, RestorableShard>,
+  {
+    archives,
+    duration: changed,
+  }: {
+    readonly archives: ReadonlyMap<bigint, RestorableShard>
+    readonly duration: bigint | undefined
+  },
 ): ExpiringShard[] {
   const now = BigInt(Date.now()) * NANOSECONDS_PER_MILLISECOND
   return selected.flatMap(({ database, retentionPolicy, group, shard }) => {
     const found = findDatabase(data, database)
-    const duration = (found && findRetentionPolicy(found, retentionPolicy))?.duration ?? 0n
+    const policy = found && findRetentionPolicy(found, retentionPolicy)
+    const duration = changed ?? policy?.duration ?? 0n
     const expires = group.endTime + duration
     const isLate = duration > 0n && expires < now && archives.has(shard.id)
     return isLate ? [{ database, retentionPolicy, shardId: shard.id, expires }] : []

@@ -14,6 +14,9 @@ import { createThrottle, type Throttle } from './throttle.ts'
 
 /** A shard that was restored. */
 export interface RestoredShard extends ShardName {
+  /** Its names at the target. */
+  readonly newDatabase: string
+  readonly newRetentionPolicy: string
   /** Its id on the server; undefined after a dry run. */
   readonly newShardId: bigint | undefined
   /** Of its files; 0 after a dry run. */
@@ -190,7 +193,7 @@ export class RestoreRun {
     const durationMs = performance.now() - started
     progress({ type: 'shardDone', shard, bytes, durationMs })
     return {
-      ...shard,
+      ...{ ...shard, newDatabase: target.database, newRetentionPolicy: target.retentionPolicy },
       newShardId,
       bytes,
       durationMs,

@@ -3,7 +3,7 @@ import { messageOf, SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
 import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
-import type { ShardName } from './inspect.ts'
+import type { ExactRange } from './exact-range.ts'
 import { noProgress, type Progress } from './progress.ts'
 import {
   type LostShard,
@@ -18,12 +18,15 @@ import {
 } from './restorable.ts'
 import { checkShards } from './restore-check.ts'
 import { cleanUp } from './restore-cleanup.ts'
-import type { ShardContent } from './restore-content.ts'
-import { type ExpiringShard, planRestore, type Renames, type RestorePlan } from './restore-plan.ts'
+import { partOf, refuseNothing, type ShardContent } from './restore-content.ts'
+import type { Renames } from './restore-names.ts'
+import { type ExpiringShard, planRestore, type RestorePlan } from './restore-plan.ts'
+import type { PolicyWish } from './restore-policies.ts'
 import { type RestoredShard, RestoreRun } from './restore-run.ts'
 import { openJournal, type RestoreJournal } from './resume.ts'
 import { type Loss, lostShard } from './salvage.ts'
 import type { Selection } from './selection.ts'
+import { keepSeries, type SeriesSelection } from './series-selection.ts'
 import { type OpenServer, openTarget, type ServerPlace } from './server.ts'
 import { expectSame, type HttpPlace, httpOf } from './server-http.ts'
 
@@ -37,7 +40,12 @@ export interface RestoreOptions {
   /** The name of a set or a time; default the newest that holds the selection. */
   readonly set?: string | Date | undefined
   readonly selection: Selection
+  /** Only points of these times, and of these series. */
+  readonly range?: ExactRange | undefined
+  readonly series?: SeriesSelection | undefined
   readonly renames: Renames
+  /** What becomes of retention policies. */
+  readonly policies?: PolicyWish | undefined
   /** Shards uploaded at the same time. */
   readonly jobs: number
   /** Times an upload is tried in all. */
@@ -73,6 +81,10 @@ export interface RestoreResult {
   readonly lost: readonly LostShard[]
   /** What could not be restored, or not as it was, because the backup is damaged; only of a salvage. */
   readonly damaged: readonly Loss[]
+  /** Policies that keep points for another time than in the backup. */
+  readonly durations: RestorePlan['durations']
+  /** Subscriptions that were not restored. */
+  readonly subscriptions: RestorePlan['subscriptions']
   /** Shards that the target's retention will drop at its next check. */
   readonly expiring: readonly ExpiringShard[]
   readonly leftOut: Restorable['leftOut']
@@ -85,11 +97,11 @@ export interface RestoreResult {
  * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED`, `E_INTEGRITY`, `E_TARGET_EXISTS`, `E_LOCKED`, `E_DESTINATION`
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
-  const { selection, renames, dryRun } = options
+  const { selection, renames, range, dryRun } = options
   const progress = options.progress ?? noProgress
   const damaged: Loss[] = []
   const backup = await openBackup(options, damaged)
-  const plan = planRestore(backup, selection, renames)
+  const plan = planRestore(backup, selection, { ...renames, ...options.policies, range })
   const contents = await checkBackup({ backup, plan }, options, damaged)
   const { name, server } = await openTarget(options.target, dryRun)
   try {
@@ -97,12 +109,13 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
     const work = { backup, plan, contents }
     const shards =
       server === undefined
-        ? [...contents.values()].map(planned)
+        ? plannedShards(work)
         : await carryOut(work, server, { ...options, progress })
     return {
       ...{ target: name, set: backup.set, kind: backup.kind, dryRun, shards },
       ...{ lost: lostShards(backup, selection), damaged },
       ...{ expiring: plan.expiring, leftOut: backup.leftOut },
+      ...{ durations: plan.durations, subscriptions: plan.subscriptions },
       databases: plan.databases.map(({ database: from, newDatabase: to }) => ({ from, to })),
     }
   } finally {
@@ -134,13 +147,30 @@ async function checkBackup(
     else refuseMissing(backup, selection)
     const { contents, losses } = await checkShards(stored, { ...options, backup })
     damaged.push(...losses)
-    if (contents.size > 0 || damaged.length === 0) return contents
+    if (contents.size > 0 || damaged.length === 0) return await chosen(contents, backup, options)
     throw new SnapError('E_INTEGRITY', `${placeOf(backup)}: nothing of it can be restored`)
   } catch (error) {
     if (salvage || !(error instanceof SnapError) || error.code !== 'E_INTEGRITY') throw error
     const { code, message, hint = SALVAGE_HINT } = error
     throw new SnapError(code, message, { cause: error, hint })
   }
+}
+
+/** Cuts contents to the points that are wanted, if not all are. */
+async function chosen(
+  contents: ReadonlyMap<bigint, ShardContent>,
+  backup: Restorable,
+  { range, series = {}, tempDir, signal }: RestoreOptions,
+): Promise<ReadonlyMap<bigint, ShardContent>> {
+  const keepKey = keepSeries(series)
+  if (range === undefined && keepKey === undefined) return contents
+  const filter = { ...range, keepKey }
+  const parts = [...contents].map(
+    ([id, content]) => [id, partOf(content, filter, tempDir)] as const,
+  )
+  const cut = new Map(parts)
+  await refuseNothing(cut.values(), placeOf(backup), signal)
+  return cut
 }
 
 const SALVAGE_HINT =
@@ -166,7 +196,7 @@ async function carryOut(
   const run = new RestoreRun({ ...options, server, contents, journal, limitRate })
   run.checkTarget(plan, data)
   const http = await httpFor(server, options)
-  if (dryRun) return [...contents.values()].map(planned)
+  if (dryRun) return plannedShards(work)
   try {
     const restored = await run.restoreAll(plan, data)
     await journal?.remove()
@@ -194,20 +224,29 @@ async function httpFor(
   }
 }
 
-function planned({ database, retentionPolicy, shardId }: ShardName): RestoredShard {
+function plannedShards({ plan, contents }: Work): RestoredShard[] {
   const nothing = { newShardId: undefined, bytes: 0, durationMs: 0, resumed: false }
-  return { database, retentionPolicy, shardId, ...nothing }
+  return plan.databases.flatMap(({ newDatabase, newRetentionPolicy, shards }) =>
+    shards
+      .filter(({ shardId }) => contents.has(shardId))
+      .map(({ database, retentionPolicy, shardId }) => ({
+        ...{ database, retentionPolicy, shardId, newDatabase },
+        newRetentionPolicy: newRetentionPolicy ?? retentionPolicy,
+        ...nothing,
+      })),
+  )
 }
 
 /** A state that cannot be kept matters only to a run that is to go on with it. */
 async function journalOf(
   { backup, plan }: Work,
   { name: server, data: { clusterId } }: { readonly name: string; readonly data: Data },
-  { stateDir, resume, progress }: CarryOutOptions,
+  { stateDir, resume, progress, range, series }: CarryOutOptions,
 ): Promise<RestoreJournal | undefined> {
   if (stateDir === undefined) return undefined
   try {
-    return await openJournal(stateDir, { backup, plan, server, clusterId })
+    const part = range || keepSeries(series ?? {}) ? { range, series } : undefined
+    return await openJournal(stateDir, { backup, plan, part, server, clusterId })
   } catch (error) {
     if (resume || (error instanceof SnapError && error.code === 'E_LOCKED')) throw error
     const message = `this restore cannot be resumed: ${messageOf(error)}`

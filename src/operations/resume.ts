@@ -7,7 +7,7 @@ import { asSnapError, errnoOf, SnapError } from '../errors.ts'
 import { fsyncDirectory, writeFileDurably } from '../io/durable.ts'
 import { isGone, ownerSchema, thisProcess } from '../io/process-owner.ts'
 import type { Restorable } from './restorable.ts'
-import type { DatabasePlan, RestorePlan } from './restore-plan.ts'
+import type { DatabasePlan } from './restore-plan.ts'
 
 /** What an earlier run of the same restore has done to a database, by its new name. */
 export interface JournaledDatabase {
@@ -18,7 +18,9 @@ export interface JournaledDatabase {
 /** Which restore it is: equal for a run that shall do the same. */
 export interface RestoreIdentity {
   readonly backup: Pick<Restorable, 'url' | 'set'>
-  readonly plan: RestorePlan
+  readonly plan: { readonly databases: readonly DatabasePlan[] }
+  /** Which points are restored; left out, all. */
+  readonly part?: unknown
   /** The server's name and the ClusterID of its metastore. */
   readonly server: string
   readonly clusterId: bigint
@@ -210,9 +212,10 @@ function lineOf(line: object): string {
 }
 
 /** Everything that decides what the restore does, so that what was done for another is never taken for it. */
-function keyOf({ backup, plan, server, clusterId }: RestoreIdentity): string {
+function keyOf({ backup, plan, part, server, clusterId }: RestoreIdentity): string {
   const hash = createHash('sha256')
   hash.update(JSON.stringify([backup.url, backup.set ?? null, server, String(clusterId)]))
+  if (part !== undefined) hash.update(lineOf({ part }))
   for (const database of plan.databases) {
     const { newDatabase, newRetentionPolicy = null, metaBytes, shards } = database
     const archives = shards.flatMap(({ shardId, parts }) =>

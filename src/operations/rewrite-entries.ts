@@ -1,6 +1,6 @@
 import { SnapError } from '../errors.ts'
 import { readAll, Spool, spool } from '../io/spool.ts'
-import type { TarEntry, TarEntryInput } from '../tar/index.ts'
+import type { TarEntryInput } from '../tar/index.ts'
 import { openTsm } from '../tsm/reader.ts'
 import { rewriteTsm, type TsmFilter } from '../tsm/rewrite.ts'
 import { readTombstones, type TombstoneSet } from '../tsm/tombstone-set.ts'
@@ -18,7 +18,7 @@ export interface RewriteOptions {
  * names gives, or a file is damaged
  */
 export async function* rewriteEntries(
-  entries: AsyncIterable<TarEntry>,
+  entries: AsyncIterable<TarEntryInput>,
   { filter, tempDir }: RewriteOptions,
 ): AsyncGenerator<TarEntryInput, void, undefined> {
   const tombstones = new Map<string, TombstoneSet>()
@@ -30,7 +30,7 @@ export async function* rewriteEntries(
       if (passed.has(stem)) {
         throw new SnapError('E_FORMAT', `${name} comes after the file it belongs to`)
       }
-      tombstones.set(stem, await readTombstones(entry.body, name))
+      tombstones.set(stem, await readTombstones(stream(entry.body), name))
     } else if (name.endsWith('.tsm')) {
       passed.add(stem)
       const deleted = tombstones.get(stem)
@@ -41,8 +41,12 @@ export async function* rewriteEntries(
   }
 }
 
+async function* stream(body: TarEntryInput['body']): AsyncGenerator<Uint8Array> {
+  yield* body
+}
+
 async function* rewriteEntry(
-  entry: TarEntry,
+  entry: TarEntryInput,
   filter: TsmFilter & { readonly tombstones: TombstoneSet | undefined },
   tempDir: string,
 ): AsyncGenerator<TarEntryInput, void, undefined> {

@@ -1,28 +1,40 @@
 import { SnapError } from '../errors.ts'
 import {
   type Data,
+  expandNames,
   findDatabase,
   findRetentionPolicy,
   INTERNAL_DATABASE,
+  isPattern,
   type ListedShard,
   listShards,
 } from '../meta/index.ts'
 
 /** What of a store a command works on. An empty list, or a field left out, selects everything. */
 export interface Selection {
+  /** Names, or patterns with `*` and `?`. */
   readonly databases?: readonly string[] | undefined
   readonly retentionPolicy?: string | undefined
   readonly shards?: readonly bigint[] | undefined
-  /** Left out of everything, unless named in `databases`. Default: `_internal`. */
+  /** Left out of everything, unless named in `databases`; patterns too. Default: `_internal`. */
   readonly excludeDatabases?: readonly string[] | undefined
 }
 
 /** Returns the names of the selected databases, in the store's order. */
 export function selectDatabases(data: Data, selection: Selection): string[] {
   const { databases = [], excludeDatabases = [INTERNAL_DATABASE] } = selection
-  const wanted = (name: string) =>
-    databases.length > 0 ? databases.includes(name) : !excludeDatabases.includes(name)
-  return data.databases.map(({ name }) => name).filter(wanted)
+  const names = data.databases.map(({ name }) => name)
+  if (databases.length > 0) return expandNames(databases, names)
+  const excluded = new Set(expandNames(excludeDatabases, names))
+  return names.filter((name) => !excluded.has(name))
+}
+
+/** Returns a selection with the names that its patterns stand for. */
+export function withNames(data: Data, selection: Selection): Selection {
+  const { databases = [] } = selection
+  return databases.length === 0
+    ? selection
+    : { ...selection, databases: selectDatabases(data, selection) }
 }
 
 /** Returns the selected shards of a store that are not deleted, in the store's order. */
@@ -44,7 +56,11 @@ export function selectShards(data: Data, selection: Selection): ListedShard[] {
  */
 export function checkSelection(data: Data, selection: Selection, place: string): void {
   const { databases = [], retentionPolicy, shards = [] } = selection
-  for (const name of databases) checkDatabase(data, name, selection, place)
+  for (const name of databases) {
+    const isName = !isPattern(name) || findDatabase(data, name) !== undefined
+    if (isName) checkDatabase(data, name, selection, place)
+    else checkPattern(data, name, selection, place)
+  }
   if (databases.length === 0 && retentionPolicy !== undefined) {
     checkPolicyAnywhere(data, selection, place)
   }
@@ -66,6 +82,14 @@ function checkDatabase(data: Data, name: string, selection: Selection, place: st
     `database ${JSON.stringify(name)} in ${place} has no retention policy ${JSON.stringify(retentionPolicy)}`,
     database.retentionPolicies.map((policy) => policy.name),
   )
+}
+
+function checkPattern(data: Data, pattern: string, selection: Selection, place: string): void {
+  const names = data.databases.map(({ name }) => name)
+  const matching = expandNames([pattern], names)
+  if (matching.length === 0) throw nothing(`no database in ${place} matches ${pattern}`, names)
+  if (selection.retentionPolicy === undefined) return
+  checkPolicyAnywhere(data, { ...selection, databases: matching }, place)
 }
 
 function checkPolicyAnywhere(data: Data, selection: Selection, place: string): void {

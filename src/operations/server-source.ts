@@ -1,6 +1,6 @@
 import type { Client, HttpClient } from '../client/index.ts'
 import { recode, SnapError } from '../errors.ts'
-import { type Data, decodeData, listShards } from '../meta/index.ts'
+import { type Data, decodeData, isPattern, listShards } from '../meta/index.ts'
 import {
   encodeMetastoreFrame,
   encodeResponse,
@@ -72,7 +72,7 @@ export class ServerSource implements ShardSource {
     { databases = [] }: Selection,
     signal: AbortSignal,
   ): Promise<ReadonlySet<bigint>> {
-    const database = databases.length === 1 ? databases[0] : ''
+    const database = onlyOne(databases)
     const { Paths } = await readTwice({
       what: `list of shards of ${this.name}`,
       ask: () => this.#client.databaseInfo(database, signal),
@@ -120,7 +120,7 @@ export class ServerSource implements ShardSource {
     signal: AbortSignal,
   ): Promise<ReadonlyMap<bigint, ShardState> | undefined> {
     if (!this.#abilities.state) return undefined
-    const database = databases.length === 1 ? databases[0] : ''
+    const database = onlyOne(databases)
     const { Paths, States = [] } = await this.#client.shardStates(database, signal)
     const ids = Paths.map((path) => parseShardPath(path).shardId)
     return new Map(
@@ -181,4 +181,9 @@ export class ServerSource implements ShardSource {
 
 function shardIds(data: Data): bigint[] {
   return listShards(data).map(({ shard }) => shard.id)
+}
+
+/** The one database that is named; a pattern may stand for several. */
+function onlyOne([first = '', ...others]: readonly string[]): string {
+  return others.length > 0 || isPattern(first) ? '' : first
 }

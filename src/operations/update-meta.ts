@@ -3,7 +3,8 @@ import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
 import { openRestorable, wishOf } from './restorable.ts'
 import { createDatabase, refuseExisting } from './restore-database.ts'
-import { planRestore, type Renames } from './restore-plan.ts'
+import type { Renames } from './restore-names.ts'
+import { planRestore } from './restore-plan.ts'
 import type { Selection } from './selection.ts'
 import type { OpenServer } from './server.ts'
 
@@ -32,7 +33,7 @@ export interface UpdatedMeta {
 export async function updateMeta(options: UpdateMetaOptions): Promise<UpdatedMeta> {
   const { server, store, set, selection, renames, signal } = options
   const backup = await openRestorable(store, wishOf({ set, selection }), signal)
-  const plan = planRestore(backup, selection, renames)
+  const plan = planRestore(backup, selection, { ...renames, subscriptions: true })
   const data = await atDestination(() => server.client.metastoreBackup(signal))
   for (const database of plan.databases) refuseExisting(database, { data, name: server.name })
   const shardIds = new Map<bigint, bigint>()

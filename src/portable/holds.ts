@@ -1,9 +1,18 @@
-import { findDatabase, findRetentionPolicy, INTERNAL_DATABASE, isDeleted } from '../meta/index.ts'
+import {
+  expandNames,
+  findDatabase,
+  findRetentionPolicy,
+  INTERNAL_DATABASE,
+  isDeleted,
+  isPattern,
+  matchesName,
+} from '../meta/index.ts'
 import type { BackupSet } from './backup-set.ts'
 import type { Catalog } from './catalog.ts'
 
 /** What is wanted out of a set; a field left out means everything. */
 export interface Wanted {
+  /** A name, or a pattern for those of a set that it matches. */
   readonly database?: string | undefined
   readonly retentionPolicy?: string | undefined
   readonly shardId?: bigint | undefined
@@ -17,7 +26,10 @@ export function inScope(
   const { databases = [], excludeDatabases = [INTERNAL_DATABASE], shardIds = [] } = selection
   if (databases.length > 0) {
     if (database === undefined || !databases.includes(database)) return false
-  } else if (database !== undefined && excludeDatabases.includes(database)) {
+  } else if (
+    database !== undefined &&
+    excludeDatabases.some((pattern) => matchesName(pattern, database))
+  ) {
     return false
   }
   if ((selection.retentionPolicy ?? retentionPolicy) !== retentionPolicy) return false
@@ -28,7 +40,7 @@ export function inScope(
 export function holdsPart(set: BackupSet, wanted: Wanted): boolean {
   return [...set.entries, ...set.missing].some(
     ({ database, policy, shardId }) =>
-      (wanted.database ?? database) === database &&
+      (wanted.database === undefined || matchesName(wanted.database, database)) &&
       (wanted.retentionPolicy ?? policy) === policy &&
       (wanted.shardId ?? shardId) === shardId,
   )
@@ -53,6 +65,11 @@ export function holdsWhole(set: BackupSet, wanted: Wanted): boolean {
   const { database, retentionPolicy, shardId } = wanted
   if (shardId !== undefined) return holdsPart(set, wanted)
   if (database === undefined) return retentionPolicy === undefined || holdsPart(set, wanted)
+  const names = set.meta.databases.map(({ name }) => name)
+  if (isPattern(database) && !names.includes(database)) {
+    const meant = expandNames([database], names)
+    return meant.length > 0 && meant.every((name) => holdsWhole(set, { ...wanted, database: name }))
+  }
   const groups = groupsOf(set, wanted)
   if (groups === undefined) return false
   if (set.catalog !== undefined) return inScope(set.catalog, wanted)

@@ -210,15 +210,30 @@ export async function pointsOnDisk({ root }: SampleDirectory): Promise<string[]>
 }
 
 /** The databases of a directory with their live shards: `database/policy/id`. */
-export async function metastoreOf({ root }: Pick<SampleDirectory, 'root'>): Promise<{
+export async function metastoreOf(directory: Pick<SampleDirectory, 'root'>): Promise<{
   readonly databases: readonly string[]
   readonly shards: readonly string[]
 }> {
-  const data = decodeData(await readFile(join(root, 'meta/meta.db')))
+  const data = await readMetastore(directory)
   return {
     databases: data.databases.map(({ name }) => name),
     shards: listShards(data).map(
       ({ database, retentionPolicy, shard }) => `${database}/${retentionPolicy}/${shard.id}`,
     ),
   }
+}
+
+/** Reads the metastore of a directory. */
+export async function readMetastore({ root }: Pick<SampleDirectory, 'root'>): Promise<Data> {
+  return decodeData(await readFile(join(root, 'meta/meta.db')))
+}
+
+/** Changes the metastore of a directory. */
+export async function changeMetastore(
+  directory: Pick<SampleDirectory, 'root'>,
+  change: (data: Data) => void,
+): Promise<void> {
+  const data = await readMetastore(directory)
+  change(data)
+  await writeFile(join(directory.root, 'meta/meta.db'), encodeData(data))
 }

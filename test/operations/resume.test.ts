@@ -29,7 +29,7 @@ const plan = {
 }
 const identity: RestoreIdentity = {
   ...{ backup: { url: '/backup', set: 'S' }, server: 'host:8088', clusterId: 7n },
-  plan: { databases: [plan], expiring: [] },
+  plan: { databases: [plan] },
 }
 const IDS = new Map([
   [1n, 11n],
@@ -96,9 +96,9 @@ describe('the journal of a restore', () => {
       { clusterId: 8n },
       { backup: { url: '/other', set: 'S' } },
       { backup: { url: '/backup', set: undefined } },
-      { plan: { expiring: [], databases: [{ ...plan, newDatabase: 'y' }] } },
-      { plan: { expiring: [], databases: [{ ...plan, metaBytes: Buffer.from('other') }] } },
-      { plan: { expiring: [], databases: [{ ...plan, shards: [shard(1n)] }] } },
+      { plan: { databases: [{ ...plan, newDatabase: 'y' }] } },
+      { plan: { databases: [{ ...plan, metaBytes: Buffer.from('other') }] } },
+      { plan: { databases: [{ ...plan, shards: [shard(1n)] }] } },
     ]) {
       expect((await open(other)).path).not.toBe(path)
     }

@@ -11,10 +11,11 @@ import {
   readTransferOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
+import { addForgottenOptions, readPolicyWish } from '../forgotten-options.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
 import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
-import { addMergeOptions, readMergeOptions } from '../merge-options.ts'
+import { addMergeOptions, readMergeOptions, readPointsWish } from '../merge-options.ts'
 import { mergeReport } from '../merge-report.ts'
 import { addSettings, switchSetting } from '../options.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
@@ -62,6 +63,7 @@ export function defineRestore(program: Command, context: CliContext): void {
   addSelectionOptions(command)
   addRenameOptions(command)
   addSettings(command, OPTIONS)
+  addForgottenOptions(command)
   addMergeOptions(command)
   addHttpOptions(command)
   addTransferOptions(command)
@@ -82,6 +84,7 @@ export function defineRestore(program: Command, context: CliContext): void {
       const wish = {
         ...{ jobs, limitRate, tempDir, set, renames, http, dryRun },
         selection: readSelectionOptions(command),
+        ...readPointsWish(command),
         attempts: readConnectionOptions(command).retries + 1,
       }
       if (merging !== undefined) {
@@ -97,7 +100,7 @@ export function defineRestore(program: Command, context: CliContext): void {
       const target = readWritablePlace(command, context)
       return await withOpenedStore(command, where, async (place) => {
         const result = await restore({
-          ...{ ...place, ...wish, target },
+          ...{ ...place, ...wish, target, policies: readPolicyWish(command) },
           stateDir: stateDirectory(context.env),
           salvage: OPTIONS.salvage.read(command),
           resume: OPTIONS.resume.read(command),

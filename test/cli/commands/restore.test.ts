@@ -118,7 +118,7 @@ describe('snap restore', () => {
     const target = await newDirectory()
     const { stdout } = await snap('restore', ...target.flags, set)
     expect(stdout).toContain(
-      '\n  shard 3 will be dropped at the next retention check: policy short keeps it until 1970-01-01T02:00:00Z\n',
+      '\n  shard 3 will be dropped at the next retention check: policy short keeps it until 1970-01-01T02:00:00Z (--rp-duration inf keeps it)\n',
     )
   })
 

@@ -1,0 +1,48 @@
+import type { Command } from 'commander'
+import { SnapError } from '../errors.ts'
+import type { PolicyWish } from '../operations/restore-policies.ts'
+import { addSettings, switchSetting, valueSetting } from './options.ts'
+import { parseDuration } from './times.ts'
+
+const GROUP = 'Policies, queries, users:'
+const OPTIONS = {
+  duration: valueSetting({
+    flags: '--rp-duration <time>',
+    description: 'how long restored policies keep points: 90d, or inf (default: as they did)',
+    parse: parsePolicyDuration,
+    group: GROUP,
+  }),
+  subscriptions: switchSetting({
+    flags: '--subscriptions',
+    description: 'restore subscriptions too: the server sends writes to where they point',
+    group: GROUP,
+  }),
+}
+
+/** Adds what is said of policies, continuous queries and users. */
+export function addForgottenOptions(command: Command): void {
+  addSettings(command, OPTIONS)
+}
+
+/** Reads what becomes of retention policies. */
+export function readPolicyWish(command: Command): PolicyWish {
+  return {
+    duration: OPTIONS.duration.read(command),
+    subscriptions: OPTIONS.subscriptions.read(command),
+  }
+}
+
+/** influxd takes no policy that keeps points for less. */
+const SHORTEST_MS = 3_600_000
+/** A policy has an int64 of nanoseconds. */
+const LONGEST_MS = 9_223_372_036_854
+const NANOSECONDS_PER_MS = 1_000_000n
+const FOR_EVER = 0n
+
+function parsePolicyDuration(text: string, name: string): bigint {
+  if (text.toLowerCase() === 'inf') return FOR_EVER
+  const duration = parseDuration(text, name)
+  if (duration >= SHORTEST_MS && duration <= LONGEST_MS)
+    return BigInt(Math.round(duration)) * NANOSECONDS_PER_MS
+  throw new SnapError('E_USAGE', `${name}: expected 1h to 106751d, or inf, got ${text}`)
+}

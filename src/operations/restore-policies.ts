@@ -1,0 +1,122 @@
+import { quoteName } from '../client/index.ts'
+import { SnapError } from '../errors.ts'
+import type { Data, DatabaseInfo, RetentionPolicyInfo } from '../meta/index.ts'
+
+/** A policy that keeps its points for another time than the one in the backup. */
+export interface ChangedDuration {
+  /** Names at the target. */
+  readonly database: string
+  readonly retentionPolicy: string
+  /** Nanoseconds; 0 is for ever. */
+  readonly was: bigint
+  readonly is: bigint
+  /** Sets it back. */
+  readonly statement: string
+}
+
+/** A subscription that stays in the backup. */
+export interface LeftSubscription {
+  readonly database: string
+  readonly retentionPolicy: string
+  readonly name: string
+}
+
+/** What of policies is not restored as it is. */
+export interface PolicyWish {
+  /** Nanoseconds that every policy keeps points, 0 for ever; left out, what it was. */
+  readonly duration?: bigint | undefined
+  /** Restore subscriptions too: the server then sends writes to wherever they point. Default false. */
+  readonly subscriptions?: boolean | undefined
+}
+
+/** What was changed in policies. */
+export interface PolicyChanges {
+  readonly durations: readonly ChangedDuration[]
+  readonly subscriptions: readonly LeftSubscription[]
+}
+
+/** Names at the target. */
+interface Names {
+  readonly newDatabase: string
+  readonly newRetentionPolicy: string | undefined
+}
+
+/**
+ * Changes the policies of a metastore that is to be uploaded, in place.
+ * @throws SnapError `E_USAGE` for a duration that is shorter than the shards of a policy, which no server takes
+ */
+export function changePolicies(
+  data: Data,
+  names: Names,
+  { duration, subscriptions = false }: PolicyWish,
+): PolicyChanges {
+  const policies = data.databases.flatMap((database) =>
+    database.retentionPolicies.map((policy) => ({ database, policy })),
+  )
+  const left = subscriptions
+    ? []
+    : policies.flatMap((each) => takeSubscriptions(each.database, each.policy))
+  const durations = policies.flatMap(({ policy }) =>
+    duration === undefined || duration === policy.duration
+      ? []
+      : [changeDuration(policy, names, duration)],
+  )
+  return { durations, subscriptions: left }
+}
+
+function takeSubscriptions(
+  database: DatabaseInfo,
+  policy: RetentionPolicyInfo,
+): LeftSubscription[] {
+  const names = policy.subscriptions.map(({ name }) => name)
+  policy.subscriptions = []
+  return names.map((name) => ({ database: database.name, retentionPolicy: policy.name, name }))
+}
+
+function changeDuration(
+  policy: RetentionPolicyInfo,
+  { newDatabase: database, newRetentionPolicy }: Names,
+  duration: bigint,
+): ChangedDuration {
+  if (duration > 0n && duration < policy.shardGroupDuration) {
+    const shards = formatInfluxDuration(policy.shardGroupDuration)
+    throw new SnapError(
+      'E_USAGE',
+      `--rp-duration ${formatInfluxDuration(duration)} is shorter than the shards of policy ${policy.name}, ${shards}`,
+    )
+  }
+  const was = policy.duration
+  policy.duration = duration
+  const retentionPolicy = newRetentionPolicy ?? policy.name
+  const statement = alterDuration({ database, retentionPolicy }, was)
+  return { database, retentionPolicy, was, is: duration, statement }
+}
+
+/** The statement that sets how long a policy keeps points. */
+export function alterDuration(
+  { database, retentionPolicy }: Pick<ChangedDuration, 'database' | 'retentionPolicy'>,
+  duration: bigint,
+): string {
+  const [policy, name] = [retentionPolicy, database].map(quoteName)
+  return `ALTER RETENTION POLICY ${policy} ON ${name} DURATION ${formatInfluxDuration(duration)}`
+}
+
+const UNITS = [
+  ['w', 604_800_000_000_000n],
+  ['d', 86_400_000_000_000n],
+  ['h', 3_600_000_000_000n],
+  ['m', 60_000_000_000n],
+  ['s', 1_000_000_000n],
+  ['ms', 1_000_000n],
+  ['u', 1000n],
+  ['ns', 1n],
+] as const
+
+/** Writes a duration of a policy as InfluxQL does, in the largest unit that says it whole: `90d`, `INF` for 0. */
+export function formatInfluxDuration(duration: bigint): string {
+  if (duration === 0n) return 'INF'
+  for (const [unit, size] of UNITS) {
+    if (duration % size === 0n) return `${duration / size}${unit}`
+  }
+  throw new TypeError(`duration ${duration}`)
+}
