@@ -102,7 +102,8 @@ function bytesOf(times: BigInt64Array): Uint8Array {
   return new Uint8Array(times.buffer, times.byteOffset, times.byteLength)
 }
 
-function unionOf(columns: readonly BigInt64Array[]): BigInt64Array {
+/** Returns the times of several columns in ascending order, each once. */
+export function unionOf(columns: readonly BigInt64Array[]): BigInt64Array {
   const all = new BigInt64Array(columns.reduce((count, { length }) => count + length, 0))
   let at = 0
   for (const column of columns) {

@@ -1,3 +1,4 @@
+import { unionOf } from '../formats/join.ts'
 import { takeBlock } from '../tsm/arrange.ts'
 import { seriesOf } from '../tsm/series-key.ts'
 import { type Block, type FieldType, searchTime, sliceBlock } from '../tsm/values.ts'
@@ -185,16 +186,3 @@ export async function* seriesTimes(keys: Keys): SeriesTimes {
 
 /** So many blocks are kept before equal times are thrown out. */
 const MAX_PARTS = 1000
-
-function unionOf(parts: readonly BigInt64Array[]): BigInt64Array {
-  const all = new BigInt64Array(parts.reduce((size, { length }) => size + length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  all.sort()
-  let kept = 0
-  for (const time of all) if (kept === 0 || all[kept - 1] !== time) all[kept++] = time
-  return all.slice(0, kept)
-}
