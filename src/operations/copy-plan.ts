@@ -1,30 +1,27 @@
-import { createHash } from 'node:crypto'
-import { EXIT_CODES, SnapError } from '../errors.ts'
+import type { Recipients } from '../age/index.ts'
+import { SnapError } from '../errors.ts'
 import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
-import { catalogName, manifestName, storedName } from '../portable/names.ts'
+import { catalogName } from '../portable/names.ts'
 import { candidates, noBackup } from '../portable/select-set.ts'
 import { readHead, readMeta, type SetHead } from '../portable/set-files.ts'
 import { readSmallFile } from '../portable/source.ts'
 import { checkTarget } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
-import { checkStoredHash } from './check-archive.ts'
-import type { ShardName } from './inspect.ts'
+import { isReusableSealed, isThereSealed } from './copy-sealed.ts'
+import {
+  type CopyFile,
+  isDamage,
+  isReusable,
+  isThereAlready,
+  manifestOf,
+  type SaidFile,
+  type TargetPlace,
+} from './copy-target.ts'
 import { shardOf } from './restorable.ts'
 import { needsOf } from './set-needs.ts'
 
 /** The word for the newest set. */
 const LATEST = 'latest'
-
-/** A file to be copied. */
-export interface CopyFile {
-  readonly name: string
-  /** Bytes. */
-  readonly size: number
-  /** Lower-case hex; sets of influxd do not say. */
-  readonly sha256: string | undefined
-  /** The shard whose archive it is. */
-  readonly shard: ShardName | undefined
-}
 
 /** A set to be copied, and what of it. */
 export interface SetPlan {
@@ -47,6 +44,8 @@ export interface CopyPlan {
   readonly damaged: readonly Damaged[]
   /** The target as it is before. */
   readonly target: SetListing
+  /** What catalogs there say of files, as far as they were read. */
+  readonly said: ReadonlyMap<string, SaidFile>
 }
 
 /** A set that cannot be read, or whose files are not what its catalog says. */
@@ -63,23 +62,26 @@ export interface CopyPlanOptions {
   readonly sets: readonly (string | Date)[]
   /** Sets that are not copied, even if they are meant. */
   readonly except?: ReadonlySet<string> | undefined
+  /** Whom the sets are encrypted to on the way. The source shows encrypted ones as they are without then. */
+  readonly recipients?: Recipients | undefined
   readonly signal: AbortSignal
 }
 
 /**
  * Finds out what of the source the target lacks. Older sets that a named one cannot be restored without are taken too.
  * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED` if there is no such set, `E_TARGET_FOREIGN`, `E_TARGET_EXISTS` if the
- * target has another set or file of that name, `E_INTEGRITY` if a named set, or one it needs, cannot be read
+ * target has another set or file of that name, `E_INTEGRITY` if a named set, or one it needs, cannot be read, `E_KEY` if it
+ * cannot be decrypted to be encrypted for others, `E_USAGE` if it is one of influxd and to be encrypted
  */
 export async function planCopy(options: CopyPlanOptions): Promise<CopyPlan> {
-  const { source, target, signal } = options
+  const { source, target, recipients, signal } = options
   const listing = await listSets(source, signal)
   if (listing.sets.length === 0) throw noBackup(listing)
   const wanted = await chooseSets(listing, options)
   const targetListing = await listSets(target, signal)
   const place: TargetPlace = {
-    ...{ store: target, listing: targetListing, known: new Set(), hashes: new Map(), signal },
-    unread: [...targetListing.sets],
+    ...{ store: target, listing: targetListing, known: new Set(), recipients, signal },
+    ...{ said: new Map(), unread: [...targetListing.sets], unreadable: new Set() },
   }
   const plan = { sets: [] as SetPlan[], there: [] as string[], damaged: [] as Damaged[] }
   const checked = new Set<string>()
@@ -87,31 +89,15 @@ export async function planCopy(options: CopyPlanOptions): Promise<CopyPlan> {
     try {
       const head = await readHead(listing, set, signal)
       await checkOnce(checked, { listing, place, head })
-      if (await isThereAlready(listing, place, head)) plan.there.push(set.name)
+      const isThere = recipients === undefined ? isThereAlready : isThereSealed
+      if (await isThere(listing, place, head)) plan.there.push(set.name)
       else plan.sets.push(await planSet(listing, place, head))
     } catch (error) {
       if (options.sets.length > 0 || !isDamage(error)) throw error
       plan.damaged.push({ set: set.name, message: error.message })
     }
   }
-  return { ...plan, target: targetListing }
-}
-
-/** The target, as far as it was looked at. */
-interface TargetPlace {
-  readonly store: Store
-  readonly listing: SetListing
-  /** Files that sets planned before bring. */
-  readonly known: Set<string>
-  /** What the catalogs read so far say of files. */
-  readonly hashes: Map<string, string>
-  /** Sets whose catalogs were not read yet, newest first. */
-  readonly unread: ListedSet[]
-  readonly signal: AbortSignal
-}
-
-function isDamage(error: unknown): error is SnapError {
-  return error instanceof SnapError && error.exitCode === EXIT_CODES.E_INTEGRITY
+  return { ...plan, target: targetListing, said: place.said }
 }
 
 /** Returns the sets to copy, oldest first: the named ones and those they need. */
@@ -152,45 +138,12 @@ async function checkOnce(
   checked.add(key)
 }
 
-/**
- * True if the target has the set already.
- * @throws SnapError `E_TARGET_EXISTS` if it has another one of that name
- */
-async function isThereAlready(
-  listing: SetListing,
-  { listing: { source: target, files, sets: there }, signal }: TargetPlace,
-  { set, catalog }: SetHead,
-): Promise<boolean> {
-  const { name } = set
-  const manifest = manifestOf({ set })
-  if (!there.some((each) => each.name === name)) return false
-  for (const file of catalog === undefined ? [manifest] : [manifest, catalogName(name)]) {
-    const [ours, theirs] = await Promise.all([
-      readSmallFile(listing.source, file, signal),
-      files.has(file) ? readSmallFile(target, file, signal) : undefined,
-    ])
-    if (ours.sha256 === theirs?.sha256) continue
-    throw new SnapError(
-      'E_TARGET_EXISTS',
-      `${target.url}: has another set ${name}: ${file} differs`,
-      {
-        hint: 'copy into a target that holds copies alone',
-      },
-    )
-  }
-  return true
-}
-
-/** The name that the manifest of a set is stored under. */
-function manifestOf({ set }: Pick<SetHead, 'set'>): string {
-  return storedName(manifestName(set.name), set)
-}
-
 async function planSet(listing: SetListing, place: TargetPlace, head: SetHead): Promise<SetPlan> {
   const files: CopyFile[] = []
   const reused = { files: 0, bytes: 0 }
   for (const file of await filesOf(listing, head, place.signal)) {
-    if (place.known.has(file.name) || (await isReusable(listing, place, file))) {
+    const isThere = place.recipients === undefined ? isReusable : isReusableSealed
+    if (place.known.has(file.name) || (await isThere(listing, place, file))) {
       reused.files += 1
       reused.bytes += file.size
     } else {
@@ -232,58 +185,4 @@ async function catalogFile(
   if (catalog === undefined) return []
   const { bytes, sha256 } = await readSmallFile(source, catalogName(name), signal)
   return [{ name: catalogName(name), size: bytes.length, sha256 }]
-}
-
-/**
- * True if the target has a file: a catalog there says so, or it is read.
- * @throws SnapError `E_TARGET_EXISTS` if it is another one
- */
-async function isReusable(
-  { source }: SetListing,
-  place: TargetPlace,
-  { name, size, sha256 }: CopyFile,
-): Promise<boolean> {
-  const { store, listing, signal } = place
-  const found = listing.files.get(name)
-  if (found === undefined) return false
-  const wanted = sha256 ?? (await hashOf(source, name, signal))
-  const said = found.size === size ? await saidOf(place, name) : undefined
-  if (said === wanted) return true
-  try {
-    await checkStoredHash(store, { name, stored: { size, sha256: wanted } }, signal)
-    return true
-  } catch (error) {
-    if (!isDamage(error)) throw error
-    throw new SnapError(
-      'E_TARGET_EXISTS',
-      `${error.message}; it is another file than in ${source.url}`,
-      {
-        cause: error,
-      },
-    )
-  }
-}
-
-/** What a catalog of the target says of a file; catalogs are read until one speaks of it. */
-async function saidOf(place: TargetPlace, name: string): Promise<string | undefined> {
-  const { hashes, unread, listing, signal } = place
-  while (!hashes.has(name)) {
-    const set = unread.shift()
-    if (set === undefined) return undefined
-    const head = await readHead(listing, set, signal).catch((error: unknown) => {
-      if (!isDamage(error)) throw error
-    })
-    for (const file of head?.catalog?.files ?? []) hashes.set(file.name, file.sha256)
-  }
-  return hashes.get(name)
-}
-
-async function hashOf(
-  source: SetListing['source'],
-  name: string,
-  signal: AbortSignal,
-): Promise<string> {
-  const hash = createHash('sha256')
-  for await (const chunk of source.read(name, undefined, signal)) hash.update(chunk)
-  return hash.digest('hex')
 }

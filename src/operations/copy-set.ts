@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import { thisProcess } from '../io/process-owner.ts'
+import type { CatalogFile } from '../portable/catalog.ts'
 import type { SetListing } from '../portable/listing.ts'
 import { catalogName, parseFileName } from '../portable/names.ts'
 import { listUnfinished } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
-import type { CopyFile, SetPlan } from './copy-plan.ts'
+import type { SetPlan } from './copy-plan.ts'
+import type { CopyFile } from './copy-target.ts'
 import { isDead } from './leftovers.ts'
 import { mapParallel } from './parallel.ts'
 import type { Progress } from './progress.ts'
@@ -21,6 +23,8 @@ export interface CopyContext {
   readonly listing: SetListing
   /** Names of the sets that this run has copied. */
   readonly copied: Set<string>
+  /** What is stored encrypted in the target, by its name there, if sets are encrypted on the way. */
+  readonly sealed: Map<string, CatalogFile>
   readonly jobs: number
   readonly throttle: Throttle
   readonly progress: Progress
@@ -38,15 +42,11 @@ const GIVEN_UP = '{}'
  */
 export async function copySet(context: CopyContext, plan: SetPlan): Promise<void> {
   const { target, copied, jobs, signal } = context
-  const [own, ...others] = reservationsFor(context, plan)
+  const { own, others } = await reserveSets(context, plan)
   const last = [catalogName(plan.set), plan.manifest]
-  const held: string[] = []
+  const held = [own, ...others]
   let finished = 0
   try {
-    for (const set of [own, ...others]) {
-      await reserveSet(context, set)
-      held.push(set)
-    }
     const first = plan.files.filter(({ name }) => !last.includes(name))
     await mapParallel(first, { jobs, signal }, async (file, stop) => {
       await copyFile(context, file, stop)
@@ -72,18 +72,37 @@ async function giveUp(target: Store, set: string, isBegun: boolean): Promise<voi
   else await target.delete(set + PENDING_SUFFIX)
 }
 
-/** The set, and those of which it brings shared files although the target does not have them. */
-function reservationsFor(
-  { listing, copied }: CopyContext,
-  { set, files }: SetPlan,
-): readonly [string, ...string[]] {
+/**
+ * Takes the names of a set, and of those of which it brings shared files although the target does not have them.
+ * @throws SnapError `E_LOCKED` if another run makes one of them; none is taken then
+ */
+export async function reserveSets(
+  context: CopyContext,
+  plan: SetPlan,
+): Promise<{ readonly own: string; readonly others: readonly string[] }> {
+  const others = othersOf(context, plan)
+  const held: string[] = []
+  try {
+    for (const set of [plan.set, ...others]) {
+      await reserveSet(context, set)
+      held.push(set)
+    }
+    return { own: plan.set, others }
+  } catch (error) {
+    await Promise.allSettled(held.map((set) => giveUp(context.target, set, false)))
+    await context.target.abandon()
+    throw error
+  }
+}
+
+function othersOf({ listing, copied }: CopyContext, { set, files }: SetPlan): readonly string[] {
   const others = new Set<string>()
   for (const { name } of files) {
     const owner = parseFileName(name)?.set
     if (owner === undefined || owner === set || copied.has(owner)) continue
     if (!listing.sets.some((there) => there.name === owner)) others.add(owner)
   }
-  return [set, ...others]
+  return [...others]
 }
 
 /** Takes the name of a set, or takes it over from a run that has ended. */
@@ -104,11 +123,11 @@ async function reserveSet({ target, listing }: CopyContext, set: string): Promis
 
 /** Copies one file, reading every byte against what is said of it. */
 async function copyFile(context: CopyContext, file: CopyFile, signal: AbortSignal): Promise<void> {
-  const { source, target, progress, throttle } = context
+  const { target, progress } = context
   const { name, shard, size } = file
   const started = performance.now()
   if (shard !== undefined) progress({ type: 'shardStart', shard })
-  const body = throttle(checked(source, file, { context, signal }), signal)
+  const body = readChecked(context, { file, hash: createHash('sha256') }, signal)
   const staged = await target.stage(name, body, signal)
   try {
     await staged.publish()
@@ -120,20 +139,33 @@ async function copyFile(context: CopyContext, file: CopyFile, signal: AbortSigna
   progress({ type: 'shardDone', shard, bytes: size, durationMs: performance.now() - started })
 }
 
+/**
+ * Reads a file, at the rate that is allowed, and compares it at its end with what is said of it.
+ * @param hash takes its bytes
+ * @throws SnapError `E_INTEGRITY`
+ */
+export function readChecked(
+  context: CopyContext,
+  file: { readonly file: CopyFile; readonly hash: Hash },
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
+  return context.throttle(checked(context, file, signal), signal)
+}
+
 async function* checked(
-  source: Store,
-  { name, size, sha256, shard }: CopyFile,
-  { context, signal }: { readonly context: CopyContext; readonly signal: AbortSignal },
+  { source, progress }: CopyContext,
+  { file, hash }: { readonly file: CopyFile; readonly hash: Hash },
+  signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const hash = createHash('sha256')
+  const { name, size, sha256, shard } = file
   let bytes = 0
   for await (const chunk of source.read(name, undefined, signal)) {
     hash.update(chunk)
     bytes += chunk.length
-    if (shard !== undefined) context.progress({ type: 'shardProgress', shard, bytes })
+    if (shard !== undefined) progress({ type: 'shardProgress', shard, bytes })
     yield chunk
   }
-  const found = hash.digest('hex')
+  const found = hash.copy().digest('hex')
   if (bytes === size && (sha256 ?? found) === found) return
   const difference =
     bytes === size ? `sha256 ${found}, expected ${sha256}` : `${bytes} bytes, expected ${size}`

@@ -5,6 +5,7 @@ import { type CopyPlan, type CopyPlanOptions, planCopy, type SetPlan } from './c
 import { type CopyContext, copySet } from './copy-set.ts'
 import { isDead } from './leftovers.ts'
 import { noProgress, type Progress, type ProgressEvent } from './progress.ts'
+import { sealSet } from './seal-set.ts'
 import { createThrottle } from './throttle.ts'
 
 /** What to copy, and how. */
@@ -36,7 +37,7 @@ const NOTHING = { files: 0, bytes: 0, reused: { files: 0, bytes: 0 } } as const
 
 /**
  * Copies sets from one place into another, every byte against the hashes of their catalogs. Sets keep their names, and the
- * target's files of the same name and hash are not copied again. Of damaged sets nothing is copied that would look whole;
+ * target's files of the same name and hash are not copied again. With recipients they are encrypted on the way. Of damaged sets nothing is copied that would look whole;
  * if no set was named, the others are copied.
  * @throws SnapError what {@link planCopy} throws; `E_LOCKED`, `E_SOURCE`, `E_DESTINATION`
  */
@@ -86,14 +87,15 @@ async function copySets(
   plan: CopyPlan,
   done: Map<string, CopiedSet>,
 ): Promise<string | undefined> {
-  const { source, target, sets: named, jobs, signal, progress = noProgress } = options
+  const { source, target, sets: named, jobs, recipients, signal, progress = noProgress } = options
   const context: CopyContext = {
     ...{ source, target, jobs, progress, signal, copied: new Set(), listing: plan.target },
+    sealed: new Map([...plan.said].map(([name, { file }]) => [name, file])),
     throttle: createThrottle(options.limitRate),
   }
   for (const set of plan.sets) {
     try {
-      await copySet(context, set)
+      await (recipients ? sealSet(context, set, recipients) : copySet(context, set))
       done.set(set.set, summarize(set, 'copied'))
     } catch (error) {
       const isDamage = error instanceof SnapError && error.exitCode === EXIT_CODES.E_INTEGRITY

@@ -7,9 +7,14 @@ const JOBS = 8
 /**
  * Gives staged files their names, the last one when all others have theirs; if one cannot get its name, the others are
  * deleted again.
+ * @param beforeLast what is done before that
  * @throws SnapError what {@link Staged.publish} throws
  */
-export async function publishAll(store: Store, staged: readonly Staged[]): Promise<void> {
+export async function publishAll(
+  store: Store,
+  staged: readonly Staged[],
+  beforeLast?: () => Promise<void>,
+): Promise<void> {
   const published: string[] = []
   try {
     const publish = async (file: Staged) => {
@@ -17,6 +22,7 @@ export async function publishAll(store: Store, staged: readonly Staged[]): Promi
       published.push(file.name)
     }
     await mapParallel(staged.slice(0, -1), { jobs: JOBS }, publish)
+    await beforeLast?.()
     await mapParallel(staged.slice(-1), { jobs: 1 }, publish)
   } catch (error) {
     await Promise.allSettled(published.map((name) => store.delete(name)))

@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { fixture, fixturePath } from '../age/files.ts'
@@ -48,6 +48,12 @@ describeWithAge('an encrypted set of a real influxd', (age) => {
 
       const other = await startInfluxd()
       const plain = await decryptAll(age, target)
+      const copy = await tempDir('copy')
+      await snapExpecting(0, ['copy', ...KEY, ...encrypt.slice(0, 2), target, copy])
+      const copied = await decryptAll(age, copy)
+      for (const name of await readdir(plain)) {
+        expect(await readFile(join(copied, name)), name).toEqual(await readFile(join(plain, name)))
+      }
       const restored = await stockRestore(['-portable', '-host', other.host, plain])
       expect(restored, restored.stderr).toMatchObject({ code: 0 })
       await other.settled()

@@ -2,92 +2,14 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
 import { thisProcess } from '../../src/io/process-owner.ts'
-import { type CopyOptions, copy } from '../../src/operations/copy.ts'
 import { removeLeftovers } from '../../src/operations/leftovers.ts'
 import type { ProgressEvent } from '../../src/operations/progress.ts'
 import { listSets } from '../../src/portable/index.ts'
 import type { Staged } from '../../src/storage/index.ts'
 import { MemoryStore } from '../helpers/memory-store.ts'
-import { sha256Of, smallStore } from '../portable/samples.ts'
+import { smallStore } from '../portable/samples.ts'
+import { actions, chain, copied, filesOf, gone, Target } from './copies.ts'
 import { archives, hour, pruned, restorables, storeOf } from './prune-sets.ts'
-
-/** Where sets are copied to. It dies at the n-th call that changes something. */
-class Target extends MemoryStore {
-  override readonly url = 'target'
-  left: number
-
-  constructor(
-    files: Iterable<readonly [string, Uint8Array]> = [],
-    left = Number.POSITIVE_INFINITY,
-  ) {
-    super(files)
-    this.left = left
-  }
-
-  #live(): void {
-    if (this.left <= 0) throw new Error('killed')
-    this.left -= 1
-  }
-
-  override async stage(name: string, body: AsyncIterable<Uint8Array>): Promise<Staged> {
-    this.#live()
-    const staged = await super.stage(name, body)
-    const live = () => this.#live()
-    return {
-      ...staged,
-      publish: async () => {
-        live()
-        await staged.publish()
-      },
-      discard: async () => {
-        live()
-        await staged.discard()
-      },
-    }
-  }
-
-  override async reserve(name: string, text: string): Promise<boolean> {
-    this.#live()
-    return await super.reserve(name, text)
-  }
-
-  override async write(name: string, text: string) {
-    this.#live()
-    return await super.write(name, text)
-  }
-
-  override async delete(name: string): Promise<void> {
-    this.#live()
-    await super.delete(name)
-  }
-}
-
-async function copied(
-  source: MemoryStore,
-  target: MemoryStore,
-  options: Partial<CopyOptions> = {},
-) {
-  return await copy({
-    ...{ source, target, sets: [], jobs: 2, dryRun: false },
-    signal: new AbortController().signal,
-    ...options,
-  })
-}
-
-const actions = (sets: Awaited<ReturnType<typeof copied>>) =>
-  sets.map(({ set, action }) => `${set} ${action}`)
-
-/** The hashes of files by their names. */
-const filesOf = ({ files }: MemoryStore) =>
-  Object.fromEntries([...files].map(([name, bytes]) => [name, sha256Of(bytes)]))
-
-const chain = () =>
-  storeOf(
-    { at: 0 },
-    { at: 1, own: [2], shared: { 1: 0, 3: 0 } },
-    { at: 2, own: [3], unchanged: { 1: 1, 2: 1 } },
-    { at: 3, own: [1, 2] },
-  )
 
 describe('copy', () => {
   it('makes the target what the source is, and does nothing the second time', async () => {
@@ -290,9 +212,3 @@ describe('a copy that is killed', () => {
     )
   })
 })
-
-/** Makes a reservation one of a process that has ended. */
-function gone(name: string, bytes: Uint8Array): Uint8Array {
-  if (!/^\w+\.pending$/.test(name)) return bytes
-  return Buffer.from(JSON.stringify({ ...thisProcess(), startTime: '1' }))
-}

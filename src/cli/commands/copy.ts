@@ -4,7 +4,7 @@ import type { CopiedSet } from '../../operations/copy.ts'
 import type { CliContext } from '../context.ts'
 import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
-import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
+import { addEncryptionOptions, readRecipients, withOpenedStore } from '../key-options.ts'
 import { addSettings, listSetting, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import type { Run } from '../run.ts'
@@ -65,7 +65,7 @@ export function defineCopy(program: Command, context: CliContext): void {
   addTargetOptions(command)
   addLockOptions(command)
   addWatchOptions(command)
-  addIdentityOptions(command)
+  addEncryptionOptions(command)
   addGeneralOptions(command)
   command.action((first: string | undefined, second: string | undefined) =>
     runCommand(context, command, async (run) => {
@@ -73,13 +73,16 @@ export function defineCopy(program: Command, context: CliContext): void {
       const { copy } = await import('../../operations/copy.ts')
       const s3Endpoint = OPTIONS.sourceEndpoint.read(command)
       const dryRun = OPTIONS.dryRun.read(command)
+      const recipients = await readRecipients(command)
       const options = {
+        recipients,
         ...{ sets: OPTIONS.sets.read(command), jobs: OPTIONS.jobs.read(command) },
         ...{ limitRate: OPTIONS.limitRate.read(command), dryRun, progress: run.progress },
       }
       const from = { location: source, use: dryRun ? 'look' : 'read', s3Endpoint } as const
       const to = { location: target, use: dryRun ? 'look' : 'write' } as const
-      const withSource = OPTIONS.decrypt.read(command) ? withOpenedStore : withStore
+      const opens = recipients !== undefined || OPTIONS.decrypt.read(command)
+      const withSource = opens ? withOpenedStore : withStore
       const sets = await withSource(command, { context, run, ...from }, ({ store, signal }) =>
         withStore(command, { run: { ...run, signal }, ...to }, (place) =>
           copy({ ...options, source: store, target: place.store, signal: place.signal }),

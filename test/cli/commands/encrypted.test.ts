@@ -138,6 +138,22 @@ describe('an encrypted set', () => {
     expect(await restored(plain)).toEqual(pointsIn())
   })
 
+  it('is made of a plain one while that is copied, and for others of an encrypted one', async () => {
+    const [plain, sealed, theirs] = [await newTarget(), await newTarget(), await newTarget()]
+    await expectCode(0, 'copy', '--decrypt', ...KEY, target, plain)
+    await expectCode(0, 'copy', '--encrypt-to', RECIPIENT, plain, sealed)
+    expect((await readdir(sealed)).sort()).toEqual(names)
+    await expectCode(0, 'verify', sealed)
+    expect(await restored(sealed, ...KEY)).toEqual(pointsIn())
+    const others = ['--encrypt-to', fixturePath('recipients.txt')]
+    const { error } = await expectCode(12, 'copy', ...others, sealed, theirs)
+    expect(error?.message).toContain('no key was given')
+    await expectCode(0, 'copy', ...others, ...KEY, sealed, theirs)
+    await expectCode(0, 'verify', '--deep', ...OTHER_KEY, theirs)
+    expect(await restored(theirs, ...OTHER_KEY)).toEqual(pointsIn())
+    await expectCode(17, 'copy', '--encrypt-to', RECIPIENT, plain, theirs)
+  })
+
   it('stands beside plain sets and those for others', async () => {
     const copy = await copied()
     const { flags } = await makeDirectory()
