@@ -6,7 +6,10 @@ import { SnapError } from '../errors.ts'
  * Turns the text of an option into its value. `name` is what the user wrote it as (`--since`, `INFLUX_SNAP_SINCE`).
  * @throws SnapError `E_USAGE` that begins with `name` and quotes the text
  */
-export type ValueParser<T> = (text: string, name: string) => T
+export type ValueParser<T> = ((text: string, name: string) => T) & {
+  /** The texts it takes, if they are few. */
+  readonly choices?: readonly string[]
+}
 
 /** How an option takes its values: none, one, or one each time it is given. */
 export type SettingKind = 'switch' | 'value' | 'list'
@@ -19,12 +22,15 @@ export function variableOf(optionName: string): string {
 /** An option of commander that can also be set by a variable or a configuration file. */
 export class SettingOption extends Option {
   readonly kind: SettingKind
+  /** The values it takes, if they are few; commander would show them in the help. */
+  readonly allowed: readonly string[]
   /** Reads the texts of another source than the command line; `name` is that source. */
   readonly parseTexts: (texts: readonly string[], name: string) => unknown
 
   constructor(spec: SettingSpec, kind: SettingKind, parse: ValueParser<unknown>) {
     super(spec.flags, spec.description)
     this.kind = kind
+    this.allowed = parse.choices ?? []
     this.parseTexts = (texts, name) => parseAll({ kind, negate: this.negate, parse }, texts, name)
     if (spec.group !== undefined) this.helpGroup(spec.group)
   }

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { defineBackup } from './commands/backup.ts'
 import { defineCheck } from './commands/check.ts'
+import { defineCompletion } from './commands/completion.ts'
 import { defineCopy } from './commands/copy.ts'
 import { defineDiff } from './commands/diff.ts'
 import { defineDrill } from './commands/drill.ts'
@@ -41,6 +42,7 @@ const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] 
   defineCopy,
   defineUpdateMeta,
   defineUploadShard,
+  defineCompletion,
   defineVersion,
 ]
 

@@ -31,10 +31,13 @@ export function parseUrl(text: string, name: string): string {
   throw new SnapError('E_USAGE', `${name}: a user or password does not belong into the URL`)
 }
 
-/** Returns a parser that takes one of `words`. */
-export function oneOf<const W extends string>(...words: readonly W[]): ValueParser<W> {
-  return (text, name) =>
+/** Returns a parser that takes one of `words`, which are its `choices`. */
+export function oneOf<const W extends string>(
+  ...words: readonly W[]
+): ValueParser<W> & { readonly choices: readonly W[] } {
+  const parse: ValueParser<W> = (text, name) =>
     words.find((word) => word === text) ?? refuse(name, words.join(' or '), text)
+  return Object.assign(parse, { choices: words })
 }
 
 /** Returns a parser of whole numbers from `min` to `max`. */
