@@ -1,6 +1,7 @@
 import { quoteName } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
 import type { Data, DatabaseInfo, RetentionPolicyInfo } from '../meta/index.ts'
+import { formatInfluxDuration } from '../protocol/influx-duration.ts'
 
 /** A policy that keeps its points for another time than the one in the backup. */
 export interface ChangedDuration {
@@ -99,24 +100,4 @@ export function alterDuration(
 ): string {
   const [policy, name] = [retentionPolicy, database].map(quoteName)
   return `ALTER RETENTION POLICY ${policy} ON ${name} DURATION ${formatInfluxDuration(duration)}`
-}
-
-const UNITS = [
-  ['w', 604_800_000_000_000n],
-  ['d', 86_400_000_000_000n],
-  ['h', 3_600_000_000_000n],
-  ['m', 60_000_000_000n],
-  ['s', 1_000_000_000n],
-  ['ms', 1_000_000n],
-  ['u', 1000n],
-  ['ns', 1n],
-] as const
-
-/** Writes a duration of a policy as InfluxQL does, in the largest unit that says it whole: `90d`, `INF` for 0. */
-export function formatInfluxDuration(duration: bigint): string {
-  if (duration === 0n) return 'INF'
-  for (const [unit, size] of UNITS) {
-    if (duration % size === 0n) return `${duration / size}${unit}`
-  }
-  throw new TypeError(`duration ${duration}`)
 }
