@@ -4,7 +4,13 @@ import { readSources } from '../helpers/sources.ts'
 
 /** What a command may need before it runs; everything else comes with `await import()` in its work. */
 const LIGHT_PACKAGES = ['commander']
-const LIGHT_FILES = ['errors.ts', 'client/address.ts', 'portable/names.ts', 'protocol/go-time.ts']
+const LIGHT_FILES = [
+  'errors.ts',
+  'client/address.ts',
+  'portable/names.ts',
+  'protocol/go-time.ts',
+  'protocol/influx-duration.ts',
+]
 
 /** The modules that are loaded at once: no types, no `import()`. */
 function runtimeImports(code: string): string[] {
