@@ -150,7 +150,7 @@ function refuseDamaged(decisions: readonly PruneDecision[]): void {
     'E_PRUNE_REFUSED',
     `nothing was deleted: set ${name} would be kept, and ${problem}${others}`,
     {
-      hint: `\`snap verify\` names all damage; get the file back from a copy, or give the set up: remove ${name}.manifest`,
+      hint: `\`snap verify\` names all damage; get the file back from a copy, or give the set up: remove ${name}.manifest and ${name}.snap.json`,
     },
   )
 }

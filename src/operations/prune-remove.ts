@@ -1,7 +1,7 @@
 import { SnapError } from '../errors.ts'
 import { catalogName, manifestName, storedName } from '../portable/names.ts'
 import type { Store } from '../storage/index.ts'
-import { markedFiles, markFiles, uniteMarks } from './file-marks.ts'
+import { type FileMarks, markedFiles, markFiles, uniteMarks } from './file-marks.ts'
 import { mapParallel } from './parallel.ts'
 import { JOURNAL_NAME, writeJournal } from './prune-journal.ts'
 import type { Survey, SurveyedSet } from './prune-survey.ts'
@@ -19,6 +19,8 @@ export interface Undeletable {
 export interface Removal {
   readonly removed: readonly SurveyedSet[]
   readonly kept: readonly SurveyedSet[]
+  /** What sets name that have lost their manifest, or do not have it yet. */
+  readonly headless: FileMarks
   /** Sets that a prune before this one began to remove. */
   readonly begun: ReadonlySet<string>
   /** What is left of them. */
@@ -35,16 +37,13 @@ export interface Removed {
 /** Returns the files that only sets to be removed have. */
 export function filesToRemove(
   { table }: Survey,
-  { removed, kept, remains }: Pick<Removal, 'removed' | 'kept' | 'remains'>,
+  { removed, kept, headless, remains }: Omit<Removal, 'begun'>,
 ): string[] {
   const marked = [...removed.map(({ files }) => files), markFiles(table, remains)]
   return markedFiles(
     table,
     uniteMarks(table, marked),
-    uniteMarks(
-      table,
-      kept.map(({ files }) => files),
-    ),
+    uniteMarks(table, [...kept.map(({ files }) => files), headless]),
   )
 }
 

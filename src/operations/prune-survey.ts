@@ -14,9 +14,9 @@ import {
   storedName,
 } from '../portable/names.ts'
 import { noBackup } from '../portable/select-set.ts'
-import { readHead, readMeta, type SetHead } from '../portable/set-files.ts'
+import { readHead, readMeta, readOwnCatalog, type SetHead } from '../portable/set-files.ts'
 import type { Store } from '../storage/index.ts'
-import { type FileMarks, type FileTable, fileTable, markFiles } from './file-marks.ts'
+import { type FileMarks, type FileTable, fileTable, markFiles, uniteMarks } from './file-marks.ts'
 
 /** What a set is worth, best first: `incomplete` ones say themselves that they lack data. */
 export type SetWorth = 'whole' | 'unconfirmed' | 'incomplete'
@@ -91,18 +91,56 @@ export async function surveySet(
   return await surveyStockSet(followed, head, signal)
 }
 
+/**
+ * Marks what the catalogs of sets name that have no manifest: it may come, where a copy is under way, or come back.
+ * @param given sets that a prune began to remove
+ * @throws SnapError `E_PRUNE_REFUSED` if a catalog cannot be read
+ */
+export async function markHeadless(
+  { listing, table }: Pick<Survey, 'listing' | 'table'>,
+  given: ReadonlySet<string>,
+  signal: AbortSignal,
+): Promise<FileMarks> {
+  const { source, files } = listing
+  const whole = new Set(listing.sets.map(({ name }) => name))
+  const marks: FileMarks[] = []
+  for (const name of files.keys()) {
+    const { kind, set } = parseFileName(name) ?? {}
+    if (kind !== 'catalog' || set === undefined || isSealedName(name)) continue
+    if (whole.has(set) || given.has(set)) continue
+    const read = async () => await readOwnCatalog(source, { set, name }, signal)
+    const catalog = await orRefuse(read, { set, giveUp: name })
+    marks.push(
+      markFiles(
+        table,
+        catalog.files.map((file) => file.name),
+      ),
+    )
+  }
+  return uniteMarks(table, marks)
+}
+
 async function surveyOrRefuse(
   followed: Followed,
   set: ListedSet,
   signal: AbortSignal,
 ): Promise<SurveyedSet> {
+  const { name } = set
+  const giveUp = `${storedName(manifestName(name), set)} and ${catalogName(name)}`
+  return await orRefuse(() => surveySet(followed, set, signal), { set: name, giveUp })
+}
+
+async function orRefuse<T>(
+  read: () => Promise<T>,
+  { set, giveUp }: { readonly set: string; readonly giveUp: string },
+): Promise<T> {
   try {
-    return await surveySet(followed, set, signal)
+    return await read()
   } catch (error) {
     if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_INTEGRITY) throw error
     throw new SnapError('E_PRUNE_REFUSED', `nothing was deleted: ${error.message}`, {
       cause: error,
-      hint: `what set ${set.name} needs cannot be known; get the file back from a copy, or give the set up: remove ${storedName(manifestName(set.name), set)}`,
+      hint: `what set ${set} needs cannot be known; get the file back from a copy, or give the set up: remove ${giveUp}`,
     })
   }
 }

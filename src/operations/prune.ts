@@ -13,7 +13,7 @@ import {
   removeSets,
   type Undeletable,
 } from './prune-remove.ts'
-import { type Survey, surveyTarget } from './prune-survey.ts'
+import { markHeadless, type Survey, surveyTarget } from './prune-survey.ts'
 import { hasRule } from './retention.ts'
 
 /** What to prune, and how. */
@@ -122,16 +122,18 @@ async function decide(survey: Survey, options: PruneOptions): Promise<PruneDecis
 }
 
 async function removalOf(
-  { listing }: Survey,
+  survey: Survey,
   decisions: readonly PruneDecision[],
   signal: AbortSignal,
 ): Promise<Removal> {
+  const { listing } = survey
   const isKept = ({ reasons }: PruneDecision) => reasons.length > 0
   const begun = await journalOrRefuse(listing, signal)
   const busy = new Set(listUnfinished(listing.files).map(({ set }) => set))
   return {
     removed: decisions.filter((decision) => !isKept(decision)).map(({ set }) => set),
     kept: decisions.filter(isKept).map(({ set }) => set),
+    headless: await markHeadless(survey, begun, signal),
     begun,
     remains: [...listing.files.keys()].filter((name) => {
       const set = parseFileName(name)?.set

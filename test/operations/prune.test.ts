@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
-import { catalogName, manifestName } from '../../src/portable/index.ts'
+import { catalogName, listSets, manifestName, readSet } from '../../src/portable/index.ts'
 import type { StoredObject } from '../../src/storage/index.ts'
 import { MemoryStore } from '../helpers/memory-store.ts'
 import { entry, smallStore } from '../portable/samples.ts'
@@ -170,6 +170,27 @@ describe('prune', () => {
     expect({ strays, unfinished }).toEqual({
       strays: { files: 1, bytes: 26 },
       unfinished: [hour(99)],
+    })
+  })
+
+  it('keeps what a set without its manifest shares: the manifest may be on its way', async () => {
+    const store = daily({}, { own: [1], shared: { 2: 0, 3: 0 } })
+    const name = `${hour(24)}.manifest`
+    const manifest = store.files.get(name)
+    store.files.delete(name)
+    const before = [...store.files.keys()].filter((file) => /\.s[23]\./.test(file))
+    const { freed } = await pruned(store, { keep: { last: 1 } })
+    expect(freed.files).toBeGreaterThan(0)
+    expect(before.filter((file) => file.startsWith(hour(0)) && !store.files.has(file))).toEqual([])
+    store.files.set(name, manifest ?? Buffer.from(''))
+    const listing = await listSets(store)
+    const set = listing.sets.find((each) => each.name === hour(24))
+    expect(set && (await readSet(listing, set)).missing).toEqual([])
+    store.files.delete(name)
+    store.files.set(`${hour(24)}.snap.json`, Buffer.from('{'))
+    await expect(pruned(store, { keep: { last: 1 } })).rejects.toMatchObject({
+      code: 'E_PRUNE_REFUSED',
+      hint: expect.stringMatching(/remove \S+\.snap\.json$/),
     })
   })
 })
