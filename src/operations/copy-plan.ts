@@ -1,7 +1,7 @@
 import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
 import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
-import { catalogName } from '../portable/names.ts'
+import { catalogName, sealedName } from '../portable/names.ts'
 import { candidates, noBackup } from '../portable/select-set.ts'
 import { readHead, readMeta, type SetHead } from '../portable/set-files.ts'
 import { readSmallFile } from '../portable/source.ts'
@@ -32,6 +32,8 @@ export interface SetPlan {
   readonly files: readonly CopyFile[]
   /** Files that the target has already, and their bytes. */
   readonly reused: { readonly files: number; readonly bytes: number }
+  /** The names of those there. */
+  readonly shared: readonly string[]
 }
 
 /** What is to be copied. */
@@ -141,17 +143,19 @@ async function checkOnce(
 async function planSet(listing: SetListing, place: TargetPlace, head: SetHead): Promise<SetPlan> {
   const files: CopyFile[] = []
   const reused = { files: 0, bytes: 0 }
+  const shared: string[] = []
   for (const file of await filesOf(listing, head, place.signal)) {
     const isThere = place.recipients === undefined ? isReusable : isReusableSealed
     if (place.known.has(file.name) || (await isThere(listing, place, file))) {
       reused.files += 1
       reused.bytes += file.size
+      shared.push(place.recipients === undefined ? file.name : sealedName(file.name))
     } else {
       files.push(file)
     }
   }
   for (const { name } of files) place.known.add(name)
-  return { set: head.set.name, manifest: manifestOf(head), files, reused }
+  return { set: head.set.name, manifest: manifestOf(head), files, reused, shared }
 }
 
 /** Lists the files of a set in the order to copy them, the manifest last. */

@@ -13,6 +13,7 @@ import { isDead } from './leftovers.ts'
 import { mapParallel } from './parallel.ts'
 import type { Progress } from './progress.ts'
 import { readSmall } from './read-small.ts'
+import { retainAll } from './retain-all.ts'
 import type { Throttle } from './throttle.ts'
 
 /** What the copying of several sets shares. */
@@ -55,6 +56,7 @@ export async function copySet(context: CopyContext, plan: SetPlan): Promise<void
     // Before there is a set that needs their files: what is reserved may be taken away.
     for (const set of others) await target.delete(set + PENDING_SUFFIX, signal)
     held.splice(1)
+    await retainAll(target, plan.shared, signal)
     for (const file of plan.files.filter(({ name }) => last.includes(name))) {
       await copyFile(context, file, signal)
     }

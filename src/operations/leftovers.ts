@@ -4,7 +4,7 @@ import { isAbandonedName, isGone, parseOwner } from '../io/process-owner.ts'
 import { readHead } from '../portable/set-files.ts'
 import type { SetListing } from '../portable/sets.ts'
 import { listUnfinished, setOf, type UnfinishedSet } from '../portable/target.ts'
-import type { Store } from '../storage/index.ts'
+import { isProbe, type Store } from '../storage/index.ts'
 import { mapParallel } from './parallel.ts'
 import { readSmall } from './read-small.ts'
 
@@ -25,7 +25,10 @@ export async function removeLeftovers(
   kept: ReadonlySet<string> = new Set(),
 ): Promise<void> {
   const { files } = listing
-  for (const name of files.keys()) if (isAbandonedName(name)) await store.delete(name)
+  const isIdle = (since: Date) => Date.now() - since.getTime() > IDLE_MS
+  for (const { name, modified } of files.values()) {
+    if (isAbandonedName(name) || (isProbe(name) && isIdle(modified))) await store.delete(name)
+  }
   const dead = new Set<string>()
   const alive = new Set<string>()
   for (const unfinished of listUnfinished(files)) {
@@ -36,7 +39,7 @@ export async function removeLeftovers(
   }
   await abortUploads(store, (set, started) => {
     if (alive.has(set)) return false
-    return dead.has(set) || Date.now() - started.getTime() > IDLE_MS
+    return dead.has(set) || isIdle(started)
   })
 }
 

@@ -79,13 +79,14 @@ async function release(lock: HeldLock, { progress }: LockedRun): Promise<void> {
  */
 function lockedStore(store: Store, lock: HeldLock): Store {
   const own = new Set<string>()
-  const { url, uploads } = store
+  const { url, uploads, retain } = store
   return {
     url,
     get undeleted() {
       return store.undeleted
     },
     ...(uploads && { uploads: (signal) => uploads.call(store, signal) }),
+    ...(retain && { retain: (...args) => retain.apply(store, args) }),
     list: (...args) => store.list(...args),
     stat: (...args) => store.stat(...args),
     read: (...args) => store.read(...args),

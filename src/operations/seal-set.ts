@@ -17,6 +17,7 @@ import type { SetPlan } from './copy-plan.ts'
 import { type CopyContext, readChecked, reserveSets } from './copy-set.ts'
 import { mapParallel } from './parallel.ts'
 import { publishAll } from './publish-all.ts'
+import { retainAll } from './retain-all.ts'
 import { stageFile } from './stage-file.ts'
 
 /**
@@ -37,6 +38,7 @@ export async function sealSet(
     const clear = await clearCatalogOf(context, { plan, recipients, stored })
     staged.push(await target.stage(catalogName(plan.set), once(clear), signal))
     await removeRemains(context, staged)
+    await retainAll(target, plan.shared, signal)
     const isLast = ({ name }: Staged) => openedName(name) === manifestName(plan.set)
     await publishAll(
       target,

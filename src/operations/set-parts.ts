@@ -1,5 +1,6 @@
 import type { ArchiveSummary } from '../portable/archive-writer.ts'
 import type { Catalog, CatalogShard } from '../portable/catalog.ts'
+import type { ManifestEntry } from '../portable/manifest.ts'
 import type { InspectedFile, ShardName } from './inspect.ts'
 import type { ShardData, ShardSums } from './shard-sums.ts'
 
@@ -31,3 +32,9 @@ export type CatalogFacts = Omit<
 
 /** What a catalog says of a shard besides that. */
 export type ShardFacts = Omit<CatalogShard, 'archive' | 'tarSize'>
+
+/** What the manifest says of a shard; `size` is that of its tar in bytes. */
+export function manifestEntry(shard: ShardName, fileName: string, size: number): ManifestEntry {
+  const { database, retentionPolicy: policy, shardId } = shard
+  return { database, policy, shardId, fileName, size, lastModified: 0, unknown: {} }
+}

@@ -32,12 +32,14 @@ import { describeArchive, describeData, openStaged } from './describe-archive.ts
 import { FinishedNotes } from './finished-notes.ts'
 import type { ShardName } from './inspect.ts'
 import { publishAll } from './publish-all.ts'
-import type {
-  CatalogFacts,
-  Compression,
-  SeenShard,
-  ShardFacts,
-  StagedArchive,
+import { retainAll } from './retain-all.ts'
+import {
+  type CatalogFacts,
+  type Compression,
+  manifestEntry,
+  type SeenShard,
+  type ShardFacts,
+  type StagedArchive,
 } from './set-parts.ts'
 import { type FileToStage, type StagedFile, stageFile } from './stage-file.ts'
 
@@ -211,6 +213,8 @@ export class SetWriter {
     const { parent } = this
     const own = { set: this.name, created, ...(parent && { parent }) }
     await this.#stageCatalog({ ...facts, ...own, shards: this.#catalogShards(facts.shards) })
+    const shared = [...this.#reused.values()].flatMap(({ files }) => files.map(({ name }) => name))
+    await retainAll(this.#store, shared)
     await this.#publish()
     await this.#notes.deleteAll()
     await this.#endReservation()
@@ -305,9 +309,4 @@ export class SetWriter {
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
-}
-
-function manifestEntry(shard: ShardName, fileName: string, size: number): ManifestEntry {
-  const { database, retentionPolicy: policy, shardId } = shard
-  return { database, policy, shardId, fileName, size, lastModified: 0, unknown: {} }
 }

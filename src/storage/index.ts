@@ -1,4 +1,4 @@
 /** Where backup sets live. */
 export { LocalStore } from './local.ts'
-export { type S3Options, S3Store } from './s3.ts'
+export { isProbe, type S3Options, S3Store } from './s3.ts'
 export type { ByteRange, Staged, Store, StoredObject, Upload } from './store.ts'

@@ -11,6 +11,8 @@ const PART_SIZE = 256 * 1024 ** 2
 const MAX_PARTS = 10_000
 const PARTS_AT_ONCE = 4
 const DAY_MS = 24 * 60 * 60 * 1000
+/** By how much less an object may be locked: several sets of one run need not lock it anew each. */
+const LOCK_SLACK_MS = 60 * 60 * 1000
 
 /**
  * Nobody can shorten it, not even the owner of the bucket: what holds against the key that a backup is made with must hold
@@ -134,12 +136,31 @@ async function copyParts(
 }
 
 /**
+ * Locks an object for so many days from now, unless it is locked for as long already.
+ * @throws SnapError `E_DESTINATION`
+ */
+export async function retainObject(
+  connection: S3Connection,
+  retention: Pick<Publication, 'to' | 'lockDays' | 'signal'>,
+): Promise<void> {
+  const { to: key, lockDays = 0, signal } = retention
+  const found = await connection.head(key, { side: 'write', signal })
+  if (found === undefined) {
+    throw new SnapError('E_DESTINATION', `s3://${connection.bucket}/${key} is not there any more`)
+  }
+  const until = found.ObjectLockRetainUntilDate?.getTime() ?? 0
+  if (until < Date.now() + lockDays * DAY_MS - LOCK_SLACK_MS) {
+    await lock(connection, retention, found.VersionId)
+  }
+}
+
+/**
  * Locks an object from now on. Not asked for with the copy itself: Ceph forgets that for multipart uploads, and for copies of
  * more than a few MiB.
  */
 async function lock(
   connection: S3Connection,
-  { to: key, lockDays = 0, signal }: Publication,
+  { to: key, lockDays = 0, signal }: Pick<Publication, 'to' | 'lockDays' | 'signal'>,
   versionId: string | undefined,
 ): Promise<void> {
   const until = new Date(Date.now() + lockDays * DAY_MS)

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/durable.ts'
 import { type S3Access, S3Connection } from './s3-client.ts'
-import { copyToName, idOf } from './s3-copy.ts'
+import { copyToName, idOf, retainObject } from './s3-copy.ts'
 import { createLastWins, createOnce, keepsConditions, putSmall } from './s3-create.ts'
 import { deleteObject, listUploads, type Versions } from './s3-delete.ts'
 import { isDenied, type S3Side, s3CodeOf } from './s3-errors.ts'
@@ -11,6 +11,13 @@ import { readObject } from './s3-read.ts'
 import { upload } from './s3-upload.ts'
 import type { ByteRange, Staged, Store, StoredObject, Upload } from './store.ts'
 import { checkName } from './store.ts'
+
+const PROBE_PREFIX = 'snap-probe-'
+
+/** True for the name of an object that only tells what a store can do; one that is old was left by a run that died. */
+export function isProbe(name: string): boolean {
+  return name.startsWith(PROBE_PREFIX) && name.endsWith(PENDING_SUFFIX)
+}
 
 /** Time for what is removed after a failure, ms. */
 const CLEAN_UP_MS = 5_000
@@ -163,6 +170,12 @@ export class S3Store implements Store {
     }
   }
 
+  async retain(name: string, signal?: AbortSignal): Promise<void> {
+    const { lockDays } = this.#options
+    if (lockDays === undefined) return
+    await retainObject(this.#connection, { to: this.#key(name), lockDays, signal })
+  }
+
   async *uploads(signal?: AbortSignal): AsyncGenerator<Upload> {
     try {
       yield* listUploads(this.#connection, { prefix: this.#prefix, signal })
@@ -190,7 +203,7 @@ export class S3Store implements Store {
   }
 
   async #probe(signal: AbortSignal | undefined): Promise<boolean> {
-    const name = `snap-probe-${randomUUID()}${PENDING_SUFFIX}`
+    const name = PROBE_PREFIX + randomUUID() + PENDING_SUFFIX
     const keeps = await keepsConditions(this.#connection, { key: this.#key(name), signal })
     await this.delete(name, signal)
     return keeps

@@ -108,6 +108,12 @@ export interface Store {
    * @throws SnapError `E_DESTINATION`
    */
   delete(name: string, signal?: AbortSignal): Promise<void>
+  /**
+   * Keeps an object that has its name from being deleted as long as one that is published now, never shorter than it is.
+   * Not there where nothing is locked.
+   * @throws SnapError `E_DESTINATION`, also if there is no such object
+   */
+  retain?(name: string, signal?: AbortSignal): Promise<void>
   /** How many unfinished objects the store refused to delete. */
   readonly undeleted: number
   /**

@@ -48,6 +48,19 @@ describe('removeLeftovers', () => {
     expect(await readdir(directory)).toEqual([`${SET}.s1.tar.gz.pending`])
   })
 
+  it('removes what only told what a store can do, when it is old', async () => {
+    const directory = await tempDir('leftovers')
+    for (const minutes of [59, 61]) {
+      const path = join(directory, `snap-probe-${minutes}.pending`)
+      await writeFile(path, '')
+      const time = new Date(Date.now() - minutes * MINUTE)
+      await utimes(path, time, time)
+    }
+    const store = new LocalStore(directory)
+    await removeLeftovers(store, await listSets(store))
+    expect(await readdir(directory)).toEqual(['snap-probe-59.pending'])
+  })
+
   it('asks the clock where the process cannot be asked', async () => {
     const elsewhere = JSON.stringify({ ...thisProcess(), host: 'elsewhere' })
     expect(await left(elsewhere, 59)).toEqual(kept)

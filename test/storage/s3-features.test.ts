@@ -192,6 +192,25 @@ describeWithS3('a store in a bucket', () => {
     },
   )
 
+  it('locks what is shared for longer, never for less', async () => {
+    const locked = await newBucket(s3, { objectLock: true })
+    const at = (lockDays?: number) =>
+      new S3Store(`s3://${locked}/a`, { endpoint: ceph.endpoint, lockDays })
+    const daysOf = async (store: S3Store) =>
+      Math.round(
+        (((await store.stat('a'))?.lockedUntil?.getTime() ?? Date.now()) - Date.now()) / 86_400_000,
+      )
+    await put(at(), 'a', Buffer.from('x'))
+    const days: number[] = []
+    for (const lockDays of [undefined, 2, 5, 1]) {
+      await at(lockDays).retain('a')
+      days.push(await daysOf(at()))
+    }
+    expect(days).toEqual([0, 2, 5, 5])
+    expect(new Set(await versionsIn(locked)).size).toBe(1)
+    await expect(at(1).retain('b')).rejects.toMatchObject({ code: 'E_DESTINATION' })
+  })
+
   it('says before the first byte that a bucket takes no locks', async () => {
     const store = open({ lockDays: 1 })
     await expect(store.stage('a', bytes())).rejects.toMatchObject({
