@@ -77,13 +77,14 @@ export function isStoredDamage(error: unknown): error is SnapError {
   return isStored || errnoOf(error.cause) === 'EIO'
 }
 
-/** Reads a tar through the blocks of its archive; those that are damaged read as zeros. */
+/** Reads a tar through the blocks of its archive; those that do not inflate read as zeros. */
 function tolerantAccess(sidecar: Sidecar, options: ImageOptions): RandomAccess {
   const { archive, seekPoints } = sidecar
   const { store, signal } = options
   const { name, tarSize } = archive
   const read = (range: { start: number; end: number }) => store.read(name, range, signal)
-  const index = archiveIndex(sidecar)
+  // Of a block whose CRC is wrong all is still there but a few bytes, and those of TSM blocks show by their own.
+  const index = { ...archiveIndex(sidecar), blockCrcs: undefined }
   const whole = archiveAccess({ name, index, read }, { start: 0, end: tarSize }, name)
   const starts = seekPoints.map(([tar]) => tar)
   const readOrZeros = async (offset: number, length: number): Promise<Uint8Array> => {
