@@ -2,7 +2,7 @@ import { SnapError } from '../errors.ts'
 import { readKnownChecks, type SetChecks } from '../portable/checks.ts'
 import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
 import { pinName } from '../portable/names.ts'
-import { noBackup } from '../portable/select-set.ts'
+import { nothingToTake } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
 import { readContents, type SetContents, type StockArchives } from './set-contents.ts'
 
@@ -37,11 +37,11 @@ export interface SetSummary extends SetChecks {
 
 /**
  * Lists the sets of a target, newest first, those that cannot be read too.
- * @throws SnapError `E_NO_BACKUP` if there is none
+ * @throws SnapError `E_NO_BACKUP` if there is none, `E_INTEGRITY` if there is nothing but one without its manifest
  */
 export async function list(store: Store, signal: AbortSignal): Promise<SetSummary[]> {
   const listing = await listSets(store, signal)
-  if (listing.sets.length === 0) throw noBackup(listing)
+  if (listing.sets.length === 0) throw await nothingToTake(listing, signal)
   const stock: StockArchives = new Map()
   const summaries: SetSummary[] = []
   for (const set of listing.sets.toReversed()) {

@@ -1,12 +1,9 @@
 import * as v from 'valibot'
-import { PENDING_SUFFIX } from '../io/durable.ts'
 import { decodeJson } from '../portable/json.ts'
 import type { SetListing } from '../portable/listing.ts'
+import { JOURNAL_NAME } from '../portable/names.ts'
 import { decodeStored, readSmallFile } from '../portable/source.ts'
 import type { Store } from '../storage/index.ts'
-
-/** Says which sets a prune is removing, from before the first file is deleted until the last one is. */
-export const JOURNAL_NAME = `prune${PENDING_SUFFIX}`
 
 const SCHEMA = 'snap/prune-journal/1'
 

@@ -1,9 +1,9 @@
 import { SnapError } from '../errors.ts'
-import { catalogName, manifestName, storedName } from '../portable/names.ts'
+import { catalogName, JOURNAL_NAME, manifestName, storedName } from '../portable/names.ts'
 import type { Store } from '../storage/index.ts'
 import { type FileMarks, markedFiles, markFiles, uniteMarks } from './file-marks.ts'
 import { mapParallel } from './parallel.ts'
-import { JOURNAL_NAME, writeJournal } from './prune-journal.ts'
+import { writeJournal } from './prune-journal.ts'
 import type { Survey, SurveyedSet } from './prune-survey.ts'
 
 /** Files that are deleted at the same time. */

@@ -1,10 +1,16 @@
 import { EXIT_CODES, SnapError } from '../errors.ts'
 import type { SetListing } from '../portable/listing.ts'
-import { manifestName, parseFileName, pinName, storedName } from '../portable/names.ts'
+import {
+  JOURNAL_NAME,
+  manifestName,
+  parseFileName,
+  pinName,
+  storedName,
+} from '../portable/names.ts'
 import { listUnfinished } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { markedFiles, markFiles, uniteMarks } from './file-marks.ts'
-import { JOURNAL_NAME, readJournal } from './prune-journal.ts'
+import { readJournal } from './prune-journal.ts'
 import { type KeepReason, type PruneDecision, type PruneRules, planPrune } from './prune-plan.ts'
 import {
   filesToRemove,

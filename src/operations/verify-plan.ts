@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { isBeside, manifestName, parseFileName } from '../portable/names.ts'
+import { isBeside, JOURNAL_NAME, manifestName, parseFileName } from '../portable/names.ts'
 import { listUnfinished } from '../portable/target.ts'
-import { JOURNAL_NAME, readJournal } from './prune-journal.ts'
+import { readJournal } from './prune-journal.ts'
 import type { ArchiveTask, FoundSet, VerifyContext } from './verify-context.ts'
 import { isThere } from './verify-set.ts'
 

@@ -1,4 +1,13 @@
-import { catalogName, MANIFEST_SUFFIX, openedName, parseSetName, sealedName } from './names.ts'
+import { PENDING_SUFFIX } from '../io/durable.ts'
+import {
+  catalogName,
+  JOURNAL_NAME,
+  MANIFEST_SUFFIX,
+  openedName,
+  parseFileName,
+  parseSetName,
+  sealedName,
+} from './names.ts'
 import type { FileListing, SetSource } from './source.ts'
 import { listFiles } from './source.ts'
 
@@ -38,4 +47,17 @@ export async function listSets(source: SetSource, signal?: AbortSignal): Promise
   }
   sets.sort((a, b) => (a.name < b.name ? 1 : -1))
   return { source, files, sets }
+}
+
+/**
+ * Returns the names of the sets of ours that were finished and have lost their manifest, which makes them sets: a catalog is
+ * there, and neither is a run at work on them nor was a prune.
+ */
+export function listHeadless({ files, sets }: SetListing): string[] {
+  if (files.has(JOURNAL_NAME)) return []
+  const whole = new Set(sets.map(({ name }) => name))
+  return [...files.keys()]
+    .map(parseFileName)
+    .flatMap((parsed) => (parsed?.kind === 'catalog' ? [parsed.set] : []))
+    .filter((set) => !whole.has(set) && !files.has(set + PENDING_SUFFIX))
 }

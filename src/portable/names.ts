@@ -1,4 +1,5 @@
 /** Names of sets and of the files of a set (docs/formats/portable-set.md). */
+import { PENDING_SUFFIX } from '../io/durable.ts'
 
 const SET_NAME_LENGTH = 16
 const SET_NAME = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/
@@ -74,6 +75,9 @@ export function pinName(set: string): string {
 export function checksName(set: string): string {
   return `${set}.checks.json`
 }
+
+/** Says which sets a prune is removing, from before the first file is deleted until the last one is. */
+export const JOURNAL_NAME = `prune${PENDING_SUFFIX}`
 
 /** How a run uses a target: beside others that do the same, or alone. */
 export type LockMode = 'shared' | 'exclusive'

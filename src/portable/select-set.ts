@@ -3,8 +3,10 @@ import { PENDING_SUFFIX } from '../io/durable.ts'
 import type { Wanted } from './holds.ts'
 import { holdsPart, holdsWhole } from './holds.ts'
 import { isLegacyFile } from './legacy.ts'
+import { listHeadless } from './listing.ts'
+import { formatSetName, manifestName } from './names.ts'
 import type { BackupSet, ListedSet, SetListing } from './sets.ts'
-import { readSet } from './sets.ts'
+import { listSets, readSet } from './sets.ts'
 
 /** What is wanted of a place with sets. */
 export interface SetWish extends Wanted {
@@ -31,14 +33,59 @@ export function noBackup({ source, files }: SetListing): SnapError {
   return new SnapError('E_NO_BACKUP', message)
 }
 
+/** The same as {@link noBackup}, but for a set that has lost its manifest: that is damage. */
+export async function nothingToTake(
+  listing: SetListing,
+  signal: AbortSignal | undefined,
+): Promise<SnapError> {
+  const headless = await findHeadless(listing, () => true, signal)
+  return headless === undefined ? noBackup(listing) : noManifest(listing, headless)
+}
+
+/** Returns a set that is meant and has lost its manifest. One that was finished while the place was listed has it by now. */
+async function findHeadless(
+  listing: SetListing,
+  isMeant: (set: string) => boolean,
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  if (!listHeadless(listing).some(isMeant)) return undefined
+  return listHeadless(await listSets(listing.source, signal)).find(isMeant)
+}
+
+function noManifest({ source }: SetListing, set: string): SnapError {
+  const message = `${source.url}: ${manifestName(set)} is missing: its set cannot be restored`
+  return new SnapError('E_INTEGRITY', message, {
+    hint: 'bring it back from a copy of the set, or take an older set by name (--set)',
+  })
+}
+
+/**
+ * Refuses to take `chosen` where a newer set that is meant as well has lost its manifest, as one that cannot be read is refused.
+ * @throws SnapError `E_INTEGRITY`
+ */
+async function refuseHeadless(
+  listing: SetListing,
+  { set: wanted }: Pick<SetWish, 'set'>,
+  chosen: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (typeof wanted === 'string') return
+  const isMeant = (set: string) =>
+    set > chosen && (wanted === undefined || set <= formatSetName(wanted))
+  const headless = await findHeadless(listing, isMeant, signal)
+  if (headless !== undefined) throw noManifest(listing, headless)
+}
+
 /**
  * Returns the sets that a wish leaves to look at, newest first.
- * @throws SnapError `E_NOTHING_MATCHED` if there are sets and none of them is meant
+ * @throws SnapError `E_NOTHING_MATCHED` if there are sets and none of them is meant, `E_INTEGRITY` if the one that is has lost
+ * its manifest
  */
 export function candidates(
-  { source, sets }: SetListing,
+  listing: SetListing,
   { set: wanted }: Pick<SetWish, 'set'>,
 ): readonly ListedSet[] {
+  const { source, sets } = listing
   if (wanted === undefined) return sets
   const isTime = typeof wanted !== 'string'
   const found = isTime
@@ -53,6 +100,8 @@ export function candidates(
     )
   }
   if (found.length > 0) return found
+  const headless = listHeadless(listing).find((set) => set === wanted)
+  if (headless !== undefined) throw noManifest(listing, headless)
   const message = isTime
     ? `no set begun at or before ${wanted.toISOString()}, the oldest is ${sets.at(-1)?.name}`
     : `no set ${wanted}, the newest is ${sets[0]?.name}`
@@ -95,14 +144,17 @@ export async function selectSet(
   wish: SetWish,
   signal?: AbortSignal,
 ): Promise<BackupSet> {
-  if (listing.sets.length === 0) throw noBackup(listing)
+  if (listing.sets.length === 0) throw await nothingToTake(listing, signal)
   const wanted = [wish, ...(wish.also ?? [])]
   let newestPart: string | undefined
   for (const listed of candidates(listing, wish)) {
     const set = await readOrExplain(listing, listed, signal)
     const isNamed = typeof wish.set === 'string'
     const isIn = (each: Wanted) => holdsWhole(set, each) || (isNamed && holdsPart(set, each))
-    if (wanted.every(isIn)) return set
+    if (wanted.every(isIn)) {
+      await refuseHeadless(listing, wish, set.name, signal)
+      return set
+    }
     if (wanted.some((each) => holdsPart(set, each))) newestPart ??= set.name
   }
   throw nothingMatched(listing, wish, newestPart)

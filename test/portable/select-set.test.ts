@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { SetWish } from '../../src/portable/index.ts'
@@ -150,6 +150,39 @@ describe('selectSet', () => {
     expect(await chosen({ set: B })).toBe(B)
     await writeFile(join(directory, manifestName(A)), '{')
     await expect(select({ set: A })).rejects.toEqual(failure('E_INTEGRITY', /not JSON/))
+  })
+
+  it('never passes over a newer set without its manifest in silence', async () => {
+    const { directory, select, chosen } = await several()
+    await rm(join(directory, manifestName(C)))
+    const missing = failure('E_INTEGRITY', /20240103T000000Z\.manifest is missing/, /--set/)
+    expect(await chosen({})).toBe(D)
+    for (const set of [undefined, new Date('2024-01-03T00:00:00Z')]) {
+      await expect(select({ set, database: 'db' })).rejects.toEqual(missing)
+    }
+    expect(await chosen({ set: new Date('2024-01-02T23:59:59Z') })).toBe(B)
+    expect(await chosen({ set: A })).toBe(A)
+    await expect(select({ set: C })).rejects.toEqual(missing)
+    for (const set of [A, B, D]) await rm(join(directory, manifestName(set)))
+    await expect(select({})).rejects.toEqual(failure('E_INTEGRITY', /manifest is missing/))
+  })
+
+  it('takes no set for damaged that a run is at work on, or a prune was', async () => {
+    const { directory, chosen } = await several()
+    await rm(join(directory, manifestName(D)))
+    for (const name of [`${D}.pending`, 'prune.pending']) {
+      await writeFile(join(directory, name), '')
+      expect(await chosen({})).toBe(C)
+      await rm(join(directory, name))
+    }
+  })
+
+  it('takes no set for damaged that was finished while the place was listed', async () => {
+    const { directory } = await several()
+    const store = new LocalStore(directory)
+    const listing = await listSets(store)
+    const sets = listing.sets.filter(({ name }) => name !== D)
+    expect((await selectSet({ ...listing, sets }, {})).name).toBe(C)
   })
 
   it('tells a place without backups from one with others or unfinished ones', async () => {
