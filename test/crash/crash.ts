@@ -122,7 +122,7 @@ function kindOf({ call, path, to }: KillPoint): string {
 function general(path: string): string {
   const name = basename(path)
     .replace(/^snap-\d+-.*(?=\.pending$)/, 'TEMPORARY')
-    .replace(/^.*(?=\.(?:csv|parquet|lp)\b)/, 'POINTS')
+    .replace(/^.*\.(?:csv|parquet|lp)\b/, 'POINTS.points')
     .replace(/\d{8}T\d{6}Z/, 'SET')
     .replace(/[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f-]{27}/, 'ID')
     .replace(/\d+/g, 'N')
@@ -132,10 +132,15 @@ function general(path: string): string {
 /** Kinds of points that were tried. */
 const tried = new Set<string>()
 
+/** Points that differ in what they leave: the files before a sync are those before the next call. */
+function distinct(points: readonly KillPoint[]): KillPoint[] {
+  return points.filter(({ call }) => call !== 'sync')
+}
+
 /** Chooses what is tried: all with SLOW=1, else one of each kind that was not tried yet, and `more`, evenly. */
 function choose(points: readonly KillPoint[], more: number): readonly KillPoint[] {
   if (ALL) return points
-  const kinds = new Map(points.map((point) => [kindOf(point), point] as const))
+  const kinds = new Map(distinct(points).map((point) => [kindOf(point), point] as const))
   const fresh = [...kinds].filter(([kind]) => !tried.has(kind))
   for (const [kind] of fresh) tried.add(kind)
   return [...new Set([...fresh.map(([, point]) => point), ...evenly(points, more)])]
@@ -164,9 +169,10 @@ export async function tryAll(
   expect(failures).toEqual([])
 }
 
-/** Some points, the first and the last not among them; all with SLOW=1. */
+/** Some points that are {@link distinct}, the first and the last not among them; all with SLOW=1. */
 export function evenly(points: readonly KillPoint[], wanted: number): KillPoint[] {
   if (ALL) return [...points]
-  const step = points.length / (wanted + 1)
-  return Array.from({ length: wanted }, (_, i) => points[Math.floor((i + 1) * step)] ?? []).flat()
+  const all = distinct(points)
+  const step = all.length / (wanted + 1)
+  return Array.from({ length: wanted }, (_, i) => all[Math.floor((i + 1) * step)] ?? []).flat()
 }

@@ -35,7 +35,7 @@ describe('an export that is killed', () => {
     const whole = await tempDir('export')
     const points = await count(words(whole))
     const expected = await readAll(whole)
-    await tryAll(`export as ${format} into ${kind}`, { points, more: 2 }, async (point) => {
+    await tryAll(`export as ${format} into ${kind}`, { points, more: 1 }, async (point) => {
       const place = await tempDir('export')
       await killAt(point, words(place))
       const left = Object.entries(await readAll(place))
