@@ -6,10 +6,21 @@ import type { CommandResult } from './output.ts'
 
 /** Renders what an export of points did. */
 export function pointsReport(
-  result: ExportPointsResult & Partial<Pick<ExportUrlResult, 'resumed'>>,
+  result: ExportPointsResult & Partial<Pick<ExportUrlResult, 'resumed' | 'counted' | 'fewer'>>,
   { target, format }: { readonly target: string; readonly format: PointFormat },
 ): CommandResult {
-  const { files, bytes, points, dropped, absent, lost, leftOut, resumed = [] } = result
+  const {
+    files,
+    bytes,
+    points,
+    dropped,
+    absent,
+    lost,
+    leftOut,
+    resumed = [],
+    counted,
+    fewer = [],
+  } = result
   const into = files.length > 1 ? `${formatNumberOf(files.length, 'file')} in ${target}` : target
   const done = `exported ${formatNumberOf(points, 'point')}, ${formatBytes(bytes)}, to ${into}`
   const remarks = [
@@ -20,6 +31,10 @@ export function pointsReport(
     ...(resumed.length > 0
       ? [`${formatNumberOf(resumed.length, 'shard')} had been sent before`]
       : []),
+    ...(counted === undefined
+      ? []
+      : [`${formatNumberOf(counted, 'measurement')} counted by the server`]),
+    ...fewer.map(fewerLine),
     ...lost.map((line) => `lost at the source: ${line}`),
     ...leftOut.map(({ database, retentionPolicy, measurement, reason, keys, points: some }) => {
       const what = [
@@ -32,8 +47,29 @@ export function pointsReport(
   return {
     document: { target, format, exact: true, ...result },
     summary: [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n'),
-    problem: incompleteness(result),
+    problem: fewer.length > 0 ? missingAt(target, fewer) : incompleteness(result),
   }
+}
+
+type Fewer = NonNullable<ExportUrlResult['fewer']>
+
+function fewerLine({
+  database,
+  retentionPolicy,
+  measurement,
+  field,
+  expected,
+  got,
+}: Fewer[number]) {
+  return `${database}.${retentionPolicy}.${measurement}: ${formatCount(got)} points of ${field} are there, ${formatCount(expected)} were sent`
+}
+
+function missingAt(target: string, [first, ...more]: Fewer): SnapError | undefined {
+  if (first === undefined) return undefined
+  const others = more.length > 0 ? `, and ${formatNumberOf(more.length, 'more field')}` : ''
+  return new SnapError('E_DESTINATION', `${target}: ${fewerLine(first)}${others}`, {
+    hint: 'does its retention policy drop them at once? run the same again once the cause is gone',
+  })
 }
 
 function incompleteness({ lost, leftOut }: ExportPointsResult): SnapError | undefined {

@@ -45,6 +45,11 @@ const OPTIONS = {
     parse: parseText,
     group: GROUP,
   }),
+  checkCounts: switchSetting({
+    flags: '--check-counts',
+    description: 'let InfluxDB 1.x count afterwards what it has, field by field',
+    group: GROUP,
+  }),
   resume: switchSetting({
     flags: '--resume',
     description: 'go on where an interrupted export of the same to the same place stopped',
@@ -61,6 +66,7 @@ export function addUrlOptions(command: Command): void {
 export interface UrlOptions {
   readonly to: WritePlace
   readonly resume: boolean
+  readonly checkCounts: boolean
 }
 
 /**
@@ -80,9 +86,13 @@ export async function readUrlOptions(
     tokenFile: OPTIONS.tokenFile.read(command),
   }
   const resume = OPTIONS.resume.read(command)
+  const checkCounts = OPTIONS.checkCounts.read(command)
   if (url === undefined) {
-    if (into ?? org ?? user ?? passwordFile ?? tokenFile ?? (resume || undefined)) {
-      throw new SnapError('E_USAGE', '--resume and all of --to-... go with --to-url')
+    if (into ?? org ?? user ?? passwordFile ?? tokenFile ?? (resume || checkCounts || undefined)) {
+      throw new SnapError(
+        'E_USAGE',
+        '--resume, --check-counts and all of --to-... go with --to-url',
+      )
     }
     return undefined
   }
@@ -92,5 +102,5 @@ export async function readUrlOptions(
   const token = tokenFile
     ? await readSecret('--to-token-file', tokenFile)
     : env['INFLUX_SNAP_TO_TOKEN']
-  return { to: { url: new URL(url), into, org, user, password, token }, resume }
+  return { to: { url: new URL(url), into, org, user, password, token }, resume, checkCounts }
 }

@@ -1,5 +1,5 @@
-import type { FieldType } from '../tsm/format.ts'
-import { parseCompositeKey, parseSeriesKey } from '../tsm/series-key.ts'
+import { measurementOf, seriesOf } from '../tsm/series-key.ts'
+import { FieldCounts } from './field-counts.ts'
 import type { ShardName } from './inspect.ts'
 import { addCounts, type KeyComparison, NO_POINTS, type PointCounts } from './restore-compare.ts'
 
@@ -8,32 +8,10 @@ export interface ShardDifference extends ShardName, PointCounts {
   readonly measurement: string
 }
 
-/** The points that a field of a measurement should have, over all shards of a policy. */
-export interface FieldCount {
-  readonly database: string
-  readonly retentionPolicy: string
-  readonly measurement: string
-  readonly field: string
-  points: number
-  /** Shards may disagree on it. */
-  readonly types: Set<FieldType>
-}
-
 /** Adds up comparisons of shards by measurement, and the points that a server should count. */
 export class DrillTally {
-  readonly #fields = new Map<string, FieldCount>()
-  /** Names that are no UTF-8: no query can name them. */
-  #unnamed = 0
-
-  /** What should be counted, measurement by measurement. */
-  get fields(): readonly FieldCount[] {
-    return [...this.#fields.values()]
-  }
-
-  /** Fields of measurements that cannot be asked for. */
-  get unnamed(): number {
-    return this.#unnamed
-  }
+  /** What a server should count. */
+  readonly counts = new FieldCounts()
 
   /** Takes the comparison of a shard, and returns its points and its measurements that differ. */
   async add(
@@ -43,12 +21,11 @@ export class DrillTally {
     const measurements = new Map<string, PointCounts>()
     let points = 0
     for await (const key of comparison) {
-      const { seriesKey, field } = parseCompositeKey(key.key)
-      const measurement = Buffer.from(parseSeriesKey(seriesKey).measurement)
-      points += key.expected
-      if (key.expected > 0) this.#count(shard, { measurement, field: Buffer.from(field), key })
+      const { type, expected } = key
+      points += expected
+      if (expected > 0) this.counts.add(shard, key.key, { type, points: expected })
       if (key.missing + key.extra + key.different === 0) continue
-      const name = measurement.toString()
+      const name = Buffer.from(measurementOf(seriesOf(key.key))).toString()
       measurements.set(name, addCounts(measurements.get(name) ?? NO_POINTS, key))
     }
     const differences = [...measurements].map(([measurement, counts]) => {
@@ -58,26 +35,5 @@ export class DrillTally {
       return { ...name, expected, got, missing, extra, different }
     })
     return { points, differences }
-  }
-
-  #count(
-    { database, retentionPolicy }: ShardName,
-    found: { readonly measurement: Buffer; readonly field: Buffer; readonly key: KeyComparison },
-  ): void {
-    const [measurement, field] = [found.measurement.toString(), found.field.toString()]
-    const isNamed =
-      Buffer.from(measurement).equals(found.measurement) && Buffer.from(field).equals(found.field)
-    if (!isNamed) {
-      this.#unnamed++
-      return
-    }
-    const id = JSON.stringify([database, retentionPolicy, measurement, field])
-    const count = this.#fields.get(id) ?? {
-      ...{ database, retentionPolicy, measurement, field },
-      ...{ points: 0, types: new Set<FieldType>() },
-    }
-    count.points += found.key.expected
-    count.types.add(found.key.type)
-    this.#fields.set(id, count)
   }
 }

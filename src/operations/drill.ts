@@ -252,10 +252,14 @@ async function countAll(
 ): Promise<Pick<DrillResult, 'countDifferences' | 'counted' | 'unchecked'>> {
   if (influxd === undefined) return { countDifferences: [], counted: 0, unchecked: 0 }
   const http = new HttpClient({ url: influxd.url })
-  const { measurements, unchecked, differences } = await checkCounts(http, tally.fields, signal)
+  const { measurements, unchecked, differences } = await checkCounts(
+    http,
+    tally.counts.fields,
+    signal,
+  )
   return {
     countDifferences: differences,
     counted: measurements,
-    unchecked: unchecked + tally.unnamed,
+    unchecked: unchecked + tally.counts.unnamed,
   }
 }

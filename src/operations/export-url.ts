@@ -1,10 +1,13 @@
 import { HttpClient, LineWriter, shownUrl } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
 import { ddlStatements } from '../formats/line-protocol-header.ts'
+import type { FieldPoints, PolicyName } from '../formats/points.ts'
+import { type CountDifference, checkCounts } from './drill-counts.ts'
 import { ExportCheckpoint } from './export-checkpoint.ts'
 import { type ExportedShard, ExportRun } from './export-run.ts'
 import { type LeftOutPoints, type MeasurementPoints, measurementName } from './export-tally.ts'
 import type { LeftOutShard } from './fetched-shards.ts'
+import { FieldCounts } from './field-counts.ts'
 import type { ShardName } from './inspect.ts'
 import { planShards } from './plan-shards.ts'
 import { noProgress } from './progress.ts'
@@ -26,6 +29,8 @@ export interface ExportUrlOptions extends Omit<ReadPointsOptions, 'keepKey' | 't
   readonly jobs: number
   /** Bytes of line protocol per second. */
   readonly limitRate?: number | undefined
+  /** Ask the server afterwards to count what it has; only 1.x can be asked. */
+  readonly checkCounts: boolean
   /** Where it is kept how far the export came. */
   readonly stateDir: string
   /** Go on where the last such export stopped. */
@@ -38,6 +43,9 @@ export interface ExportUrlResult {
   readonly bytes: number
   /** Values that arrived. */
   readonly points: number
+  /** Measurements that the server counted afterwards, and fields of which it has fewer points than arrived; only if asked for. */
+  readonly counted?: number | undefined
+  readonly fewer?: readonly CountDifference[] | undefined
   readonly measurements: readonly MeasurementPoints[]
   readonly shards: readonly ExportedShard[]
   /** Shards that an earlier run had sent. */
@@ -62,7 +70,9 @@ export async function exportToUrl(options: ExportUrlOptions): Promise<ExportUrlR
   const throttle = createThrottle(options.limitRate)
   const read = { ...options, keepKey: keepSeries(series), throttle: createThrottle(undefined) }
   const run = new ExportRun(plan.shards, read)
+  if (ddl || options.checkCounts) refuseOthers(to)
   if (ddl) await makeDatabases(run, to, signal)
+  const counts = new FieldCounts()
   const identity = [source.name, shownUrl(to.url), to.into, selection, range ?? null, series]
   const checkpoint = await ExportCheckpoint.open(options.stateDir, identity, options.resume)
   const resumed: ShardName[] = []
@@ -75,14 +85,16 @@ export async function exportToUrl(options: ExportUrlOptions): Promise<ExportUrlR
         progress({ type: 'shardSkipped', shard, reason: 'an earlier run has sent it' })
         continue
       }
-      bytes += await sendShard(run, shard, { ...options, writer, checkpoint, throttle })
+      bytes += await sendShard(run, shard, { ...options, writer, checkpoint, throttle, counts })
     }
   }
   if (run.tally.points === 0 && resumed.length === 0) {
     throw new SnapError('E_NOTHING_MATCHED', `${source.name} has no points in this selection`)
   }
   await checkpoint.remove()
+  const checked = options.checkCounts ? await countAgain(counts, to, signal) : {}
   return {
+    ...checked,
     ...{ bytes, points: run.tally.points, measurements: run.tally.measurements() },
     ...{ shards: run.shards, resumed, dropped: run.dropped, absent: plan.missing },
     ...{ lost: source.losses(), leftOut: run.tally.leftOut() },
@@ -96,18 +108,20 @@ async function sendShard(
     readonly writer: LineWriter
     readonly checkpoint: ExportCheckpoint
     readonly throttle: ReturnType<typeof createThrottle>
+    readonly counts: FieldCounts
   },
 ): Promise<number> {
-  const { writer, jobs, attempts, throttle, signal, checkpoint } = options
+  const { writer, jobs, attempts, throttle, signal, checkpoint, counts } = options
   const reading = await run.openShard(shard, checkpoint.keyOf(shard))
   try {
-    const bytes = await sendPoints(reading.points, {
+    const bytes = await sendPoints(countFields(reading.points, shard, counts), {
       ...{ writer, jobs, attempts, throttle, signal, progress: run.progress },
       onBytes: (sent) => run.progress({ type: 'shardProgress', shard, bytes: sent }),
       onKey: (key) => checkpoint.reach(shard, key),
       onLeftOut: ({ key, reason, points: some }) => {
         const name = measurementName(shard, key)
         run.tally.add(name, -(some ?? 0))
+        if (some !== undefined) counts.add(shard, key, { type: 'float', points: -some })
         run.tally.leaveOut(name, reason, some === undefined ? { keys: 1 } : { points: some })
       },
     })
@@ -123,12 +137,46 @@ async function sendShard(
   }
 }
 
-async function makeDatabases(run: ExportRun, to: WritePlace, signal: AbortSignal): Promise<void> {
-  if (apiOf(to.url) !== 'v1' || to.into !== undefined) {
-    throw new SnapError('E_USAGE', '--ddl makes databases of the same names in InfluxDB 1.x alone')
+/** Passes points on and counts them by fields. */
+async function* countFields(
+  points: AsyncIterable<FieldPoints>,
+  policy: PolicyName,
+  counts: FieldCounts,
+): AsyncGenerator<FieldPoints, void, undefined> {
+  for await (const { key, type, blocks } of points) {
+    const counted = async function* () {
+      for await (const block of blocks) {
+        counts.add(policy, key, { type, points: block.times.length })
+        yield block
+      }
+    }
+    yield { key, type, blocks: counted() }
   }
-  const url = shownUrl(to.url).replace(/\/write$/, '')
-  const http = new HttpClient({ url, user: to.user, password: to.password })
+}
+
+function refuseOthers({ url, into }: WritePlace): void {
+  if (apiOf(url) === 'v1' && into === undefined) return
+  throw new SnapError(
+    'E_USAGE',
+    '--ddl and --check-counts go with names as at the source in InfluxDB 1.x alone',
+  )
+}
+
+function httpOf({ url, user, password }: WritePlace): HttpClient {
+  return new HttpClient({ url: shownUrl(url).replace(/\/write$/, ''), user, password })
+}
+
+/** Asks the server to count. It may have had more points before; fewer than arrived are lost. */
+async function countAgain({ fields }: FieldCounts, to: WritePlace, signal: AbortSignal) {
+  const { measurements, differences } = await checkCounts(httpOf(to), fields, signal)
+  return {
+    counted: measurements,
+    fewer: differences.filter(({ expected, got }) => got < expected),
+  }
+}
+
+async function makeDatabases(run: ExportRun, to: WritePlace, signal: AbortSignal): Promise<void> {
+  const http = httpOf(to)
   for (const statement of ddlStatements(run.policies)) {
     try {
       await http.query(statement, { signal })

@@ -139,6 +139,7 @@ describe('snap export --to-url', () => {
     [['--to-url', 'http://h', '--format', 'csv']],
     [['--to-url', 'http://user:pw@h']],
     [['--to-url', 'http://h/api/v2/write', '--ddl']],
+    [['--to-url', 'http://h/api/v2/write', '--check-counts']],
     [['--to-url', 'http://h', '--to-token-file', '/no/such/file']],
   ])('refuses %j', async (words) => {
     const { flags } = await sample

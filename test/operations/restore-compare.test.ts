@@ -149,12 +149,12 @@ describe('the tally of a drill', () => {
     })
     await tally.add({ ...shard, shardId: 8n }, compareShards(b, b))
     expect(
-      tally.fields.map(({ measurement, field, points }) => [measurement, field, points]),
+      tally.counts.fields.map(({ measurement, field, points }) => [measurement, field, points]),
     ).toEqual([
       ['m', 'v', 4],
       ['n', 'w', 2],
     ])
-    expect(tally.unnamed).toBe(0)
+    expect(tally.counts.unnamed).toBe(0)
   })
 
   it('leaves out what no query can name', async () => {
@@ -167,6 +167,6 @@ describe('the tally of a drill', () => {
     const tally = new DrillTally()
     const { differences } = await tally.add(shard, comparison())
     expect(differences).toMatchObject([{ measurement: 'm', extra: 1 }])
-    expect([tally.unnamed, tally.fields]).toEqual([1, []])
+    expect([tally.counts.unnamed, tally.counts.fields]).toEqual([1, []])
   })
 })

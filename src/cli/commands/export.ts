@@ -233,13 +233,13 @@ async function exportAway(
   },
   run: Run,
 ): Promise<CommandResult> {
-  const { to, resume } = away
+  const { to, ...how } = away
   const wish = { ...wishOf(command, run), stateDir: stateDirectory(context.env) }
   const { exportToUrl } = await import('../../operations/export-url.ts')
   const { withSource } = await import('../../operations/open-source.ts')
   return await withSource(place, async (source) => {
     const ddl = OPTIONS.ddl.read(command)
-    const result = await exportToUrl({ ...wish, source, to, resume, ddl })
+    const result = await exportToUrl({ ...wish, ...how, source, to, ddl })
     const target = to.url.origin + to.url.pathname
     return pointsReport({ ...result, files: [] }, { target, format: 'lp' })
   })
