@@ -196,6 +196,11 @@ describe('createExclusively', () => {
 })
 
 describe('fsyncDirectory', () => {
+  it('leaves it to file systems whether a directory can be synced', async ({ skip }) => {
+    skip(process.platform !== 'linux', 'needs /proc, where fsync is refused')
+    await expect(fsyncDirectory('/proc/self')).resolves.toBeUndefined()
+  })
+
   it('syncs a directory and says when there is none', async () => {
     const dir = await tempDir()
     await fsyncDirectory(dir)

@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -34,6 +34,13 @@ async function programOf(script: string): Promise<string> {
   return path
 }
 
+/** A drill notes how it ended beside the set. */
+async function copyOf(fixture: string): Promise<string> {
+  const source = await tempDir('fixture')
+  await cp(join(FIXTURES, fixture), source, { recursive: true })
+  return source
+}
+
 describe('snap drill without influxd', () => {
   it('restores the newest set and finds every point', async () => {
     const { document, left } = await drill(0, await backedUp())
@@ -51,13 +58,13 @@ describe('snap drill without influxd', () => {
     ['legacy/increments', 'legacy'],
     ['portable/two-sets', 'stock'],
   ])('restores %s', async (fixture, kind) => {
-    const { document } = await drill(0, join(FIXTURES, fixture))
+    const { document } = await drill(0, await copyOf(fixture))
     expect(document).toMatchObject({ kind, differences: [] })
     expect(document.points).toBeGreaterThan(0)
   })
 
   it('takes a set at random, or the newest', async () => {
-    const source = join(FIXTURES, 'portable/two-sets')
+    const source = await copyOf('portable/two-sets')
     for (const set of ['random', 'latest']) await drill(0, '--set', set, source)
     await drill(16, '--set', 'random', '--db', 'no such', source)
     await drill(10, '--set', 'random', await tempDir('empty'))
