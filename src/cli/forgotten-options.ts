@@ -1,8 +1,10 @@
 import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
+import type { ForgottenWish } from '../operations/forgotten.ts'
 import type { PolicyWish } from '../operations/restore-policies.ts'
 import { addSettings, switchSetting, valueSetting } from './options.ts'
 import { parseDuration } from './times.ts'
+import { parseText } from './values.ts'
 
 const GROUP = 'Policies, queries, users:'
 const OPTIONS = {
@@ -15,6 +17,22 @@ const OPTIONS = {
   subscriptions: switchSetting({
     flags: '--subscriptions',
     description: 'restore subscriptions too: the server sends writes to where they point',
+    group: GROUP,
+  }),
+  queries: switchSetting({
+    flags: '--no-cq',
+    description: 'leave continuous queries in the backup; over the network they need --http',
+    group: GROUP,
+  }),
+  users: switchSetting({
+    flags: '--users',
+    description: 'restore admins, users with rights on what is restored, and their grants',
+    group: GROUP,
+  }),
+  usersFile: valueSetting({
+    flags: '--users-file <file>',
+    description: 'a new file for the new passwords of users that are made over HTTP',
+    parse: parseText,
     group: GROUP,
   }),
 }
@@ -30,6 +48,15 @@ export function readPolicyWish(command: Command): PolicyWish {
     duration: OPTIONS.duration.read(command),
     subscriptions: OPTIONS.subscriptions.read(command),
   }
+}
+
+/** Reads whether queries and users are restored, and where passwords go. */
+export function readForgottenWish(command: Command): {
+  readonly forgotten: ForgottenWish
+  readonly usersFile: string | undefined
+} {
+  const [queries, users] = [OPTIONS.queries.read(command), OPTIONS.users.read(command)]
+  return { forgotten: { queries, users }, usersFile: OPTIONS.usersFile.read(command) }
 }
 
 /** influxd takes no policy that keeps points for less. */

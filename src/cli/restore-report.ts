@@ -4,6 +4,7 @@ import type { ChangedDuration } from '../operations/restore-policies.ts'
 import type { Loss } from '../operations/salvage.ts'
 import { formatGoTime } from '../protocol/go-time.ts'
 import { formatInfluxDuration } from '../protocol/influx-duration.ts'
+import { forgottenLines, forgottenProblem } from './forgotten-report.ts'
 import { formatBytes, formatNumberOf, printable } from './format.ts'
 import type { CommandResult } from './output.ts'
 import { formatShard } from './progress-lines.ts'
@@ -11,7 +12,7 @@ import { formatShard } from './progress-lines.ts'
 /** Renders what a restore did. */
 export function restoreReport(result: RestoreResult): CommandResult {
   const { target, set, kind, databases, shards, lost, leftOut, dryRun } = result
-  const { durations, subscriptions } = result
+  const { durations, subscriptions, continuousQueries, users } = result
   const expiring = result.expiring.map(({ expires, ...shard }) => ({
     ...shard,
     expires: formatGoTime(expires),
@@ -22,6 +23,8 @@ export function restoreReport(result: RestoreResult): CommandResult {
     ...{ target, set: set ?? null, kind, dryRun, databases, shards, bytes },
     ...{ lost, damaged, expiring, leftOut, subscriptions },
     durations: durations.map(describeDuration),
+    continuousQueries,
+    users,
   }
   const remarks = [
     ...(dryRun ? shards.map(plannedLine) : []),
@@ -32,6 +35,7 @@ export function restoreReport(result: RestoreResult): CommandResult {
       ({ shardId, retentionPolicy, expires }) =>
         `shard ${shardId} will be dropped at the next retention check: policy ${retentionPolicy} keeps it until ${expires} (--rp-duration inf keeps it)`,
     ),
+    ...forgottenLines(result),
     ...durations.map(durationLine),
     ...subscriptions.map(
       ({ database, retentionPolicy, name }) =>
@@ -42,7 +46,7 @@ export function restoreReport(result: RestoreResult): CommandResult {
   return {
     document,
     summary: lines.map(printable).join('\n'),
-    problem: damaged.length + lost.length > 0 ? incomplete(result) : undefined,
+    problem: damaged.length + lost.length > 0 ? incomplete(result) : forgottenProblem(result),
   }
 }
 

@@ -181,8 +181,3 @@ function rowsOf({ results, error }: Answer, url: string): QueryRow[] {
     })),
   )
 }
-
-/** Quotes a name for InfluxQL. */
-export function quoteName(name: string): string {
-  return `"${name.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n')}"`
-}

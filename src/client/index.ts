@@ -1,7 +1,7 @@
 export { type Address, formatAddress, parseAddress } from './address.ts'
 export { Client } from './client.ts'
 export type { Host } from './dial.ts'
-export { HttpClient, type HttpOptions, type QueryRow, quoteName } from './http.ts'
+export { HttpClient, type HttpOptions, type QueryRow } from './http.ts'
 export { LineWriter, shownUrl, type WriteApi, type WriteEndpoint } from './http-write.ts'
 export type { MetaUpdateRequest } from './meta-update.ts'
 export type {

@@ -1,4 +1,5 @@
-import { type HttpClient, quoteName } from '../client/index.ts'
+import type { HttpClient } from '../client/index.ts'
+import { quoteName } from '../meta/index.ts'
 import type { FieldCount } from './field-counts.ts'
 
 /** A field of which a server counts other points than it should have. */

@@ -1,6 +1,6 @@
-import { type Client, type HttpClient, quoteName } from '../client/index.ts'
+import type { Client, HttpClient } from '../client/index.ts'
 import { messageOf, SnapError } from '../errors.ts'
-import { type Data, findDatabase, listShards } from '../meta/index.ts'
+import { type Data, findDatabase, listShards, quoteName } from '../meta/index.ts'
 import type { NoteLevel, Progress } from './progress.ts'
 import { findShardIds } from './restore-database.ts'
 import type { DatabasePlan } from './restore-plan.ts'

@@ -1,6 +1,5 @@
-import { quoteName } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
-import type { Data, DatabaseInfo, RetentionPolicyInfo } from '../meta/index.ts'
+import { type Data, type DatabaseInfo, quoteName, type RetentionPolicyInfo } from '../meta/index.ts'
 import { formatInfluxDuration } from '../protocol/influx-duration.ts'
 
 /** A policy that keeps its points for another time than the one in the backup. */

@@ -1,12 +1,17 @@
 import type { HttpClient } from '../client/index.ts'
 import { messageOf, SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
-import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
-import type { ExactRange } from './exact-range.ts'
+import {
+  type Forgotten,
+  type ForgottenResult,
+  type ForgottenWish,
+  planForgotten,
+  plannedForgotten,
+} from './forgotten.ts'
+import { passwordsFor } from './password-file.ts'
 import { noProgress, type Progress } from './progress.ts'
 import {
-  type LostShard,
   lostShards,
   missingShards,
   openDamaged,
@@ -19,77 +24,18 @@ import {
 import { checkShards } from './restore-check.ts'
 import { cleanUp } from './restore-cleanup.ts'
 import { partOf, refuseNothing, type ShardContent } from './restore-content.ts'
-import type { Renames } from './restore-names.ts'
-import { type ExpiringShard, planRestore, type RestorePlan } from './restore-plan.ts'
-import type { PolicyWish } from './restore-policies.ts'
+import { restoreForgotten } from './restore-forgotten.ts'
+import { openRestoreHttp } from './restore-http.ts'
+import { planRestore, type RestorePlan } from './restore-plan.ts'
 import { type RestoredShard, RestoreRun } from './restore-run.ts'
+import type { RestoreOptions, RestoreResult } from './restore-wish.ts'
 import { openJournal, type RestoreJournal } from './resume.ts'
 import { type Loss, lostShard } from './salvage.ts'
-import type { Selection } from './selection.ts'
-import { keepSeries, type SeriesSelection } from './series-selection.ts'
-import { type OpenServer, openTarget, type ServerPlace } from './server.ts'
-import { expectSame, type HttpPlace, httpOf } from './server-http.ts'
+import { keepSeries } from './series-selection.ts'
+import { type OpenServer, openTarget } from './server.ts'
 
 export type { RestoredShard } from './restore-run.ts'
-
-/** What to restore, from where, and how. */
-export interface RestoreOptions {
-  /** Opened once the backup was found whole. */
-  readonly target: ServerPlace
-  readonly store: Store
-  /** The name of a set or a time; default the newest that holds the selection. */
-  readonly set?: string | Date | undefined
-  readonly selection: Selection
-  /** Only points of these times, and of these series. */
-  readonly range?: ExactRange | undefined
-  readonly series?: SeriesSelection | undefined
-  readonly renames: Renames
-  /** What becomes of retention policies. */
-  readonly policies?: PolicyWish | undefined
-  /** Shards uploaded at the same time. */
-  readonly jobs: number
-  /** Times an upload is tried in all. */
-  readonly attempts: number
-  readonly limitRate?: number | undefined
-  readonly tempDir: string
-  /** Read every shard back and compare. */
-  readonly readBack: boolean
-  readonly dryRun: boolean
-  /** Restore what is whole of a damaged backup. */
-  readonly salvage: boolean
-  /** Where the state of a restore is kept until it is done, so that it can be resumed; default nowhere. */
-  readonly stateDir?: string | undefined
-  /** Go on with a restore that was interrupted; whatever fails, what was made stays. */
-  readonly resume: boolean
-  /** The target is thrown away afterwards: what a failed run has made is left as it is. Default false. */
-  readonly disposable?: boolean | undefined
-  /** The server's HTTP API, to remove what a failed run has made; left out, it is not used. */
-  readonly http?: HttpPlace | undefined
-  readonly progress?: Progress | undefined
-  readonly signal: AbortSignal
-}
-
-/** What a restore did. */
-export interface RestoreResult {
-  /** `host:port`, or the path of the data directory. */
-  readonly target: string
-  readonly set: string | undefined
-  readonly kind: Restorable['kind']
-  readonly databases: readonly { readonly from: string; readonly to: string }[]
-  readonly shards: readonly RestoredShard[]
-  /** Selected shards that could not be backed up into this set. */
-  readonly lost: readonly LostShard[]
-  /** What could not be restored, or not as it was, because the backup is damaged; only of a salvage. */
-  readonly damaged: readonly Loss[]
-  /** Policies that keep points for another time than in the backup. */
-  readonly durations: RestorePlan['durations']
-  /** Subscriptions that were not restored. */
-  readonly subscriptions: RestorePlan['subscriptions']
-  /** Shards that the target's retention will drop at its next check. */
-  readonly expiring: readonly ExpiringShard[]
-  readonly leftOut: Restorable['leftOut']
-  readonly dryRun: boolean
-}
+export type { RestoreOptions, RestoreResult } from './restore-wish.ts'
 
 /**
  * Restores databases that the server does not have yet. Everything that can be checked is checked before anything is
@@ -106,13 +52,14 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   const { name, server } = await openTarget(options.target, dryRun)
   try {
     progress({ type: 'plan', task: 'restore', shards: contents.size })
-    const work = { backup, plan, contents }
-    const shards =
+    const forgotten = planForgotten(backup.data, plan.databases, forgottenWish(options))
+    const work = { backup, plan, contents, forgotten }
+    const done =
       server === undefined
-        ? plannedShards(work)
+        ? { shards: plannedShards(work), ...plannedForgotten(forgotten) }
         : await carryOut(work, server, { ...options, progress })
     return {
-      ...{ target: name, set: backup.set, kind: backup.kind, dryRun, shards },
+      ...{ target: name, set: backup.set, kind: backup.kind, dryRun, ...done },
       ...{ lost: lostShards(backup, selection), damaged },
       ...{ expiring: plan.expiring, leftOut: backup.leftOut },
       ...{ durations: plan.durations, subscriptions: plan.subscriptions },
@@ -180,6 +127,7 @@ interface Work {
   readonly backup: Restorable
   readonly plan: RestorePlan
   readonly contents: ReadonlyMap<bigint, ShardContent>
+  readonly forgotten: Forgotten
 }
 
 type CarryOutOptions = RestoreOptions & { readonly progress: Progress }
@@ -188,40 +136,61 @@ async function carryOut(
   work: Work,
   server: OpenServer,
   options: CarryOutOptions,
-): Promise<RestoredShard[]> {
-  const { plan, contents } = work
+): Promise<ForgottenResult & Pick<RestoreResult, 'shards'>> {
+  const { plan, contents, forgotten } = work
   const { dryRun, limitRate, signal } = options
   const data = await atDestination(() => server.client.metastoreBackup(signal))
   const journal = await journalOf(work, { name: server.name, data }, options)
   const run = new RestoreRun({ ...options, server, contents, journal, limitRate })
   run.checkTarget(plan, data)
-  const http = await httpFor(server, options)
-  if (dryRun) return plannedShards(work)
+  const http = await openRestoreHttp(server, { ...options, forgotten })
+  if (dryRun) return { shards: plannedShards(work), ...plannedForgotten(forgotten) }
+  const passwords = await passwordsFor(forgotten, data, { ...options, server })
   try {
-    const restored = await run.restoreAll(plan, data)
+    const shards = await restoreShards(run, work, {
+      ...options,
+      ...{ server, data, journal, http },
+    })
+    const place = { server, http, place: options.http, passwords, signal }
+    const result = await restoreForgotten(forgotten, place)
     await journal?.remove()
-    return restored
-  } catch (error) {
-    if (options.disposable) throw error
-    throw await undone(error, run, { ...options, server, journal, http })
+    return { shards, ...result }
+  } finally {
+    await passwords?.close()
+    await journal?.close()
   }
 }
 
-/** A server that was named has to be the right one; at the usual port there may be none. */
-async function httpFor(
-  server: OpenServer,
-  { http: place, signal }: CarryOutOptions,
-): Promise<HttpClient | undefined> {
-  if (place === undefined || server.directory !== undefined) return undefined
-  const http = httpOf(server, place)
+type ShardsOptions = CarryOutOptions & {
+  readonly server: OpenServer
+  readonly data: Data
+  readonly journal: RestoreJournal | undefined
+  readonly http: HttpClient | undefined
+}
+
+async function restoreShards(
+  run: RestoreRun,
+  { plan }: Work,
+  options: ShardsOptions,
+): Promise<RestoredShard[]> {
   try {
-    await atDestination(() => expectSame(http, server, { place, signal }))
-    return http
+    return await run.restoreAll(plan, options.data)
   } catch (error) {
-    signal.throwIfAborted()
-    if (place.url !== undefined) throw error
-    return undefined
+    if (options.disposable) throw error
+    throw await undone(error, run, options)
   }
+}
+
+/** The queries of a database are not those of some points of it. */
+function forgottenWish({
+  forgotten,
+  range,
+  series = {},
+  selection,
+}: RestoreOptions): ForgottenWish {
+  const { queries = false, users = false } = forgotten ?? {}
+  const isPart = range !== undefined || keepSeries(series) !== undefined
+  return { queries: queries && !isPart && (selection.shards ?? []).length === 0, users }
 }
 
 function plannedShards({ plan, contents }: Work): RestoredShard[] {

@@ -10,6 +10,7 @@ import {
 } from '../datadir/index.ts'
 import { MetaFile } from '../datadir/meta-file.ts'
 import { duplexPair } from '../io/duplex-pair.ts'
+import { type Data, decodeData } from '../meta/index.ts'
 import type { GoJson } from '../protocol/index.ts'
 import { Service } from '../service/index.ts'
 import { atDestination } from './at-destination.ts'
@@ -39,6 +40,8 @@ export interface WritableDirectory {
   readonly createShard: DataDirectory['tsdbStore']['createShard']
   /** Ends the service first, for good: nothing must be on its way into the directory any more. */
   readonly dropDatabase: DataDirectory['dropDatabase']
+  /** Changes the metastore: `change` gets a copy of it. */
+  readonly changeMetadata: (change: (data: Data) => void) => Promise<void>
 }
 
 /** The side that speaks the snapshotter protocol to an operation. */
@@ -145,6 +148,11 @@ async function openDirectory(place: DirectoryPlace): Promise<OpenServer> {
     openShard: (shardId, signal) => tsdbStore.openShard(shardId, signal),
     directory: {
       createShard: (database, policy, id) => tsdbStore.createShard(database, policy, id),
+      changeMetadata: async (change) => {
+        const data = decodeData(await metaClient.marshalBinary())
+        change(data)
+        await metaClient.setData(data)
+      },
       dropDatabase: async (database, shardIds) => {
         await service.close()
         await directory.dropDatabase(database, shardIds)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { HttpClient, quoteName } from '../../src/client/index.ts'
+import { HttpClient } from '../../src/client/index.ts'
 
 type Handler = (request: IncomingMessage & { body: string }, response: ServerResponse) => void
 
@@ -155,10 +155,6 @@ describe('an HTTP client', () => {
       expect(() => new HttpClient({ url })).toThrow(expect.objectContaining({ code: 'E_USAGE' }))
     },
   )
-})
-
-it('quotes names for InfluxQL', () => {
-  expect(quoteName('a "b" \\ c\nd')).toBe('"a \\"b\\" \\\\ c\\nd"')
 })
 
 function breakOff(response: ServerResponse): void {

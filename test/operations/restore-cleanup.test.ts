@@ -112,6 +112,7 @@ describe('what a failed restore leaves', () => {
     const server = await served(X)
     const directory = {
       createShard: async () => {},
+      changeMetadata: async () => {},
       dropDatabase: async (name: string, ids: ReadonlySet<bigint>) => {
         dropped.push([name, [...ids]])
       },

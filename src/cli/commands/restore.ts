@@ -11,7 +11,7 @@ import {
   readTransferOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
-import { addForgottenOptions, readPolicyWish } from '../forgotten-options.ts'
+import { addForgottenOptions, readForgottenWish, readPolicyWish } from '../forgotten-options.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
 import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
@@ -101,6 +101,7 @@ export function defineRestore(program: Command, context: CliContext): void {
       return await withOpenedStore(command, where, async (place) => {
         const result = await restore({
           ...{ ...place, ...wish, target, policies: readPolicyWish(command) },
+          ...readForgottenWish(command),
           stateDir: stateDirectory(context.env),
           salvage: OPTIONS.salvage.read(command),
           resume: OPTIONS.resume.read(command),
