@@ -40,7 +40,7 @@ async function readText(path: string): Promise<string> {
 
 /** The schema, its library loaded only when there is a file. */
 async function parseDocument(text: string, path: string) {
-  const [{ parse }, v] = await Promise.all([import('smol-toml'), import('valibot')])
+  const [toml, v] = await Promise.all([import('smol-toml'), import('valibot')])
   const scalar = v.pipe(
     v.union(
       [v.string(), v.number(), v.bigint(), v.boolean()],
@@ -58,7 +58,7 @@ async function parseDocument(text: string, path: string) {
     ],
     EXPECTED,
   )
-  const { targets, ...rest } = parse(text, { integersAsBigInt: true })
+  const { targets, ...rest } = parseToml(toml, text, path)
   const table = v.pipe(v.custom(isTable, EXPECTED), v.record(v.string(), value))
   const section = v.record(v.string(), v.union([value, table], EXPECTED))
   const schema = v.object({
@@ -70,6 +70,18 @@ async function parseDocument(text: string, path: string) {
   const [issue] = result.issues
   const where = v.getDotPath(issue)?.replace(/^rest\./, '') ?? 'the file'
   throw new SnapError('E_USAGE', `${path}: ${where}: ${issue.message}`)
+}
+
+/** Says where the text is wrong in one line; the parser's message shows it in several. */
+function parseToml({ parse, TomlError }: typeof import('smol-toml'), text: string, path: string) {
+  try {
+    return parse(text, { integersAsBigInt: true })
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const [what = ''] = error.message.split('\n')
+    const message = `${path}: line ${error.line}, column ${error.column}: ${what}`
+    throw new SnapError('E_USAGE', message, { cause: error, hint: 'text stands in quotes' })
+  }
 }
 
 const EXPECTED = 'expected text, a number, true or false, or a list of them (times are text)'

@@ -206,7 +206,7 @@ jobs = 5
     ['[jobs]\na = 1', [], /toml: jobs: expected text/, /./],
     ['targets = 3', [], /toml: targets: expected \[targets\.NAME\]/, /./],
     ['[targets]\nnightly = "/x"', [], /toml: targets\.nightly: /, /./],
-    ['jobs = ', [], /toml: /, /./],
+    ['jobs = ', [], /toml: line 1, column 8: Invalid TOML document: invalid value$/, /./],
     ['[targets.nightly]', ['--target', 'nihgtly'], /no target "nihgtly"/, 'did you mean nightly?'],
     ['[targets.nightly]', ['--target', 'x'], /no target "x"/, 'it has: nightly'],
     ['', ['--target', 'x'], /no target "x"/, 'the file names no target'],
