@@ -48,6 +48,9 @@ export function backupReport(
         ]
       : []),
     ...lost.map((line) => `lost at the source: ${line}`),
+    ...(set !== undefined && completeness === 'unconfirmed'
+      ? [`not confirmed to be all that the server has: ${completenessReason}`]
+      : []),
     ...(undeleted > 0
       ? [`${formatNumberOf(undeleted, 'unfinished object')} stay: this key may not delete them`]
       : []),
