@@ -3,6 +3,7 @@ import { SnapError } from '../errors.ts'
 import type { ForgottenWish } from '../operations/forgotten.ts'
 import type { PolicyWish } from '../operations/restore-policies.ts'
 import { addSettings, switchSetting, valueSetting } from './options.ts'
+import { refuseTogether } from './settings.ts'
 import { parseDuration } from './times.ts'
 import { parseText } from './values.ts'
 
@@ -22,6 +23,11 @@ const OPTIONS = {
   queries: switchSetting({
     flags: '--no-cq',
     description: 'leave continuous queries in the backup; over the network they need --http',
+    group: GROUP,
+  }),
+  missingQueries: switchSetting({
+    flags: '--missing-cq',
+    description: 'with --merge: make the continuous queries that the server lacks',
     group: GROUP,
   }),
   users: switchSetting({
@@ -57,6 +63,13 @@ export function readForgottenWish(command: Command): {
 } {
   const [queries, users] = [OPTIONS.queries.read(command), OPTIONS.users.read(command)]
   return { forgotten: { queries, users }, usersFile: OPTIONS.usersFile.read(command) }
+}
+
+/** Reads the same for a merge, which makes queries only if that is asked for. */
+export function readMergeForgotten(command: Command) {
+  refuseTogether(command, 'merge', ['rp-duration', 'subscriptions'])
+  const { forgotten, usersFile } = readForgottenWish(command)
+  return { forgotten: { ...forgotten, make: OPTIONS.missingQueries.read(command) }, usersFile }
 }
 
 /** influxd takes no policy that keeps points for less. */

@@ -17,7 +17,8 @@ const QUERY_STATES: Readonly<Record<RestoredQuery['state'], string>> = {
 function queryLine({ database, name, statement, state, reason }: RestoredQuery): string {
   const said = `continuous query ${name} on ${database}: ${QUERY_STATES[state]}`
   if (state === 'left') return `${said}: ${reason}: ${statement}`
-  if (reason !== undefined) return `${said}: ${reason}: ${statement}`
+  if (reason !== undefined || state === 'planned')
+    return [said, ...(reason === undefined ? [] : [reason]), statement].join(': ')
   return said
 }
 

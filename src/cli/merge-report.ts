@@ -1,6 +1,7 @@
 import { SnapError } from '../errors.ts'
 import type { MergeResult } from '../operations/merge.ts'
 import type { OnConflict } from '../operations/merge-look.ts'
+import { forgottenLines, forgottenProblem } from './forgotten-report.ts'
 import { formatCount, formatNumberOf, printable } from './format.ts'
 import type { CommandResult } from './output.ts'
 import { tableLines } from './table.ts'
@@ -25,6 +26,7 @@ export function mergeReport(result: MergeResult, onConflict: OnConflict): Comman
       ({ database, retentionPolicy, measurement, reason }) =>
         `  ${database}.${retentionPolicy}.${measurement}: cannot be written over HTTP: ${reason}`,
     ),
+    ...forgottenLines(result).map((line) => `  ${line}`),
     ...lost.map((line) => `  not in the backup: ${line}`),
   ]
   return {
@@ -41,8 +43,9 @@ function rowOf(shard: MergeResult['shards'][number]): string[] {
   return [`${shardId}${into} ${database}.${retentionPolicy}`, ...counts]
 }
 
-function problemOf({ unwritten, lost }: MergeResult): SnapError | undefined {
-  if (unwritten.length + lost.length === 0) return undefined
+function problemOf(result: MergeResult): SnapError | undefined {
+  const { unwritten, lost } = result
+  if (unwritten.length + lost.length === 0) return forgottenProblem(result)
   return new SnapError('E_INCOMPLETE', 'not everything was merged', {
     hint: 'the result names what could not be written, or is not in the backup',
   })

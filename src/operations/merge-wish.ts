@@ -1,5 +1,6 @@
 import type { Store } from '../storage/index.ts'
 import type { ExactRange } from './exact-range.ts'
+import type { ForgottenWish } from './forgotten.ts'
 import type { ShardName } from './inspect.ts'
 import type { OnConflict } from './merge-look.ts'
 import type { MergeCounts } from './merge-points.ts'
@@ -20,6 +21,10 @@ export interface MergeOptions {
   readonly range?: ExactRange | undefined
   readonly series: SeriesSelection
   readonly renames: Renames
+  /** Queries are named if the server lacks them, and made with `make`. */
+  readonly forgotten?: (ForgottenWish & { readonly make: boolean }) | undefined
+  /** A file to be made for the passwords of new users. */
+  readonly usersFile?: string | undefined
   readonly onConflict: OnConflict
   /** Upload into shards that still take writes too. */
   readonly allowWritePause: boolean

@@ -1,7 +1,10 @@
+import type { HttpClient } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
 import type { ListedShard } from '../meta/index.ts'
 import { BackupSource } from './backup-source.ts'
 import type { LeftOutPoints } from './export-tally.ts'
+import type { ForgottenResult } from './forgotten.ts'
+import { mergeForgotten } from './merge-forgotten.ts'
 import type { MergeCounts } from './merge-points.ts'
 import { MergeRun } from './merge-run.ts'
 import type { MergedShard, MergeOptions } from './merge-wish.ts'
@@ -16,7 +19,7 @@ import { openHttp } from './server-http.ts'
 import { createThrottle } from './throttle.ts'
 
 /** What a merge did. */
-export interface MergeResult extends MergeCounts {
+export interface MergeResult extends MergeCounts, ForgottenResult {
   readonly target: string
   readonly set: string | undefined
   readonly kind: 'snap' | 'stock' | 'legacy'
@@ -48,13 +51,22 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
   const { name, server } = await openTarget(options.target, false)
   if (server === undefined) throw new SnapError('E_FAILED', `${name} was not opened`)
   try {
-    const run = await beginRun(server, { ...options, progress, source })
+    const http = await openMergeHttp(server, options)
+    const run = beginRun({ server, http }, { ...options, progress, source })
     await run.checkTarget(plan.shards.map((shard) => ({ shard, into: intoOf(shard, renames) })))
     progress({ type: 'plan', task: 'merge', shards: plan.shards.length })
     const shards: MergedShard[] = []
     for (const shard of plan.shards)
       shards.push(await run.mergeStored(shard, intoOf(shard, renames)))
+    const { retentionPolicy } = selection
+    const { newRetentionPolicy } = renames
+    const newNames = names.map((database) => ({
+      ...{ database, newDatabase: newNameOf(renames, database) },
+      ...{ retentionPolicy, newRetentionPolicy },
+    }))
+    const forgotten = await mergeForgotten({ backup, names: newNames, server, http }, options)
     return {
+      ...forgotten,
       ...{ target: name, set: backup.set, kind: backup.kind, shards, ...sumOf(shards), dryRun },
       ...{ unwritten: run.tally.leftOut(), lost: source.losses() },
       databases: names.map((from) => ({ from, to: newNameOf(renames, from) })),
@@ -72,17 +84,16 @@ function intoOf({ database, retentionPolicy }: ListedShard, renames: Renames) {
   }
 }
 
-async function beginRun(
+async function openMergeHttp(
   server: OpenServer,
-  options: MergeOptions & { readonly progress: Progress; readonly source: BackupSource },
-): Promise<MergeRun> {
+  { http: place, signal }: MergeOptions,
+): Promise<HttpClient> {
   if (server.directory !== undefined) {
     throw new SnapError('E_USAGE', '--merge needs a running server: --host', {
       hint: 'start influxd on these directories, or restore into another database',
     })
   }
-  const { http: place, series, limitRate, signal } = options
-  const http = await openHttp(server, place, signal).catch((error: unknown) => {
+  return await openHttp(server, place, signal).catch((error: unknown) => {
     signal.throwIfAborted()
     if (!(error instanceof SnapError)) throw error
     throw new SnapError('E_DESTINATION', `--merge needs the HTTP API: ${error.message}`, {
@@ -90,6 +101,13 @@ async function beginRun(
       hint: error.hint ?? 'give it with --http',
     })
   })
+}
+
+function beginRun(
+  { server, http }: { readonly server: OpenServer; readonly http: HttpClient },
+  options: MergeOptions & { readonly progress: Progress; readonly source: BackupSource },
+): MergeRun {
+  const { http: place, series, limitRate } = options
   const throttle = createThrottle(limitRate)
   const { user, password } = place
   const shared = { server, http, httpCredentials: { user, password }, throttle }

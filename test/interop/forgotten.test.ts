@@ -158,6 +158,21 @@ describeWithInfluxd('what stock restores forget', () => {
     expect(await target.query('SELECT * FROM mem', { db: 'part' })).toEqual([])
   })
 
+  it('names the queries that a live database lacks, and makes them if asked to', async () => {
+    const command = ['restore', '--merge', ...http, '--db', 'agg', '--db', 'telegraf']
+    await target.query('CREATE DATABASE agg')
+    const named = await snapJson([...command, backup])
+    expect(named.continuousQueries).toMatchObject([
+      { name: 'hourly', state: 'planned' },
+      { name: 'total', state: 'planned' },
+    ])
+    expect(await queriesOf(target)).not.toContain(CQ)
+    const made = await snapJson([...command, '--missing-cq', backup])
+    expect(made.continuousQueries).toMatchObject([{ state: 'created' }, { state: 'created' }])
+    expect(await queriesOf(target)).toContain(CQ)
+    expect(await snapJson([...command, '--no-cq', backup])).toMatchObject({ continuousQueries: [] })
+  })
+
   it('writes queries, and users with their passwords, into a directory', async () => {
     const root = await tempDir('directory')
     const place = ['--data-dir', join(root, 'data'), '--influxd-is-stopped']

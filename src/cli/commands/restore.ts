@@ -11,7 +11,12 @@ import {
   readTransferOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
-import { addForgottenOptions, readForgottenWish, readPolicyWish } from '../forgotten-options.ts'
+import {
+  addForgottenOptions,
+  readForgottenWish,
+  readMergeForgotten,
+  readPolicyWish,
+} from '../forgotten-options.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
 import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
@@ -88,11 +93,19 @@ export function defineRestore(program: Command, context: CliContext): void {
         attempts: readConnectionOptions(command).retries + 1,
       }
       if (merging !== undefined) {
+        const forgotten = readMergeForgotten(command)
         const { merge } = await import('../../operations/merge.ts')
         const target = readHostPlace(command, context)
         return await withOpenedStore(command, where, async (place) => {
           const { progress } = run
-          const result = await merge({ ...place, ...wish, ...merging, target, progress })
+          const result = await merge({
+            ...place,
+            ...wish,
+            ...merging,
+            ...forgotten,
+            target,
+            progress,
+          })
           return mergeReport(result, merging.onConflict)
         })
       }
