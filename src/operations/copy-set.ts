@@ -60,13 +60,27 @@ export async function copySet(context: CopyContext, plan: SetPlan): Promise<void
     for (const file of plan.files.filter(({ name }) => last.includes(name))) {
       await copyFile(context, file, signal)
     }
-    await target.delete(own + PENDING_SUFFIX, signal)
+    await endReservation(context, own)
     copied.add(plan.set)
   } catch (error) {
     await Promise.allSettled(held.map((set) => giveUp(target, set, finished > 0)))
     await target.abandon()
     throw error
   }
+}
+
+/** Ends the reservation of a set that is whole; what an earlier copy that failed left under `.pending` names goes first. */
+export async function endReservation(
+  { target, listing, signal }: CopyContext,
+  set: string,
+): Promise<void> {
+  const reservation = set + PENDING_SUFFIX
+  for (const { leftovers } of listUnfinished(listing.files).filter((each) => each.set === set)) {
+    for (const name of leftovers.filter((each) => each.endsWith(PENDING_SUFFIX))) {
+      if (name !== reservation) await target.delete(name, signal)
+    }
+  }
+  await target.delete(reservation, signal)
 }
 
 async function giveUp(target: Store, set: string, isBegun: boolean): Promise<void> {

@@ -12,6 +12,8 @@ export interface StoreOptions {
 }
 
 const PLACES = 'name a directory or s3://bucket/prefix'
+/** `s3:/bucket`, `s3:bucket`: meant as a URL, and a directory of that name would take the sets. */
+const NEARLY_S3 = /^s3:(?!\/\/)/i
 const SCHEME = /^([a-z][a-z0-9+.-]*):\/\//i
 
 /** The scheme of a URL in lower case (`s3`); undefined for a path. */
@@ -27,6 +29,11 @@ export function openStore(location: string, options: StoreOptions = {}): Store {
   if (location === '-') {
     throw new SnapError('E_USAGE', '-: a set is several files, it cannot go through a pipe', {
       hint: PLACES,
+    })
+  }
+  if (NEARLY_S3.test(location)) {
+    throw new SnapError('E_USAGE', `${location}: neither a directory nor s3://bucket/prefix`, {
+      hint: `${PLACES}; a directory of that name is ./${location}`,
     })
   }
   const scheme = schemeOf(location)

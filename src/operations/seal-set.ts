@@ -14,7 +14,7 @@ import {
 import { readOwnCatalog } from '../portable/set-files.ts'
 import type { Staged } from '../storage/index.ts'
 import type { SetPlan } from './copy-plan.ts'
-import { type CopyContext, readChecked, reserveSets } from './copy-set.ts'
+import { type CopyContext, endReservation, readChecked, reserveSets } from './copy-set.ts'
 import { mapParallel } from './parallel.ts'
 import { publishAll } from './publish-all.ts'
 import { retainAll } from './retain-all.ts'
@@ -49,7 +49,7 @@ export async function sealSet(
       },
     )
     for (const file of stored) context.sealed.set(file.name, file)
-    await target.delete(own + PENDING_SUFFIX, signal)
+    await endReservation(context, own)
     copied.add(plan.set)
   } catch (error) {
     await Promise.allSettled(staged.map((file) => file.discard()))

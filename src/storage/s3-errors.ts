@@ -22,6 +22,7 @@ const noCredentials: Meaning = { text: 'no credentials were found', hint: KEYS }
 const busy: Meaning = { text: 'the store is too busy', hint: BUSY }
 const silent: Meaning = { text: 'no answer in time', hint: `${REACH}; --s3-timeout sets the limit` }
 const lost: Meaning = { text: 'the connection was lost', hint: REACH }
+const noStore: Meaning = { text: 'what answers there is no S3 store', hint: REACH }
 const wrongRegion: Meaning = { text: 'the bucket is in another region', hint: REGION }
 
 /** What the codes of S3, of the SDK and of the system mean. */
@@ -54,6 +55,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ECONNREFUSED: { text: 'the connection was refused', hint: REACH },
   ENOTFOUND: { text: 'the host is not known', hint: REACH },
   EAI_AGAIN: { text: 'the host cannot be looked up', hint: REACH },
+  EPROTO: { text: 'TLS failed: it may be no https:// there', hint: REACH },
   ECONNRESET: lost,
   EPIPE: lost,
   DEPTH_ZERO_SELF_SIGNED_CERT: untrusted(),
@@ -133,14 +135,20 @@ export function isTaken(error: unknown): boolean {
 export function s3Error(error: unknown, side: S3Side, where: string): SnapError {
   if (error instanceof SnapError) return error
   const code = s3CodeOf(error)
-  const { text, hint } = MEANINGS[code] ?? unknownMeaning(error)
+  const { text, hint } = MEANINGS[code] ?? (isForeign(error) ? noStore : unknownMeaning(error))
   const shown = [code, statusOf(error)].filter(Boolean).join(' ')
   const message = `${where}: ${text}${shown === '' ? '' : ` (${shown})`}`
   return new SnapError(CODES[side], message, { hint, cause: error })
 }
 
-function unknownMeaning(error: unknown): { readonly text: string; readonly hint?: string } {
+/** True if the answer was none of HTTP, or not in XML: the SDK speaks of its insides then. */
+function isForeign(error: unknown): boolean {
+  const text = error instanceof Error ? error.message : ''
+  return s3CodeOf(error).startsWith('HPE_') || text.includes('Deserialization error')
+}
+
+function unknownMeaning(error: unknown): Meaning {
   const text = error instanceof Error ? error.message : String(error)
   const isText = text !== '' && text !== 'UnknownError' && text !== 'Unknown'
-  return { text: isText ? text.slice(0, MAX_TEXT) : 'the store refused' }
+  return { text: isText ? text.slice(0, MAX_TEXT) : 'the store refused', hint: REACH }
 }

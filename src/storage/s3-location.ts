@@ -19,8 +19,14 @@ const MAX_PREFIX = 700
  */
 export function parseS3Location(location: string): S3Location {
   const [, bucket = '', path = ''] = LOCATION.exec(location) ?? []
+  if (bucket.includes('@')) {
+    throw new SnapError('E_USAGE', 's3://...@...: keys are not taken from a URL', {
+      hint: 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; write s3://bucket/prefix',
+    })
+  }
   if (!BUCKET.test(bucket)) {
-    throw refused(location, `${JSON.stringify(bucket)} is no name of a bucket`)
+    const rule = '3 to 63 letters, digits, dots and hyphens'
+    throw refused(location, `${JSON.stringify(bucket)} is no name of a bucket (${rule})`)
   }
   const trimmed = path.replace(/\/$/, '')
   if (trimmed === '') return { bucket, prefix: '' }
@@ -28,8 +34,10 @@ export function parseS3Location(location: string): S3Location {
   if (trimmed.split('/').some((segment) => ['', '.', '..'].includes(segment))) {
     throw refused(location, 'its prefix has a segment that is empty, . or ..')
   }
-  if (Buffer.byteLength(trimmed) > MAX_PREFIX || /\p{Cc}/u.test(trimmed)) {
-    throw refused(location, 'its prefix is too long, or has control characters')
+  if (/\p{Cc}/u.test(trimmed)) throw refused(location, 'its prefix has control characters')
+  const size = Buffer.byteLength(trimmed)
+  if (size > MAX_PREFIX) {
+    throw refused(`s3://${bucket}`, `a prefix of ${size} bytes, expected at most ${MAX_PREFIX}`)
   }
   return { bucket, prefix: `${trimmed}/` }
 }

@@ -16,6 +16,12 @@ describe('openStore', () => {
     expect(() => openStore('/backup', { objectLockDays: 1 })).toThrow(refused)
   })
 
+  it.each(['s3:/bucket/a', 'S3:bucket', 's3:'])('does not take %s for a directory', (location) => {
+    const message = `${location}: neither a directory nor s3://bucket/prefix`
+    expect(() => openStore(location)).toThrow(expect.objectContaining({ code: 'E_USAGE', message }))
+    expect(openStore(`./${location}`).url).toContain(location)
+  })
+
   it.each([
     ['gs://bucket/prefix', 'gs://bucket/prefix: gs:// is not supported'],
     ['FILE:///backup', 'FILE:///backup: file:// is not supported'],

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseS3Location } from '../../src/storage/s3-location.ts'
 import { cutParts, partSize, partsInFlight } from '../../src/storage/s3-parts.ts'
+import { thrown } from '../protocol/thrown.ts'
 
 const MIB = 1024 ** 2
 
@@ -52,5 +53,12 @@ describe('a place in a bucket', () => {
   ])('is not %j', (location) => {
     const refused = expect.objectContaining({ code: 'E_USAGE' })
     expect(() => parseS3Location(location)).toThrow(refused)
+  })
+
+  it('is refused without saying a secret again, or all of a long prefix', () => {
+    for (const location of ['s3://key:secret@bucket/a', `s3://bucket/${'p'.repeat(701)}`]) {
+      const { message } = thrown(() => parseS3Location(location))
+      expect(message).not.toMatch(/secret|ppp/)
+    }
   })
 })
