@@ -31,13 +31,35 @@ export async function openRestoreHttp(
   const http = httpOf(server, place)
   try {
     await atDestination(() => expectSame(http, server, { place, signal }))
-    return http
   } catch (error) {
     signal.throwIfAborted()
     if (isNeeded && error instanceof SnapError) throw missing(forgotten, error.message, error)
     if (place.url !== undefined) throw error
     return undefined
   }
+  await refuseOld(http, signal)
+  return http
+}
+
+/** The first influxd that takes metadata over its snapshotter port. */
+const FIRST = { major: 1, minor: 5 }
+
+/** Throws if the server says that it is too old. One that says nothing is tried. */
+async function refuseOld(http: HttpClient, signal: AbortSignal): Promise<void> {
+  const rows = await http.query('SHOW DIAGNOSTICS', { signal }).catch((error: unknown) => {
+    signal.throwIfAborted()
+    if (error instanceof SnapError) return []
+    throw error
+  })
+  const version = String(rows.find(({ name }) => name === 'build')?.values['Version'] ?? '')
+  const [, major, minor] = /^v?(\d+)\.(\d+)\./.exec(version) ?? []
+  if (major === undefined || Number(major) > FIRST.major) return
+  if (Number(major) === FIRST.major && Number(minor) >= FIRST.minor) return
+  throw new SnapError(
+    'E_DESTINATION',
+    `${http.url} is influxd ${version}, too old for a restore over the network: expected 1.5 or later`,
+    { hint: 'stop it and restore into its directories (--data-dir), or upgrade it first' },
+  )
 }
 
 function missing({ queries, users }: Forgotten, why: string, cause?: SnapError): SnapError {
