@@ -31,6 +31,10 @@ const OPTIONS = {
     parse: parseBind,
     group: GROUP,
   }),
+  metricsFile: file(
+    '--metrics-file <file>',
+    'for --metrics, serve the figures that runs keep in this file too',
+  ),
   insecureBind: switchSetting({
     flags: '--insecure-bind',
     description: 'listen beyond this machine, whoever may come',
@@ -43,6 +47,7 @@ export interface EntranceOptions {
   readonly bind: BindAddress
   readonly plainBind: BindAddress | undefined
   readonly metrics: BindAddress | undefined
+  readonly metricsFile: string | undefined
   readonly door: DoorOptions | undefined
 }
 
@@ -88,7 +93,8 @@ export function readEntranceOptions(command: Command): EntranceOptions {
         'bind to 127.0.0.1, or say --insecure-bind',
     })
   }
-  return { bind, plainBind, metrics: readMetricsBind(command), door }
+  const metricsFile = OPTIONS.metricsFile.read(command)
+  return { bind, plainBind, metrics: readMetricsBind(command), metricsFile, door }
 }
 
 function readMetricsBind(command: Command): BindAddress | undefined {

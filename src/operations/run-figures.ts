@@ -79,6 +79,17 @@ export async function writeRunFigures(
   }
 }
 
+/** Returns what {@link writeRunFigures} has written so far; nothing if there is no such file, or it is of somebody else. */
+export async function readRunFigures(path: string): Promise<string> {
+  try {
+    return formatExposition(parseExposition(await readText(path), path))
+  } catch (error) {
+    // What is missing raises the alarm; the other figures are served all the same.
+    if (error instanceof SnapError) return ''
+    throw error
+  }
+}
+
 async function lockPatiently(path: string) {
   const end = Date.now() + LOCK_WAIT
   for (;;) {

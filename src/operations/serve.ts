@@ -24,6 +24,8 @@ export interface ServedMetrics {
   readonly bind: Bind
   /** Of this program, to be told with the figures. */
   readonly version: string
+  /** A file in which runs keep theirs: these are served too. */
+  readonly runsFile?: string | undefined
 }
 
 /** What to serve, and where. */
@@ -114,15 +116,18 @@ interface Figures {
 
 async function openMetrics({ metrics: wanted, mode }: ServeOptions) {
   if (wanted === undefined) return undefined
-  const { bind, version } = wanted
+  const { bind, version, runsFile } = wanted
   const { serveMetrics } = await import('./serve-metrics.ts')
   const { openMetricsServer } = await import('./metrics-server.ts')
+  const { readRunFigures } = await import('./run-figures.ts')
   const metrics = await serveMetrics({ version, mode })
+  const text = async () =>
+    `${await metrics.text()}\n${runsFile === undefined ? '' : await readRunFigures(runsFile)}`
   let server: MetricsServer | undefined
   const figures: Figures = {
     metrics,
     open: async () => {
-      server = await openMetricsServer(bind, metrics)
+      server = await openMetricsServer(bind, { ...metrics, text })
     },
     address: () => server && formatBound(bind, server.port),
     close: async () => await server?.close(),

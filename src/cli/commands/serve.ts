@@ -83,14 +83,14 @@ export function defineServe(program: Command, context: CliContext): void {
   addGeneralOptions(command)
   command.action(() =>
     runCommand(context, command, async ({ signal, progress }) => {
-      const { metrics, ...entrance } = readEntranceOptions(command)
+      const { metrics, metricsFile: runsFile, ...entrance } = readEntranceOptions(command)
       const source = readSource(command, context)
       const { serve } = await import('../../operations/serve.ts')
       const served = await serve({
         ...entrance,
         source,
         mode: OPTIONS.mode.read(command),
-        metrics: metrics && { bind: metrics, version: readPackageInfo().version },
+        metrics: metrics && { bind: metrics, version: readPackageInfo().version, runsFile },
         tempDir: OPTIONS.tempDir.read(command) ?? tmpdir(),
         limits: {
           connections: OPTIONS.maxConnections.read(command),

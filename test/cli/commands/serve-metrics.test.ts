@@ -1,9 +1,13 @@
+import { writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
+import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Client } from '../../../src/client/index.ts'
 import { type Family, parseExposition } from '../../../src/operations/exposition.ts'
 import { makeDirectory } from '../../helpers/data-directory.ts'
+import { tempDir } from '../../helpers/temp.ts'
 import { expectCode, finishJson, worldOf } from './snap.ts'
+import { newTarget } from './targets.ts'
 
 /** Runs `snap serve --metrics` with `words` until it is stopped. */
 async function serving(...words: readonly string[]) {
@@ -70,6 +74,21 @@ describe('snap serve --metrics', () => {
     })
     const { document } = await stop()
     expect(`http://${document.metricsAddress}/metrics`).toBe(url)
+  })
+
+  it('serves the figures of runs too, as long as they can be read', async () => {
+    const runs = join(await tempDir('metrics'), 'snap.prom')
+    const { url } = await serving('--metrics-file', runs)
+    expect((await scrape(url)).has('snap_last_run_timestamp_seconds')).toBe(false)
+    const { flags } = await makeDirectory()
+    await expectCode(0, 'backup', ...flags, '--metrics-file', runs, await newTarget())
+    const families = await scrape(url)
+    expect(families.get('snap_runs_total')?.samples).toMatchObject([
+      { labels: { command: 'backup' }, value: 1 },
+    ])
+    expect(families.has('snap_serve_build_info')).toBe(true)
+    await writeFile(runs, 'rubbish')
+    expect((await scrape(url)).has('snap_runs_total')).toBe(false)
   })
 
   it('counts what fails', async () => {
