@@ -62,8 +62,7 @@ export async function runCommand(
       end = { document: result.document, error: result.problem }
     } catch (thrown) {
       await renderer?.stop()
-      // Whatever a stopped command throws, the reason is why it was stopped.
-      const error = withHelpHint(unexpected(signal.aborted ? signal.reason : thrown), command)
+      const error = withHelpHint(unexpected(causeOf(thrown, signal)), command)
       if (mode.json && !watch.readerGone())
         await writeFailedDocument(context.stdout, command.name(), error)
       end = { error }
@@ -75,6 +74,13 @@ export async function runCommand(
   } finally {
     watch.release()
   }
+}
+
+/** Whatever a stopped command throws, the reason is why it was stopped; it may have added what to do next. */
+function causeOf(thrown: unknown, { aborted, reason }: AbortSignal): unknown {
+  if (!aborted) return thrown
+  const isReason = thrown instanceof SnapError && thrown.code === reason?.code
+  return isReason ? thrown : reason
 }
 
 function jsonAndData(): SnapError {

@@ -206,6 +206,23 @@ describeWithInfluxd('a restore over a bad line', () => {
     await close()
   })
 
+  it('says what goes on after SIGINT where nothing can be removed', async () => {
+    const slow: ScriptFor = (type) =>
+      type === SHARD_UPLOAD ? { toServer: { delay: 20, chunk: 2000 } } : {}
+    const { target, env, host, restore, close } = await targetWith(slow)
+    const context = contextOf(['restore', '--host', host, set], { env })
+    const running = runIn(context)
+    while (!(await names(target)).includes('d')) await sleep(5)
+    context.signals.emit('SIGINT')
+    await running
+    expect(context.exitCode()).toBe(130)
+    expect(context.stderr.text).toMatch(
+      /\(E_INTERRUPTED\)\nhint: incomplete on .*: "d"; --resume goes on with it, DROP DATABASE "d" removes it/,
+    )
+    await restore(0, '--resume')
+    await close()
+  })
+
   it('notices a writer that had points in before', async () => {
     const slow: ScriptFor = (type, before) =>
       type === SHARD_UPLOAD && before === 0 ? { toServer: { delay: 20, chunk: 1000 } } : {}

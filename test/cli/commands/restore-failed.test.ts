@@ -302,6 +302,7 @@ describe('a data directory', () => {
     const { code, stderr } = await running
     expect(code).toBe(130)
     expect(stderr).toMatch(/removed database "telegraf" from .* again/)
+    expect(stderr).toMatch(/\(E_INTERRUPTED\)\nhint: what was made on .* was removed again\n$/)
     expect(await treeOf(join(target.root, 'data'))).toEqual(before)
     expect((await metastoreOf(target)).databases).toEqual(['other'])
   })
