@@ -1,6 +1,6 @@
 import { copyFile, mkdir, readdir, rm, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { snapExpecting } from '../helpers/cli.ts'
 import { describeWithInfluxd, type Influxd, startInfluxd } from '../helpers/influxd.ts'
 import { directoryFlags, type Served, startServe } from '../helpers/serve.ts'
@@ -236,5 +236,50 @@ describeWithInfluxd('incremental backups of a real influxd', () => {
     await influxd.flush()
     await age()
     await expectSeen([5, 6])
+  })
+})
+
+describeWithInfluxd('an incremental backup after a compaction', () => {
+  it('has the compacted file instead of those it was made of, and no deleted point', async () => {
+    const config = { data: { 'compact-full-write-cold-duration': '1s' } }
+    const influxd = await startInfluxd({ config })
+    try {
+      await influxd.query('CREATE DATABASE d WITH DURATION INF SHARD DURATION 1d')
+      const write = async (values: readonly number[]) => {
+        const lines = values.map((v) => `m v=${v} ${START + v}`).join('\n')
+        await influxd.write(lines, { db: 'd', precision: 's' })
+        await influxd.flush()
+      }
+      const dir = join(influxd.dirs.data, 'd/autogen/1')
+      const files = async () =>
+        (await readdir(dir)).filter((name) => /\.(tsm|tombstone)$/.test(name))
+      await write([1, 2])
+      await write([3])
+      const place = await tempDir('compacted')
+      const from = ['--host', influxd.host, '--http', influxd.httpUrl]
+      const backUp = async () => {
+        const words = ['backup', '--incremental', '--quiet', '--json', ...from, place]
+        return JSON.parse((await snapExpecting(0, words)).stdout) as Result
+      }
+      await backUp()
+      const before = await files()
+      await influxd.query(`DELETE FROM m WHERE time = ${START + 2}s`, { db: 'd' })
+      await write([4])
+      await vi.waitFor(
+        async () => {
+          const now = await files()
+          expect(now).toHaveLength(1)
+          expect(before).not.toContain(now[0])
+        },
+        { timeout: 30_000, interval: 200 },
+      )
+      expect((await backUp()).shards).toMatchObject([{ shardId: '1' }])
+      const words = ['export', '--quiet', '--format', 'lp', '--db', 'd', '--from', place, '-']
+      const { stdout } = await snapExpecting(0, words)
+      const points = stdout.split('\n').filter((line) => line.startsWith('m '))
+      expect(points.sort()).toEqual([1, 3, 4].map((v) => `m v=${v} ${START + v}000000000`))
+    } finally {
+      await influxd.dispose()
+    }
   })
 })

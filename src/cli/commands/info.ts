@@ -19,6 +19,9 @@ const OPTIONS = {
   }),
 }
 
+/** Nanoseconds. */
+const DAY = 86_400_000_000_000n
+
 /** Defines `snap info`. */
 export function defineInfo(program: Command, context: CliContext): void {
   const command = program
@@ -93,12 +96,21 @@ function completenessText(completeness: string, lost: number, catalog: SetInfo['
   return [why === undefined ? completeness : `${completeness}: ${why}`, ...gone].join(', ')
 }
 
+/** The minute of a time, or the day where all times are of midnight: a row fits a terminal then. */
+function timeFormat(shards: SetInfo['shards']): (time: bigint) => string {
+  const isWhole = shards.every(
+    ({ times }) => times === undefined || (times.start % DAY === 0n && times.end % DAY === 0n),
+  )
+  return (time) => formatGoTime(time).slice(0, isWhole ? 10 : 16)
+}
+
 function shardLines({ shards, summary }: SetInfo): string[] {
+  const format = timeFormat(shards)
   const rows = shards.map(({ database, retentionPolicy, shardId, times, bytes, archive }) => [
     printable(`${database}.${retentionPolicy}`),
     String(shardId),
-    times ? formatGoTime(times.start).slice(0, 16) : '',
-    times ? formatGoTime(times.end).slice(0, 16) : '',
+    times ? format(times.start) : '',
+    times ? format(times.end) : '',
     formatBytes(bytes),
     archive.startsWith(`${summary.set}.`) ? '' : archive.slice(0, archive.indexOf('.')),
   ])
