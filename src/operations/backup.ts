@@ -4,7 +4,7 @@ import { isForSame } from '../portable/clear-catalog.ts'
 import { readHoldings } from '../portable/holdings.ts'
 import { findReusable } from '../portable/reusable.ts'
 import { listSets, type SetListing } from '../portable/sets.ts'
-import { checkTarget } from '../portable/target.ts'
+import { checkTarget, warnOfLater } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
 import { type FetchShardsOptions, fetchShards, type Notes } from './fetch-shards.ts'
@@ -90,6 +90,8 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   const heldUntil = options.since === undefined ? undefined : await holdingTimes(listing, signal)
   const vanished = await vanishedShards(options, plan, listing)
   const set = await SetWriter.begin(store, listing, options)
+  const warning = warnOfLater(listing, set.name)
+  if (warning) progress({ type: 'note', level: 'warning', message: warning })
   try {
     const notes = scope.kind === 'full' ? notesOn(plan) : undefined
     const fetch = { ...options, keepKey, heldUntil, clock, reuse, notes }

@@ -96,6 +96,13 @@ export async function takeSetName(
   }
 }
 
+/** Says it if a set here is of a later time than the new set `name`: that one stays the newest, here and for influxd. */
+export function warnOfLater({ sets }: SetListing, name: string): string | undefined {
+  const later = sets.find((set) => set.name > name && parseSetName(set.name) !== undefined)
+  if (later === undefined) return undefined
+  return `set ${later.name} is of a later time than now, and stays the newest: take this one by its name, ${name}; is the clock right?`
+}
+
 /** A set that was begun and has unfinished files. */
 export interface UnfinishedSet {
   readonly set: string

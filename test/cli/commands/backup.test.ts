@@ -65,6 +65,20 @@ describe('snap backup', () => {
     expect(await restored(target)).toEqual(pointsIn())
   })
 
+  it('warns of a set of a later time, which stays the newest', async () => {
+    const source = await makeDirectory()
+    const target = await newTarget()
+    const first = await expectCode(0, 'backup', ...source.flags, target)
+    expect(first.stderr).not.toContain('later time')
+    await writeFile(join(target, 'notes.manifest'), '{')
+    const second = await expectCode(0, 'backup', ...source.flags, target)
+    expect(second.stderr).not.toContain('later time')
+    await writeFile(join(target, '20990101T000000Z.manifest'), '{')
+    const { stderr, document } = await expectCode(0, 'backup', ...source.flags, target)
+    expect(stderr).toContain('set 20990101T000000Z is of a later time than now')
+    expect(stderr).toContain(`take this one by its name, ${document.set}`)
+  })
+
   it('writes names and contents of a portable set, for its owner alone', async () => {
     const target = await newTarget()
     const source = await makeDirectory()
