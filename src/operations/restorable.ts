@@ -58,12 +58,12 @@ export function wishOf({
   readonly set?: SetWish['set']
   readonly selection: Selection
 }): SetWish {
-  const { databases = [], retentionPolicy, shards = [] } = selection
+  const { databases = [], excludeDatabases: except, retentionPolicy, shards = [] } = selection
   const [only, ...others] = databases
   const [first, ...also] =
     shards.length > 0
       ? shards.map((shardId) => ({ database: others.length > 0 ? undefined : only, shardId }))
-      : databases.map((database) => ({ database }))
+      : databases.map((database) => ({ database, except }))
   return {
     ...{ set, retentionPolicy, ...first },
     also: also.map((wanted) => ({ retentionPolicy, ...wanted })),

@@ -16,7 +16,7 @@ export interface Selection {
   readonly databases?: readonly string[] | undefined
   readonly retentionPolicy?: string | undefined
   readonly shards?: readonly bigint[] | undefined
-  /** Left out of everything, unless named in `databases`; patterns too. Default: `_internal`. */
+  /** Left out of everything, unless named in `databases` by its own name; patterns too. Default: `_internal`. */
   readonly excludeDatabases?: readonly string[] | undefined
 }
 
@@ -24,9 +24,9 @@ export interface Selection {
 export function selectDatabases(data: Data, selection: Selection): string[] {
   const { databases = [], excludeDatabases = [INTERNAL_DATABASE] } = selection
   const names = data.databases.map(({ name }) => name)
-  if (databases.length > 0) return expandNames(databases, names)
   const excluded = new Set(expandNames(excludeDatabases, names))
-  return names.filter((name) => !excluded.has(name))
+  const meant = databases.length > 0 ? expandNames(databases, names) : names
+  return meant.filter((name) => databases.includes(name) || !excluded.has(name))
 }
 
 /** Returns a selection with the names that its patterns stand for. */

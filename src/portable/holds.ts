@@ -14,6 +14,8 @@ import type { Catalog } from './catalog.ts'
 export interface Wanted {
   /** A name, or a pattern for those of a set that it matches. */
   readonly database?: string | undefined
+  /** Databases that a pattern does not mean. */
+  readonly except?: readonly string[] | undefined
   readonly retentionPolicy?: string | undefined
   readonly shardId?: bigint | undefined
 }
@@ -67,7 +69,8 @@ export function holdsWhole(set: BackupSet, wanted: Wanted): boolean {
   if (database === undefined) return retentionPolicy === undefined || holdsPart(set, wanted)
   const names = set.meta.databases.map(({ name }) => name)
   if (isPattern(database) && !names.includes(database)) {
-    const meant = expandNames([database], names)
+    const except = new Set(expandNames(wanted.except ?? [INTERNAL_DATABASE], names))
+    const meant = expandNames([database], names).filter((name) => !except.has(name))
     return meant.length > 0 && meant.every((name) => holdsWhole(set, { ...wanted, database: name }))
   }
   const groups = groupsOf(set, wanted)

@@ -38,6 +38,9 @@ describe('snap restore of some databases', () => {
       'tele_b/autogen m 2',
     ])
     expect(await restored(set, '--exclude-db', 'tele_?')).toEqual(['plant/autogen m 3'])
+    const some = await restored(set, '--db', 'tele*', '--exclude-db', '*_a')
+    expect(some).toEqual(['tele_b/autogen m 2'])
+    expect(await restored(await backedUp(), '--db', '*')).toEqual(pointsIn())
     const { error } = await expectCode(
       16,
       'restore',
