@@ -1,0 +1,48 @@
+import { createServer, type IncomingMessage, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** What becomes of a request: `lost` is done by the server, and its answer never comes; `busy` is answered with 503. */
+export type Fate = 'lost' | 'busy' | undefined
+
+/** An HTTP proxy in front of an S3 server. */
+export interface LossyProxy {
+  readonly url: string
+  readonly close: () => Promise<void>
+}
+
+/** Starts a proxy in front of a server that loses answers, as `fateOf` says for each request. */
+export async function startLossy(
+  endpoint: string,
+  fateOf: (from: Pick<IncomingMessage, 'method' | 'url' | 'headers'>) => Fate,
+): Promise<LossyProxy> {
+  const { hostname, port } = new URL(endpoint)
+  const server = createServer((from, to) => {
+    const { method, url: path, headers } = from
+    const fate = fateOf(from)
+    if (fate === 'busy') {
+      from.resume()
+      to.writeHead(503).end('<Error><Code>SlowDown</Code></Error>')
+      return
+    }
+    const forward = request({ hostname, port, method, path, headers }, (answer) => {
+      if (fate === 'lost') {
+        answer.resume()
+        answer.once('end', () => to.destroy())
+      } else {
+        to.writeHead(answer.statusCode ?? 500, answer.headers)
+        answer.pipe(to)
+      }
+    })
+    forward.on('error', () => to.destroy())
+    from.pipe(forward)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port: own } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${own}`,
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
