@@ -29,15 +29,17 @@ export async function openRestoreHttp(
     return undefined
   }
   const http = httpOf(server, place)
+  let shards: number
   try {
-    await atDestination(() => expectSame(http, server, { place, signal }))
+    shards = await atDestination(() => expectSame(http, server, { place, signal }))
   } catch (error) {
     signal.throwIfAborted()
     if (isNeeded && error instanceof SnapError) throw missing(forgotten, error.message, error)
     if (place.url !== undefined) throw error
     return undefined
   }
-  await refuseOld(http, signal)
+  // An address that was guessed and has no shards may still be another server's.
+  if (place.url !== undefined || shards > 0) await refuseOld(http, signal)
   return http
 }
 
