@@ -145,6 +145,26 @@ describe('copy', () => {
     ])
   })
 
+  it('tells a target that cannot be read from one that has another set', async () => {
+    class Failing extends Target {
+      failing = ''
+      override async *read(...args: Parameters<Target['read']>): AsyncGenerator<Uint8Array> {
+        if (args[0] === this.failing) throw new SnapError('E_SOURCE', 'gone')
+        yield* super.read(...args)
+      }
+    }
+    const source = chain()
+    for (const failing of [`${hour(0)}.manifest`, archives(0, 1)[0] ?? '']) {
+      const target = new Failing(failing.endsWith('.manifest') ? source.files : [])
+      target.files.set(failing, source.files.get(failing) ?? Buffer.from(''))
+      target.failing = failing
+      await expect(copied(source, target)).rejects.toMatchObject({ code: 'E_SOURCE' })
+    }
+    const half = new Target(source.files)
+    half.files.delete(`${hour(3)}.snap.json`)
+    await expect(copied(source, half)).rejects.toMatchObject({ code: 'E_TARGET_EXISTS' })
+  })
+
   it('leaves a set to the run that makes it', async () => {
     const owner = JSON.stringify(thisProcess())
     const target = new Target([[`${hour(0)}.pending`, Buffer.from(owner)]])

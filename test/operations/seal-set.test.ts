@@ -89,6 +89,24 @@ describe('copying with recipients', () => {
     })
   })
 
+  it('takes nothing from a set that another run finished meanwhile', async () => {
+    const source = chain()
+    const whole = new Target()
+    await copied(source, whole, { recipients, sets: [hour(0)] })
+    const dead = [...whole.files].filter(([name]) => !name.includes('.manifest'))
+    const reservation = gone(`${hour(0)}.pending`, Buffer.from(''))
+    const late = new Target([...dead, [`${hour(0)}.pending`, reservation]])
+    const stage = late.stage.bind(late)
+    late.stage = async (name, body) => {
+      for (const [file, bytes] of whole.files) late.files.set(file, bytes)
+      return await stage(name, body)
+    }
+    await expect(copied(source, late, { recipients, sets: [hour(0)] })).rejects.toMatchObject({
+      code: 'E_LOCKED',
+    })
+    expect(filesOf(late)).toEqual(filesOf(whole))
+  })
+
   it('makes nothing of damaged sets, and copies the others', async () => {
     const source = chain()
     source.files.set(archives(0, 1)[0] ?? '', Buffer.from('damaged'))
