@@ -61,15 +61,11 @@ function nextToken(text: string, at: number, last: Token | undefined): Token | u
     take(WORD, 'word') ??
     take(STRING, 'other') ??
     (mayBeRegex(last) ? take(REGEX, 'regex') : undefined) ??
-    take(NUMBER_AFTER_PATH.has(last?.text ?? '') ? NOTHING : NUMBER, 'other') ??
+    take(NUMBER, 'other') ??
     take(SYMBOL, 'symbol') ??
     take(OPERATOR, 'other')
   )
 }
-
-/** A number directly behind a dot would be a name that begins with a digit, which has to be quoted. */
-const NUMBER_AFTER_PATH = new Set(['.'])
-const NOTHING = /(?!)/y
 
 function mayBeRegex(last: Token | undefined): boolean {
   if (last === undefined) return true
