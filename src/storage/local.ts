@@ -160,7 +160,8 @@ export class LocalStore implements Store {
     const path = this.#path(name)
     try {
       await rm(path)
-      await fsyncDirectory(this.url)
+      // What is pending may come back after a power failure: the next run clears it away. Each shard has a note to be deleted.
+      if (!name.endsWith(PENDING_SUFFIX)) await fsyncDirectory(this.url)
     } catch (error) {
       if (!NOT_THERE.has(errnoOf(error) ?? '')) throw destinationError(error, path)
     }

@@ -103,8 +103,8 @@ export interface Store {
    */
   write(name: string, text: string, signal?: AbortSignal): Promise<StoredObject>
   /**
-   * Deletes an object for good. One that is not there is deleted already. One whose name ends in `.pending` stays where the
-   * store refuses to delete, and is counted: whoever may only add can still make backups.
+   * Deletes an object for good. One that is not there is deleted already. One whose name ends in `.pending` may come back after
+   * a power failure, and stays where the store refuses to delete, and is counted: whoever may only add can still make backups.
    * @throws SnapError `E_DESTINATION`
    */
   delete(name: string, signal?: AbortSignal): Promise<void>
