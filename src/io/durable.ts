@@ -3,10 +3,8 @@ import type { FileHandle } from 'node:fs/promises'
 import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import { PENDING_SUFFIX } from './pending.ts'
 import { temporaryName } from './process-owner.ts'
-
-/** Unfinished files have names that end so, here as in influxd. */
-export const PENDING_SUFFIX = '.pending'
 
 /** Mode of every file unless a caller says otherwise: backups hold password hashes. */
 const PRIVATE = 0o600

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { EXIT_CODES, SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import type { ReusableShard } from '../portable/reusable.ts'
 import { decodeSidecar, encodeSidecar } from '../portable/sidecar.ts'
 import { readSmallFile } from '../portable/source.ts'

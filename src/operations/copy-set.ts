@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import { SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import { thisProcess } from '../io/process-owner.ts'
 import type { CatalogFile } from '../portable/catalog.ts'
 import type { SetListing } from '../portable/listing.ts'

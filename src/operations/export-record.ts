@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import * as v from 'valibot'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import {
   isAbandonedName,
   isGone,

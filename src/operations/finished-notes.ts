@@ -1,4 +1,4 @@
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import { encodeFinished, type FinishedShard } from '../portable/finished.ts'
 import { finishedName } from '../portable/names.ts'
 import type { Store } from '../storage/index.ts'

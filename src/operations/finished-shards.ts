@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import { decodeFinished } from '../portable/finished.ts'
 import { parseFileName } from '../portable/names.ts'
 import { isSameShard, type ReusableShard, type WantedShard } from '../portable/reusable.ts'

@@ -1,5 +1,5 @@
 import { EXIT_CODES, SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import { isAbandonedName, isGone, parseOwner } from '../io/process-owner.ts'
 import { readHead } from '../portable/set-files.ts'
 import type { SetListing } from '../portable/sets.ts'

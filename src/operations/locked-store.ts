@@ -1,5 +1,5 @@
 import { messageOf, SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import type { Staged, Store } from '../storage/index.ts'
 import { HeldLock } from './lock.ts'
 import type { LockWish } from './lock-wait.ts'

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import { type CatalogFile, encodeCatalog } from '../portable/catalog.ts'
 import { clearCatalog } from '../portable/clear-catalog.ts'
 import {

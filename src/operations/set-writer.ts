@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import { endedProcess, thisProcess } from '../io/process-owner.ts'
 import { ArchiveWriter, type CompressMember } from '../portable/archive-writer.ts'
 import {

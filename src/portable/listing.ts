@@ -1,4 +1,4 @@
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import {
   catalogName,
   JOURNAL_NAME,

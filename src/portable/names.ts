@@ -1,5 +1,5 @@
 /** Names of sets and of the files of a set (docs/formats/portable-set.md). */
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 
 const SET_NAME_LENGTH = 16
 const SET_NAME = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/

@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import type { Wanted } from './holds.ts'
 import { holdsPart, holdsWhole } from './holds.ts'
 import { isLegacyFile } from './legacy.ts'

@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import type { Catalog } from './catalog.ts'
 import {
   isBeside,

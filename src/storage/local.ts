@@ -6,11 +6,11 @@ import {
   createExclusively,
   destinationError,
   fsyncDirectory,
-  PENDING_SUFFIX,
   publishFile,
   writeFileDurably,
   writeFileSynced,
 } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import { temporaryName } from '../io/process-owner.ts'
 import type { ByteRange, Staged, Store, StoredObject } from './store.ts'
 import { checkName } from './store.ts'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { SnapError } from '../errors.ts'
-import { PENDING_SUFFIX } from '../io/durable.ts'
+import { PENDING_SUFFIX } from '../io/pending.ts'
 import { type S3Access, S3Connection } from './s3-client.ts'
 import { copyToName, idOf, retainObject } from './s3-copy.ts'
 import { createLastWins, createOnce, keepsConditions, putSmall } from './s3-create.ts'

@@ -1,5 +1,5 @@
 import { SnapError } from '../../src/errors.ts'
-import { PENDING_SUFFIX } from '../../src/io/durable.ts'
+import { PENDING_SUFFIX } from '../../src/io/pending.ts'
 import type { ByteRange, Staged, Store, StoredObject } from '../../src/storage/index.ts'
 
 /** A store in memory, for tests that change what is stored a thousand times. */
