@@ -29,7 +29,7 @@ export function diffReport(result: DiffResult): CommandResult {
   const verdict =
     different.length === 0
       ? `no difference in ${formatNumberOf(totals.equal, 'point')}`
-      : `${formatCount(totals.added)} points added, ${formatCount(totals.removed)} removed, ${formatCount(totals.changed)} changed, ${formatCount(totals.equal)} equal`
+      : `${formatNumberOf(totals.added, 'point')} added, ${formatCount(totals.removed)} removed, ${formatCount(totals.changed)} changed, ${formatCount(totals.equal)} equal`
   const lines = [
     `from ${left}`,
     `  to ${right}`,

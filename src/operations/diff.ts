@@ -99,8 +99,7 @@ function addEqual(
     tally.addEqual(pair, Buffer.from(name), points)
   }
   const shard = labelOf(pair)
-  progress({ type: 'shardStart', shard })
-  progress({ type: 'shardDone', shard, bytes: 0, durationMs: 0 })
+  progress({ type: 'shardSkipped', shard, reason: 'equal by its fingerprint' })
 }
 
 async function comparePair(pair: ShardGroupPair, tally: DiffTally, run: DiffRun): Promise<void> {
