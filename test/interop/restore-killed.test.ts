@@ -12,6 +12,11 @@ import { tempDir } from '../helpers/temp.ts'
 import { treeOf } from '../helpers/tree.ts'
 
 const INDEXES = ['inmem', 'tsi1'] as const
+
+/** Waits until something is in a directory that a run is about to make. */
+async function madeIn(path: string): Promise<void> {
+  while ((await readdir(path).catch(() => [])).length === 0) await sleep(2)
+}
 /** Bytes a second: slow enough to be met in the middle. */
 const SLOWLY = ['--jobs', '1', '--limit-rate', '200k']
 
@@ -130,8 +135,7 @@ describeWithInfluxd('a restore into a directory that fails', () => {
     const args = ['restore', ...directoryFlags(target.dirs), '--limit-rate', '100', set]
     const context = contextOf(args, { env: { XDG_STATE_HOME: await tempDir('state') } })
     const running = runIn(context)
-    while (!Object.keys(await treeOf(target.dirs.data)).some((path) => path.startsWith('d/')))
-      await sleep(2)
+    await madeIn(join(target.dirs.data, 'd'))
     context.signals.emit('SIGTERM')
     await running
     expect(context.exitCode()).toBe(143)
@@ -152,8 +156,7 @@ describeWithInfluxd('a restore into a directory that fails', () => {
     const args = ['restore', '--data-dir', join(root, 'data'), '--influxd-is-stopped', '--resume']
     const context = contextOf([...args, '--limit-rate', '100', set], { env })
     const running = runIn(context)
-    while (!Object.keys(await treeOf(root)).some((path) => path.startsWith('data/d/')))
-      await sleep(2)
+    await madeIn(join(root, 'data/d'))
     context.signals.emit('SIGTERM')
     await running
     expect(context.stderr.text).toContain('shards not restored: 1')
