@@ -24,17 +24,9 @@ import {
   notRepeatable,
   readPayload,
 } from './meta-update.ts'
-import type {
-  ClientOptions,
-  ShardBackupRequest,
-  ShardExportRequest,
-  ShardSelection,
-} from './options.ts'
+import type { ClientOptions, ShardBackupRequest, ShardExportRequest } from './options.ts'
+import { backupRequest, exportRequest } from './shard-request.ts'
 import { renameEntries, sendTar } from './upload.ts'
-
-/** The first and last time of a point. Go's zero time as a bound would overflow in the server and select other data. */
-const MIN_TIME = -(2n ** 63n) + 2n
-const MAX_TIME = 2n ** 63n - 2n
 
 /** The longest answer to an info request, in bytes. */
 const MAX_INFO_SIZE = 64 * 1024 * 1024
@@ -136,23 +128,12 @@ export class Client {
    * early closes the connection.
    */
   shardBackup(selection: ShardBackupRequest, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-    return this.#fetchShard(
-      { Type: RequestType.ShardBackup, ...shardFields(selection), Since: selection.since },
-      signal,
-    )
+    return this.#fetchShard(backupRequest(selection), signal)
   }
 
   /** Fetches the blocks of a shard that touch a time range; otherwise as {@link shardBackup}. */
   shardExport(selection: ShardExportRequest, signal?: AbortSignal): AsyncIterable<Uint8Array> {
-    return this.#fetchShard(
-      {
-        Type: RequestType.ShardExport,
-        ...shardFields(selection),
-        ExportStart: selection.start ?? MIN_TIME,
-        ExportEnd: selection.end ?? MAX_TIME,
-      },
-      signal,
-    )
+    return this.#fetchShard(exportRequest(selection), signal)
   }
 
   /**
@@ -290,13 +271,4 @@ interface Answer<T> {
   readonly hint: string
   readonly limit: number
   readonly decode: (bytes: Uint8Array) => T
-}
-
-function shardFields({ database, retentionPolicy, shardId, statement }: ShardSelection) {
-  return {
-    BackupDatabase: database,
-    BackupRetentionPolicy: retentionPolicy,
-    ShardID: shardId,
-    ...(statement && ({ SnapTrailer: 1 } as const)),
-  }
 }

@@ -7,6 +7,8 @@ import { gunzip, gzip } from 'node:zlib'
 import type { CompressMember } from '../portable/archive-writer.ts'
 
 const PROGRAM = 'igzip'
+/** Bytes that a member may have beyond twice its content: a program that never stops is none of ours. */
+const MAX_OVERHEAD = 64 * 1024
 /** A start, and some MiB: this is a machine in distress. */
 const DEADLINE_MS = 60_000
 
@@ -63,7 +65,12 @@ async function run(program: string, bytes: Uint8Array): Promise<Uint8Array> {
     child.stdin.on('error', () => {})
     child.stdin.end(bytes)
     const chunks: Uint8Array[] = []
-    child.stdout.on('data', (chunk: Uint8Array) => chunks.push(chunk))
+    let room = 2 * bytes.length + MAX_OVERHEAD
+    child.stdout.on('data', (chunk: Uint8Array) => {
+      room -= chunk.length
+      if (room >= 0) chunks.push(chunk)
+      else child.kill('SIGKILL')
+    })
     const code = await ended
     if (code !== 0) throw new Error(`${program} ended with ${code}`)
     return Buffer.concat(chunks)

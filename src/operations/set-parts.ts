@@ -1,6 +1,8 @@
 import type { ArchiveSummary } from '../portable/archive-writer.ts'
 import type { Catalog, CatalogShard } from '../portable/catalog.ts'
 import type { ManifestEntry } from '../portable/manifest.ts'
+import { openedName } from '../portable/names.ts'
+import type { Staged } from '../storage/index.ts'
 import type { InspectedFile, ShardName } from './inspect.ts'
 import type { ShardData, ShardSums } from './shard-sums.ts'
 
@@ -37,4 +39,22 @@ export type ShardFacts = Omit<CatalogShard, 'archive' | 'tarSize'>
 export function manifestEntry(shard: ShardName, fileName: string, size: number): ManifestEntry {
   const { database, retentionPolicy: policy, shardId } = shard
   return { database, policy, shardId, fileName, size, lastModified: 0, unknown: {} }
+}
+
+/** Returns what a catalog says of shards: of those that have an archive. */
+export function catalogShards(
+  facts: readonly ShardFacts[],
+  manifest: readonly ManifestEntry[],
+): CatalogShard[] {
+  const entries = new Map(manifest.map((entry) => [entry.shardId, entry]))
+  return facts.flatMap((shard) => {
+    const entry = entries.get(shard.shardId)
+    return entry ? [{ ...shard, archive: entry.fileName, tarSize: entry.size }] : []
+  })
+}
+
+/** Orders staged files so that the one of this name, plain or encrypted, is published last. */
+export function lastOfAll(staged: readonly Staged[], name: string): Staged[] {
+  const isLast = (file: Staged) => openedName(file.name) === name
+  return [...staged.filter((file) => !isLast(file)), ...staged.filter(isLast)]
 }

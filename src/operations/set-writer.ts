@@ -4,12 +4,7 @@ import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import { endedProcess, thisProcess } from '../io/process-owner.ts'
 import { ArchiveWriter, type CompressMember } from '../portable/archive-writer.ts'
-import {
-  type Catalog,
-  type CatalogFile,
-  type CatalogShard,
-  encodeCatalog,
-} from '../portable/catalog.ts'
+import { type Catalog, type CatalogFile, encodeCatalog } from '../portable/catalog.ts'
 import { clearCatalog, openedFiles } from '../portable/clear-catalog.ts'
 import { encodeManifest, type ManifestEntry } from '../portable/manifest.ts'
 import { encodeMetaFile } from '../portable/meta-file.ts'
@@ -36,6 +31,8 @@ import { retainAll } from './retain-all.ts'
 import {
   type CatalogFacts,
   type Compression,
+  catalogShards,
+  lastOfAll,
   manifestEntry,
   type SeenShard,
   type ShardFacts,
@@ -80,9 +77,7 @@ export class SetWriter {
     this.#notes = new FinishedNotes(store, name)
   }
 
-  /**
-   * Takes a name for a set begun now that nothing in the store has.
-   */
+  /** Takes a name for a set begun now that nothing in the store has. */
   static async begin(
     store: Store,
     listing: SetListing,
@@ -164,7 +159,7 @@ export class SetWriter {
 
   /** Notes that a staged shard is finished: should this run die, another one need not fetch it. Not of encrypted sets. */
   async noteFinished(shard: ShardFacts, clusterId: bigint): Promise<void> {
-    const [described] = this.#catalogShards([shard])
+    const [described] = catalogShards([shard], this.#entries)
     if (described === undefined || this.#recipients !== undefined) return
     const names = this.#namesOf(shard.shardId)
     const files = this.#files.filter(({ name }) => names.includes(name))
@@ -212,7 +207,11 @@ export class SetWriter {
     const created = this.#created.toISOString()
     const { parent } = this
     const own = { set: this.name, created, ...(parent && { parent }) }
-    await this.#stageCatalog({ ...facts, ...own, shards: this.#catalogShards(facts.shards) })
+    await this.#stageCatalog({
+      ...facts,
+      ...own,
+      shards: catalogShards(facts.shards, this.#entries),
+    })
     const shared = [...this.#reused.values()].flatMap(({ files }) => files.map(({ name }) => name))
     await retainAll(this.#store, shared)
     await this.#publish()
@@ -251,14 +250,6 @@ export class SetWriter {
     return [archiveName(this.name, shardId), sidecarName(this.name, shardId)]
   }
 
-  #catalogShards(facts: readonly ShardFacts[]): CatalogShard[] {
-    const entries = new Map(this.#entries.map((entry) => [entry.shardId, entry]))
-    return facts.flatMap((shard) => {
-      const entry = entries.get(shard.shardId)
-      return entry ? [{ ...shard, archive: entry.fileName, tarSize: entry.size }] : []
-    })
-  }
-
   /** Stages the catalog; of an encrypted set all of it, encrypted, and then what of it is clear. */
   async #stageCatalog(facts: Omit<Catalog, 'files'>): Promise<void> {
     const name = catalogName(this.name)
@@ -279,13 +270,7 @@ export class SetWriter {
   }
 
   async #publish(): Promise<void> {
-    const last = manifestName(this.name)
-    const isLast = ({ name }: Staged) => openedName(name) === last
-    const inOrder = [
-      ...this.#staged.filter((staged) => !isLast(staged)),
-      ...this.#staged.filter(isLast),
-    ]
-    await publishAll(this.#store, inOrder)
+    await publishAll(this.#store, lastOfAll(this.#staged, manifestName(this.name)))
   }
 
   async #stageBytes(name: string, bytes: Uint8Array): Promise<void> {

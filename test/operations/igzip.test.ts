@@ -36,6 +36,7 @@ describe('igzip on the path', () => {
   it('is not used if it is something else, or not there', async () => {
     expect(await findIgzip(await pathWith('exec cat'))).toBeUndefined()
     expect(await findIgzip(await pathWith('exit 3'))).toBeUndefined()
+    expect(await findIgzip(await pathWith('exec yes'))).toBeUndefined()
     expect(await findIgzip(await tempDir('empty'))).toBeUndefined()
     expect(await findIgzip(undefined)).toBeUndefined()
     const folder = await tempDir('bin')

@@ -4,8 +4,8 @@ import { beforeAll, expect, it } from 'vitest'
 import { type S3Options, S3Store, type Store } from '../../src/storage/index.ts'
 import { addUser, type Ceph } from '../helpers/ceph.ts'
 import { startFaultProxy } from '../helpers/fault-proxy.ts'
-import { startForgetful } from '../helpers/forgetful-proxy.ts'
 import { describeWithS3, newBucket, s3Client, s3Environment, sharedCeph } from '../helpers/s3.ts'
+import { startForgetful } from '../helpers/s3-proxy.ts'
 
 const MIB = 1024 * 1024
 

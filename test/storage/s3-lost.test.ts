@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { S3Store } from '../../src/storage/index.ts'
-import { type Fate, type LossyProxy, startLossy } from '../helpers/lossy-proxy.ts'
 import { describeWithS3, newBucket, s3Client, s3Environment, sharedCeph } from '../helpers/s3.ts'
+import { type Fate, type S3Proxy, startLossy } from '../helpers/s3-proxy.ts'
 
 const MIB = 1024 ** 2
 const PART = 5 * MIB
@@ -11,7 +11,7 @@ const PART = 5 * MIB
 type Request = Pick<IncomingMessage, 'method' | 'url' | 'headers'>
 
 describeWithS3('a store whose answers are lost', () => {
-  let proxy: LossyProxy
+  let proxy: S3Proxy
   let store: S3Store
   let fates: { readonly is: (request: Request) => boolean; fate: Fate; times: number }[] = []
 

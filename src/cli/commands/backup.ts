@@ -127,6 +127,7 @@ export function defineBackup(program: Command, context: CliContext): void {
       await refuseInside(from, target)
       const dryRun = OPTIONS.dryRun.read(command)
       const use = dryRun ? 'look' : 'write'
+      const compression = OPTIONS.compression.read(command)
       const { findIgzip } = await import('../../operations/igzip.ts')
       return await withStore(command, { run, location: target, use }, async ({ store, signal }) => {
         const server = await openServer(from)
@@ -139,7 +140,8 @@ export function defineBackup(program: Command, context: CliContext): void {
               http,
               store,
               recipients,
-              compressMember: await findIgzip(context.env['PATH']),
+              compressMember:
+                compression === 'gzip' ? await findIgzip(context.env['PATH']) : undefined,
               since,
               range,
               jobs,
@@ -149,7 +151,7 @@ export function defineBackup(program: Command, context: CliContext): void {
               signal,
             },
             selection: readSelectionOptions(command),
-            compression: OPTIONS.compression.read(command),
+            compression,
             fingerprint: OPTIONS.fingerprint.read(command) === 'on',
             attempts: readConnectionOptions(command).retries + 1,
             skipErrors: OPTIONS.skipErrors.read(command),

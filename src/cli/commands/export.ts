@@ -200,6 +200,7 @@ async function exportSet(
   const readKeys = 'store' in place ? readRecipients : readRecipientsOrPassphrase
   const recipients = await readKeys(command, context)
   const { backup } = await import('../../operations/backup.ts')
+  const compression = OPTIONS.compression.read(command) ?? 'gzip'
   const { findIgzip } = await import('../../operations/igzip.ts')
   const { withSource } = await import('../../operations/open-source.ts')
   return await withStore(command, { run, location: target, use: 'write' }, (into) =>
@@ -209,9 +210,9 @@ async function exportSet(
         ...{
           skipErrors: false,
           dryRun: false,
-          compressMember: await findIgzip(context.env['PATH']),
+          compressMember: compression === 'gzip' ? await findIgzip(context.env['PATH']) : undefined,
         },
-        compression: OPTIONS.compression.read(command) ?? 'gzip',
+        compression,
         fingerprint: OPTIONS.fingerprint.read(command) === 'on',
         version: readPackageInfo().version,
       })

@@ -5,20 +5,41 @@ import type { AddressInfo } from 'node:net'
 export type Fate = 'lost' | 'busy' | undefined
 
 /** An HTTP proxy in front of an S3 server. */
-export interface LossyProxy {
+export interface S3Proxy {
   readonly url: string
   readonly close: () => Promise<void>
+}
+
+/**
+ * Starts a proxy that takes conditions out of requests, as S3 stores do that do not know them. Signatures would no longer
+ * fit, so they are taken out too: the bucket must be open to everyone.
+ */
+export async function startForgetful(endpoint: string): Promise<S3Proxy> {
+  return await startProxy(endpoint, ({ headers }) => {
+    const { authorization: _, 'if-none-match': __, ...kept } = headers
+    return { headers: kept }
+  })
 }
 
 /** Starts a proxy in front of a server that loses answers, as `fateOf` says for each request. */
 export async function startLossy(
   endpoint: string,
-  fateOf: (from: Pick<IncomingMessage, 'method' | 'url' | 'headers'>) => Fate,
-): Promise<LossyProxy> {
+  fateOf: (from: IncomingMessage) => Fate,
+): Promise<S3Proxy> {
+  return await startProxy(endpoint, (from) => ({ headers: from.headers, fate: fateOf(from) }))
+}
+
+async function startProxy(
+  endpoint: string,
+  look: (from: IncomingMessage) => {
+    readonly headers: IncomingMessage['headers']
+    readonly fate?: Fate
+  },
+): Promise<S3Proxy> {
   const { hostname, port } = new URL(endpoint)
   const server = createServer((from, to) => {
-    const { method, url: path, headers } = from
-    const fate = fateOf(from)
+    const { method, url: path } = from
+    const { headers, fate } = look(from)
     if (fate === 'busy') {
       from.resume()
       to.writeHead(503).end('<Error><Code>SlowDown</Code></Error>')
