@@ -1,78 +1,88 @@
-// Compares a backup into a bucket with plain uploads of the same archives by the same client:
-//
-//   npm run build && node bench/s3.mjs DATA_DIR s3://bucket/prefix
-//
-// DATA_DIR is the data directory of an InfluxDB; keys and endpoint come from AWS_* variables. Prints seconds, MiB/s of stored
-// bytes, and their ratio. Reading, compressing and checking are part of the backup, so the ratio shows what the bucket adds only
-// where --fingerprint off --compression none leaves little else to do.
-import { spawnSync } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { S3Store } from '../dist/storage/index.js'
+// Backups into a bucket of a real radosgw, beside the local backup and plain uploads of the same files by the same client.
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { lackOfRadosgw, startCeph } from './helpers.mjs'
+import { clocked, ratioRow, without } from './measure.mjs'
 
-const SNAP = join(dirname(fileURLToPath(import.meta.url)), '../bin/snap.js')
-const [dataDir, place] = process.argv.slice(2)
-if (dataDir === undefined || place === undefined) {
-  throw new Error('usage: node bench/s3.mjs DATA_DIR s3://bucket/prefix')
+const BUCKET = 'bench'
+const UPLOADS = 4
+
+export async function s3(context) {
+  const { at, snap, data, say } = context
+  const howToGet = await lackOfRadosgw()
+  if (howToGet !== undefined) {
+    say(`no radosgw, no rows for S3: ${howToGet}`)
+    return []
+  }
+  const env = await startCeph()
+  const client = await clientOf(env)
+  await client.createBucket({ Bucket: BUCKET })
+  const words = ['backup', '--quiet', '--data-dir', join(data.folder, 'data')]
+  const rows = []
+  for (const [name, flags] of [
+    ['gzip', []],
+    ['stored blocks', ['--fingerprint', 'off', '--compression', 'none']],
+  ]) {
+    const local = at('s3-local')
+    const costs = await context.alternate({
+      local: async () => {
+        await rm(local, { recursive: true, force: true })
+        return await snap([...words, ...flags, local])
+      },
+      bucket: async () => {
+        const cost = await snap([...words, ...flags, `s3://${BUCKET}/set`], { env })
+        await emptyBucket(client)
+        return cost
+      },
+      raw: async () => {
+        const cost = await clocked(() => upload(client, local))
+        await emptyBucket(client)
+        return cost
+      },
+    })
+    await rm(local, { recursive: true })
+    rows.push(rowOf(`backup to S3, ${name}`, costs, context))
+  }
+  return rows
 }
 
-/** Runs `snap` and returns the seconds it took. */
-function backup(target, ...flags) {
-  const words = ['backup', '--data-dir', dataDir, '--quiet', ...flags, target]
-  const start = performance.now()
-  const { status, stderr } = spawnSync(process.execPath, [SNAP, ...words], { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`snap ${words.join(' ')}: ${stderr}`)
-  return (performance.now() - start) / 1000
+/** Start-up is in the two runs of snap, and taken off both. */
+function rowOf(work, { local, bucket, raw }, { startUp }) {
+  const own = without(startUp, local)
+  const [against, theirs] =
+    own.seconds > raw.seconds ? ['the same to a directory', own] : ['plain PUTs of its files', raw]
+  return ratioRow(work, { against, ours: bucket, theirs, startUp, atMost: 1.15 })
 }
 
-/** Uploads every file of a directory under its name, four at a time, and returns the seconds it took. */
-async function upload(directory, names) {
+async function clientOf(env) {
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
   const { S3 } = await import('@aws-sdk/client-s3')
-  const endpoint = process.env.AWS_ENDPOINT_URL ?? process.env.INFLUX_SNAP_S3_ENDPOINT
-  const client = new S3({
-    region: process.env.AWS_REGION ?? 'us-east-1',
-    ...(endpoint && { endpoint, forcePathStyle: true }),
+  return new S3({
+    ...{ endpoint: env.INFLUX_SNAP_S3_ENDPOINT, region: env.AWS_REGION, forcePathStyle: true },
+    credentials: {
+      accessKeyId: env.AWS_ACCESS_KEY_ID,
+      secretAccessKey: env.AWS_SECRET_ACCESS_KEY,
+    },
     requestChecksumCalculation: 'WHEN_REQUIRED',
   })
-  const { host, pathname } = new URL(place)
-  const start = performance.now()
-  const queue = [...names]
-  const work = async () => {
-    for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
-      const Body = await readFile(join(directory, name))
-      await client.putObject({ Bucket: host, Key: `${pathname.slice(1)}-raw/${name}`, Body })
-    }
-  }
-  await Promise.all([work(), work(), work(), work()])
-  return (performance.now() - start) / 1000
 }
 
-process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
-const local = await mkdtemp(join(tmpdir(), 'snap-bench-'))
-try {
-  for (const flags of [[], ['--fingerprint', 'off', '--compression', 'none']]) {
-    const name = flags.length === 0 ? 'default' : 'plain'
-    const directory = join(local, name)
-    const onDisk = backup(directory, ...flags)
-    const inBucket = backup(`${place}-${name}`, ...flags)
-    const names = await readdir(directory)
-    let size = 0
-    for (const file of names) size += (await readFile(join(directory, file))).length
-    const raw = await upload(directory, names)
-    const rate = (seconds) =>
-      `${seconds.toFixed(2)} s, ${(size / seconds / 2 ** 20).toFixed(0)} MiB/s`
-    console.log(`${name}: ${(size / 2 ** 20).toFixed(1)} MiB stored in ${names.length} files`)
-    console.log(`  backup to a directory  ${rate(onDisk)}`)
-    console.log(`  backup to the bucket   ${rate(inBucket)}`)
-    console.log(`  plain uploads          ${rate(raw)}`)
-    console.log(
-      `  bucket / directory ${(inBucket / onDisk).toFixed(2)}, bucket / (directory + plain uploads) ${(inBucket / (onDisk + raw)).toFixed(2)}`,
-    )
-    const store = new S3Store(`${place}-raw`, { endpoint: process.env.INFLUX_SNAP_S3_ENDPOINT })
-    for (const file of names) await store.delete(file)
+/** Uploads every file of a folder. */
+async function upload(client, folder) {
+  const names = (await readdir(folder)).values()
+  const work = async () => {
+    for (const name of names) {
+      const Body = await readFile(join(folder, name))
+      await client.putObject({ Bucket: BUCKET, Key: `raw/${name}`, Body })
+    }
   }
-} finally {
-  await rm(local, { recursive: true, force: true })
+  await Promise.all(Array.from({ length: UPLOADS }, work))
+}
+
+async function emptyBucket(client) {
+  for (;;) {
+    const { Contents = [] } = await client.listObjectsV2({ Bucket: BUCKET })
+    if (Contents.length === 0) return
+    for (const { Key } of Contents) await client.deleteObject({ Bucket: BUCKET, Key })
+  }
 }
