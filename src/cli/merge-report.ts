@@ -1,6 +1,7 @@
 import { SnapError } from '../errors.ts'
 import type { MergeResult } from '../operations/merge.ts'
 import type { OnConflict } from '../operations/merge-look.ts'
+import type { OverruledPoints } from '../operations/merge-wish.ts'
 import { forgottenLines, forgottenProblem } from './forgotten-report.ts'
 import { formatCount, formatNumberOf, printable } from './format.ts'
 import type { CommandResult } from './output.ts'
@@ -17,6 +18,7 @@ const COLUMNS = [
 export function mergeReport(result: MergeResult, onConflict: OnConflict): CommandResult {
   const { target, set, added, equal, conflicting, dryRun, shards, databases } = result
   const { unwritten, lost } = result
+  const overruled = shards.flatMap((shard) => shard.overruled)
   const names = databases.map(({ from, to }) => (from === to ? from : `${from} into ${to}`))
   const winner = onConflict === 'backup' ? 'the backup wins' : 'live stays'
   const lines = [
@@ -26,6 +28,7 @@ export function mergeReport(result: MergeResult, onConflict: OnConflict): Comman
       ({ database, retentionPolicy, measurement, reason }) =>
         `  ${database}.${retentionPolicy}.${measurement}: cannot be written over HTTP: ${reason}`,
     ),
+    ...overruled.map((points) => `  ${overruledLine(points)}`),
     ...forgottenLines(result).map((line) => `  ${line}`),
     ...lost.map((line) => `  not in the backup: ${line}`),
   ]
@@ -43,10 +46,29 @@ function rowOf(shard: MergeResult['shards'][number]): string[] {
   return [`${shardId}${into} ${database}.${retentionPolicy}`, ...counts]
 }
 
+function overruledLine({ shardId, database, retentionPolicy, points, first }: OverruledPoints) {
+  const shard = `shard ${shardId} of the server, ${database}.${retentionPolicy}`
+  return `${shard}: queries return other values than the backup's for ${formatNumberOf(points, 'point')} that its files have: ${first}`
+}
+
 function problemOf(result: MergeResult): SnapError | undefined {
-  const { unwritten, lost } = result
+  const { unwritten, lost, shards } = result
+  const overruled = shards.flatMap((shard) => shard.overruled)
+  if (overruled.length > 0) {
+    return new SnapError('E_INCOMPLETE', 'the backup did not win everywhere', {
+      hint: overruledHint(overruled),
+    })
+  }
   if (unwritten.length + lost.length === 0) return forgottenProblem(result)
   return new SnapError('E_INCOMPLETE', 'not everything was merged', {
     hint: 'the result names what could not be written, or is not in the backup',
   })
+}
+
+/** Who writes now may have overwritten points; in a shard whose time is over it is the server that mixes up its files. */
+function overruledHint(overruled: readonly OverruledPoints[]): string {
+  const cold = overruled.filter(({ isCold }) => isCold).map(({ shardId }) => shardId)
+  if (cold.length === 0) return 'run it again when the time of these shards is over'
+  const options = [...new Set(cold)].map((id) => `--replace-shard ${id}`).join(' ')
+  return `the server mixes up the files of these shards; the same with ${options} drops them and makes them anew`
 }

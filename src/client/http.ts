@@ -82,13 +82,30 @@ export class HttpClient {
    * refuses, fails, or cuts the answer; what the signal was aborted with
    */
   async query(q: string, options: QueryOptions = {}): Promise<QueryRow[]> {
+    let rows: QueryRow[] = []
+    for await (const whole of this.#ask({ q }, options)) rows = rowsOf(whole, this.url)
+    return rows
+  }
+
+  /**
+   * Sends statements and returns the rows of all of them as they come, many at a time, whatever limit the server has for
+   * the rows of an answer.
+   * @throws SnapError as {@link HttpClient.query}
+   */
+  async *queryRows(q: string, options: QueryOptions = {}): AsyncGenerator<QueryRow[]> {
+    for await (const part of this.#ask({ q, chunked: 'true' }, options)) {
+      yield rowsOf(part, this.url, 'in parts')
+    }
+  }
+
+  async *#ask(form: Record<string, string>, options: QueryOptions): AsyncGenerator<Answer> {
     const { db, epoch, deadline = DEADLINE_MS, signal } = options
-    const body = new URLSearchParams({ q, ...(db && { db }), ...(epoch && { epoch }) })
+    const body = new URLSearchParams({ ...form, ...(db && { db }), ...(epoch && { epoch }) })
     const timeout = AbortSignal.timeout(deadline)
     const stop = signal ? AbortSignal.any([signal, timeout]) : timeout
     try {
-      const { status, bytes } = await this.#post(`${this.url}/query`, body, stop)
-      return rowsOf(this.#decode(status, bytes), this.url)
+      const { status, lines } = await this.#post(`${this.url}/query`, body, stop)
+      for await (const line of lines) yield this.#decode(status, line)
     } catch (error) {
       signal?.throwIfAborted()
       if (timeout.aborted) throw this.#late(deadline)
@@ -96,14 +113,17 @@ export class HttpClient {
     }
   }
 
+  /** Sends a request. An answer in parts has one in each line; others are one line, or no answer of InfluxDB. */
   async #post(url: string, body: URLSearchParams, signal: AbortSignal) {
     const headers = this.#headers
     const request = { method: 'POST', redirect: 'manual', headers, body, signal } as const
-    const response = await fetch(url, request)
+    const { status, body: answer } = await fetch(url, request)
     const tooLong = () =>
       new SnapError('E_PROTOCOL', `${this.url}: answer of more than ${MAX_ANSWER_SIZE} bytes`)
-    const bytes = await collect(response.body ?? [], MAX_ANSWER_SIZE, tooLong)
-    return { status: response.status, bytes }
+    if (body.has('chunked') && status < 300) {
+      return { status, lines: linesOf(answer ?? [], MAX_ANSWER_SIZE, tooLong) }
+    }
+    return { status, lines: [await collect(answer ?? [], MAX_ANSWER_SIZE, tooLong)] }
   }
 
   #decode(status: number, bytes: Uint8Array): Answer {
@@ -166,11 +186,39 @@ function parseAnswer(text: string): Answer | undefined {
   }
 }
 
-function rowsOf({ results, error }: Answer, url: string): QueryRow[] {
+/** Cuts what arrives into lines of limited length. A last one without an end is one too. */
+async function* linesOf(
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  limit: number,
+  tooLong: () => SnapError,
+): AsyncGenerator<Uint8Array> {
+  let parts: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.length; ) {
+      const end = chunk.indexOf(LINE_FEED, at)
+      const part = chunk.subarray(at, end < 0 ? chunk.length : end)
+      size += part.length
+      if (size > limit) throw tooLong()
+      parts.push(part)
+      at += part.length + 1
+      if (end < 0) continue
+      if (size > 0) yield Buffer.concat(parts)
+      parts = []
+      size = 0
+    }
+  }
+  if (size > 0) yield Buffer.concat(parts)
+}
+
+const LINE_FEED = 0x0a
+
+/** Only an answer `in parts` may say that there is more to come. */
+function rowsOf({ results, error }: Answer, url: string, how?: 'in parts'): QueryRow[] {
   const failure = error ?? results.find((result) => result.error !== undefined)?.error
   if (failure !== undefined) throw new SnapError('E_SOURCE', `${url}: ${failure}`)
   const all = results.flatMap(({ series }) => series)
-  if ([...results, ...all].some(({ partial }) => partial)) {
+  if (how === undefined && [...results, ...all].some(({ partial }) => partial)) {
     throw new SnapError('E_SOURCE', `${url}: the answer is cut by the server's max-row-limit`)
   }
   return all.flatMap(({ name, tags, columns, values }) =>

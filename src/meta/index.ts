@@ -6,7 +6,7 @@ export { rewriteContinuousQuery } from './continuous-query.ts'
 export { emptyData } from './empty.ts'
 export type { Imported, ImportOptions } from './import.ts'
 export { INTERNAL_DATABASE, importData } from './import.ts'
-export { quoteName } from './influxql.ts'
+export { quoteName, quoteString } from './influxql.ts'
 export type {
   ContinuousQueryInfo,
   Data,

@@ -84,3 +84,8 @@ function unquote(text: string): string {
 export function quoteName(name: string): string {
   return `"${name.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n')}"`
 }
+
+/** Quotes a string for InfluxQL. */
+export function quoteString(text: string): string {
+  return `'${text.replace(/['\\]/g, '\\$&').replaceAll('\n', '\\n')}'`
+}

@@ -1,4 +1,4 @@
-import type { LineWriter } from '../client/index.ts'
+import type { HttpClient, LineWriter } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
 import { findKeyProblem, type LeftOut } from '../formats/line-protocol.ts'
 import type { FieldPoints } from '../formats/points.ts'
@@ -31,6 +31,7 @@ export type OnConflict = 'backup' | 'live' | 'fill-gaps'
 /** How shards are merged. */
 export interface MergeShardOptions {
   readonly server: OpenServer
+  readonly http: HttpClient
   /** Writes into the database and policy of the live shard. */
   readonly writer: LineWriter
   readonly source: ShardSource

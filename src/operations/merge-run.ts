@@ -10,9 +10,9 @@ import { type ExactRange, intersect } from './exact-range.ts'
 import { ExportTally, measurementName } from './export-tally.ts'
 import { describeShard } from './inspect.ts'
 import { each, type MergeShardOptions } from './merge-look.ts'
-import { mergeShard } from './merge-shard.ts'
+import { isCold, mergeShard } from './merge-shard.ts'
 import { cutAtGroups, type MergeWindow } from './merge-windows.ts'
-import type { MergedShard, MergeOptions } from './merge-wish.ts'
+import type { MergedShard, MergeOptions, OverruledPoints } from './merge-wish.ts'
 import { shardName } from './plan-shards.ts'
 import type { Progress } from './progress.ts'
 import { readPoints } from './read-points.ts'
@@ -96,6 +96,7 @@ export class MergeRun {
     const range = intersect(whole, wanted) ?? whole
     const total = { added: 0, equal: 0, conflicting: 0, bytes: 0 }
     const newShardIds: bigint[] = []
+    const overruled: OverruledPoints[] = []
     const { windows, made } = await this.#windows(files, range, into)
     for (const window of windows) {
       if (window.live === undefined) {
@@ -109,9 +110,19 @@ export class MergeRun {
       for (const name of ['added', 'equal', 'conflicting', 'bytes'] as const)
         total[name] += merged[name]
       newShardIds.push(window.live.shard.id)
+      if (merged.overruled !== undefined) {
+        const where = { ...shardName(window.live), isCold: isCold(window.live.group) }
+        overruled.push({ ...where, ...merged.overruled })
+      }
     }
     // The points that made groups were new before they were equal.
-    return { ...total, added: total.added + made, equal: total.equal - made, newShardIds }
+    return {
+      ...total,
+      added: total.added + made,
+      equal: total.equal - made,
+      newShardIds,
+      overruled,
+    }
   }
 
   /** Cuts a range at the live groups. Where there is none, the first point that is written makes one. */

@@ -2,6 +2,7 @@ import { SnapError } from '../errors.ts'
 import type { FieldPoints } from '../formats/points.ts'
 import type { ListedShard } from '../meta/index.ts'
 import { describeShard } from './inspect.ts'
+import { checkContested } from './merge-contested.ts'
 import {
   compare,
   each,
@@ -14,6 +15,7 @@ import type { MergeCounts, MergedField, MergePart } from './merge-points.ts'
 import { hasFreeGeneration, type KeyBlock, uploadPoints } from './merge-upload.ts'
 import { shardName } from './plan-shards.ts'
 import { openLive } from './readback.ts'
+import type { WrongPoints } from './select-check.ts'
 import { sendPoints } from './send-points.ts'
 import type { ShardFiles } from './shard-source.ts'
 
@@ -23,6 +25,8 @@ export interface MergedPiece extends MergeCounts {
   readonly via: 'upload' | 'write' | 'none'
   /** Bytes that were sent. */
   readonly bytes: number
+  /** Points that were to win, and that queries return otherwise although the files have them. */
+  readonly overruled: WrongPoints | undefined
 }
 
 /** Values from which on files are uploaded: fewer are written sooner than a shard is closed and opened. */
@@ -35,7 +39,7 @@ const NANOSECONDS_PER_MS = 1_000_000n
  * Merges points into a live shard. The shard is read first and only what it lacks, or what shall win, is sent; one genuine point
  * of each field of each measurement goes over HTTP before everything else: it shows whether types fit, and makes indexes
  * of tsi1 know what is uploaded. Afterwards the shard is read again, and what is still missing is sent again: a server
- * ends an upload that was cut on the way as it ends any other.
+ * ends an upload that was cut on the way as it ends any other. Where the backup wins, queries have to return it.
  * @throws SnapError `E_DESTINATION`
  */
 export async function mergeShard(
@@ -47,7 +51,7 @@ export async function mergeShard(
   let last = first
   let { bytes } = first
   for (let attempt = 2; last.bytes > 0; attempt++) {
-    last = await mergeOnce(piece, { ...options, dryRun: attempt > attempts })
+    last = await mergeOnce(piece, options, attempt > attempts)
     bytes += last.bytes
     if (last.missing === 0) break
     const what = `shard ${describeShard(shardName(piece.live))} lacked ${last.missing} points that were merged into it`
@@ -58,20 +62,27 @@ export async function mergeShard(
     }
     progress({ type: 'note', level: 'warning', message: `${what}: they were sent again` })
   }
-  return { ...first.counts, via: first.via, bytes }
+  if (options.dryRun || options.onConflict !== 'backup') return { ...first, bytes }
+  const { overruled } = last.isLast ? last : await mergeOnce(piece, options, true)
+  return { ...first, bytes, overruled }
 }
 
-/** Looks at the live shard and sends what it lacks, if that is anything at all. */
-async function mergeOnce(piece: MergePiece, options: MergeShardOptions) {
-  const { dryRun, server, signal, attempts, tempDir } = options
+/** Looks at the live shard and sends what it lacks, if that is anything at all and this is not the last look. */
+async function mergeOnce(piece: MergePiece, options: MergeShardOptions, isLast = false) {
+  const { dryRun, server, signal, attempts, tempDir, onConflict } = options
   const live = await openLive(shardName(piece.live), { server, tempDir, attempts, signal })
   try {
     const { counts, touches, wanted, missing } = await look(piece, live, options)
-    const found = { counts, missing, via: 'none', bytes: 0 } as const
-    if (dryRun || wanted === 0) return found
+    const found = { ...counts, missing, via: 'none', bytes: 0, overruled: undefined } as const
+    if (dryRun) return { ...found, isLast }
+    if (isLast || wanted === 0) {
+      const isToWin = onConflict === 'backup'
+      const overruled = isToWin ? await checkContested(piece, live, options) : undefined
+      return { ...found, isLast: true, overruled }
+    }
     await touch(touches, options)
     const via = viaFor(piece.live, { counts, live }, options)
-    return { ...found, via, bytes: await deliver(piece, live, { ...options, via }) }
+    return { ...found, isLast, via, bytes: await deliver(piece, live, { ...options, via }) }
   } finally {
     await live.close()
   }
@@ -85,13 +96,17 @@ async function touch(
   await sendPoints(each(touches), { writer, jobs, attempts, throttle, progress, signal })
 }
 
+/** Tells whether the time of a group is over. */
+export function isCold({ endTime }: ListedShard['group']): boolean {
+  return endTime < BigInt(Date.now() - COLD_AFTER_MS) * NANOSECONDS_PER_MS
+}
+
 function viaFor(
   { group }: ListedShard,
   { counts, live }: { readonly counts: MergeCounts; readonly live: ShardFiles },
   { allowWritePause }: MergeShardOptions,
 ): 'upload' | 'write' {
-  const isCold = group.endTime < BigInt(Date.now() - COLD_AFTER_MS) * NANOSECONDS_PER_MS
-  const mayUpload = (isCold || allowWritePause) && hasFreeGeneration(live.files.keys())
+  const mayUpload = (isCold(group) || allowWritePause) && hasFreeGeneration(live.files.keys())
   return mayUpload && counts.added >= MIN_UPLOAD ? 'upload' : 'write'
 }
 

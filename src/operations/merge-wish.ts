@@ -6,6 +6,7 @@ import type { OnConflict } from './merge-look.ts'
 import type { MergeCounts } from './merge-points.ts'
 import type { Progress } from './progress.ts'
 import type { Renames } from './restore-names.ts'
+import type { WrongPoints } from './select-check.ts'
 import type { Selection } from './selection.ts'
 import type { SeriesSelection } from './series-selection.ts'
 import type { ServerPlace } from './server.ts'
@@ -41,10 +42,18 @@ export interface MergeOptions {
   readonly signal: AbortSignal
 }
 
+/** Points of the backup that are in a live shard, and that its server returns otherwise. */
+export interface OverruledPoints extends ShardName, WrongPoints {
+  /** Whether the time of the shard is over, so that it can be replaced. */
+  readonly isCold: boolean
+}
+
 /** A stored shard that was merged. */
 export interface MergedShard extends ShardName, MergeCounts {
   /** The live shards that its points are in. */
   readonly newShardIds: readonly bigint[]
+  /** What became of points that were to win. */
+  readonly overruled: readonly OverruledPoints[]
   /** Bytes that were sent. */
   readonly bytes: number
   readonly durationMs: number

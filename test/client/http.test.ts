@@ -76,6 +76,40 @@ describe('an HTTP client', () => {
     ])
   })
 
+  it('gives the rows of an answer in parts as they come', async () => {
+    const part = (value: number, partial: boolean) =>
+      JSON.stringify({
+        results: [{ series: [{ columns: ['n'], values: [[value]], partial }], partial }],
+      })
+    const { url, seen } = await serve((_, response) => {
+      const [first, last] = [part(1, true), part(2, false)]
+      response.write(`${first}\n${last.slice(0, 5)}`)
+      setImmediate(() => response.end(last.slice(5)))
+    })
+    const found: unknown[] = []
+    for await (const rows of new HttpClient({ url }).queryRows('SELECT n')) found.push(rows)
+    expect(found).toEqual([1, 2].map((n) => [{ name: '', tags: {}, values: { n } }]))
+    expect(seen).toMatchObject([{ body: 'q=SELECT+n&chunked=true' }])
+  })
+
+  it('fails on an answer in parts that has an error, or a line without end', async () => {
+    const rows = async (handler: Handler) => {
+      const { url } = await serve(handler)
+      for await (const _ of new HttpClient({ url }).queryRows('SELECT n'));
+    }
+    await expect(rows(json({ results: [{ error: 'no such thing' }] }))).rejects.toMatchObject({
+      code: 'E_SOURCE',
+    })
+    await expect(rows(json({ error: 'error parsing query' }, 400))).rejects.toMatchObject({
+      code: 'E_SOURCE',
+    })
+    const endless: Handler = (_, response) => {
+      const more = () => response.write(Buffer.alloc(2 ** 20, 0x20), more)
+      more()
+    }
+    await expect(rows(endless)).rejects.toMatchObject({ code: 'E_PROTOCOL' })
+  })
+
   it('sends database, unit and credentials', async () => {
     const { url, seen } = await serve(json({ results: [] }))
     const http = new HttpClient({ url: `${url}/influx/`, user: 'admin', password: 'p:ä' })
