@@ -124,7 +124,9 @@ describeWithInfluxd('a backup bounded in time', () => {
     async (entry) => {
       const db = `case ${entry.index}`
       const dir = await tempDir('exact')
-      await snapExpecting(0, ['backup', '--host', source.host, '--db', db, ...range(entry), dir])
+      // With its HTTP API, whose figures are of whole shards.
+      const from = ['--host', source.host, '--http', source.httpUrl]
+      await snapExpecting(0, ['backup', ...from, '--db', db, ...range(entry), dir])
       const restore = await stockRestore([
         '-portable',
         '-host',
