@@ -48,17 +48,27 @@ it('the lines of the crontab run as cron runs them, and say nothing', async () =
 
 const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0
 
+/** The units beside the pages, and the one in docs/serve.md. */
+async function readUnits(): Promise<Map<string, string>> {
+  const served = await readFile(join(ROOT, 'docs/serve.md'), 'utf8')
+  const unit = examplesIn(served).find(({ language }) => language === 'ini')?.text ?? ''
+  const units = new Map([['influx-snap-serve.service', unit]])
+  for (const name of await readdir(join(ROOT, 'docs/systemd'))) {
+    units.set(name, await readFile(join(ROOT, 'docs/systemd', name), 'utf8'))
+  }
+  return units
+}
+
 it.skipIf(!hasSystemd)('systemd takes the units as they are', async () => {
   const { bin } = await install()
   const dir = await tempDir('units')
-  const names = await readdir(join(ROOT, 'docs/systemd'))
-  for (const name of names) {
-    const text = await readFile(join(ROOT, 'docs/systemd', name), 'utf8')
+  const units = await readUnits()
+  for (const [name, text] of units) {
     // The program and its user are not of this machine.
     const local = text.replaceAll('/usr/bin/influx-snap', join(bin, 'influx-snap'))
     await writeFile(join(dir, name), local.replace(/^User=.*$/m, 'User=root'))
   }
-  const paths = names.map((name) => join(dir, name))
+  const paths = [...units.keys()].map((name) => join(dir, name))
   const { code, stdout, stderr } = await run('systemd-analyze', ['verify', '--man=no', ...paths])
   const ours = `${stdout}${stderr}`.split('\n').filter((line) => line.includes('influx-snap'))
   expect([code, ours]).toEqual([0, []])

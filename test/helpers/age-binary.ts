@@ -14,9 +14,14 @@ export function findOrFetchAge(): string | undefined {
   return findOrFetchProgram(AGE)
 }
 
+/** Returns the path of the age tool, if there is one. */
+export function findAge(): string | undefined {
+  return findProgram(AGE)
+}
+
 /** `describe` for suites that need the age tool; skipped without one, which fails with `CI=true`. */
 export function describeWithAge(title: string, body: (age: string) => void): void {
-  const age = findProgram(AGE)
+  const age = findAge()
   if (age !== undefined) {
     describe(title, () => body(age))
   } else if (process.env.CI === 'true') {

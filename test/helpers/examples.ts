@@ -1,5 +1,7 @@
 import { chmod, cp, mkdir, symlink, writeFile } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { basename, delimiter, dirname, join } from 'node:path'
+import { findAge } from './age-binary.ts'
+import { makeAuthority } from './certificates.ts'
 import { findInfluxd } from './influxd-binary.ts'
 import { type Finished, run } from './run.ts'
 import { ROOT } from './sources.ts'
@@ -28,6 +30,8 @@ export interface Sandbox {
   readonly dir: string
   /** Runs lines of shell up to the first that fails. Everything they say is in `stdout`, with the places of the examples. */
   readonly run: (script: string) => Promise<Finished>
+  /** Writes a file whose first line is a comment with its path. */
+  readonly write: (text: string) => Promise<void>
 }
 
 /** Where a sandbox finds the servers that the examples speak of. */
@@ -36,6 +40,24 @@ export interface SandboxServers {
   readonly host: string
   /** An empty one, `db2.example.net`. */
   readonly otherHost: string
+  /** URLs of their HTTP APIs, where they have one. */
+  readonly http?: string
+  readonly otherHttp?: string
+  /** URL of who takes heartbeats, and points of a migration. */
+  readonly receiver: string
+  /** Buckets: their place by the name that examples have, and what opens them. */
+  readonly s3?: { readonly places: Readonly<Record<string, string>>; readonly env: Environment }
+}
+
+type Environment = Readonly<Record<string, string>>
+
+/** Programs that do nothing in a sandbox, and why. */
+export const NOT_REAL: Readonly<Record<string, string>> = {
+  systemctl: 'the service manager of the machine is not for tests',
+  journalctl: 'the same',
+  ssh: 'there is no other machine',
+  mountpoint: 'nothing is mounted in a sandbox',
+  'after-backup': 'a hook that the reader writes',
 }
 
 /** Makes the sample data directory of the demo. */
@@ -49,30 +71,22 @@ export async function makeSampleData(dir: string): Promise<void> {
  * places that examples name (`/var/lib/influxdb`, `/backup`, hosts) lead into the sandbox.
  */
 export async function makeSandbox(dir: string, servers: SandboxServers): Promise<Sandbox> {
-  const places: Readonly<Record<string, string>> = {
-    '/var/lib/influxdb': join(dir, 'lib'),
-    '/etc/influxdb/influxdb.conf': join(dir, 'influxdb.conf'),
-    '/srv': join(dir, 'srv'),
-    '/backup': join(dir, 'backup'),
-    'db1.example.net': servers.host,
-    'db2.example.net': servers.otherHost,
+  const places = placesOf(dir, servers)
+  for (const name of ['bin', 'etc', 'units', 'textfile', 'tmp', '.config/fish/completions']) {
+    await mkdir(join(dir, name), { recursive: true })
   }
-  await mkdir(join(dir, 'bin'), { recursive: true })
   await makeSampleData(join(dir, 'influx'))
-  await writeFile(join(dir, 'influxdb.conf'), configOf(join(dir, 'lib')))
-  await cp(join(ROOT, 'test/fixtures/legacy/increments'), join(dir, 'backup/legacy'), {
-    recursive: true,
-  })
-  await cp(join(ROOT, 'test/fixtures/portable/two-sets'), join(dir, 'backup/stock'), {
-    recursive: true,
-  })
+  await addFiles(dir, servers)
   await addPrograms(join(dir, 'bin'))
   const env = {
     ...process.env,
+    ...servers.s3?.env,
+    HOME: dir,
     PATH: [join(dir, 'bin'), process.env.PATH].join(delimiter),
     EXAMPLE_NODE: process.execPath,
     EXAMPLE_PROGRAM: join(ROOT, 'bin/snap.js'),
     EXAMPLE_HOST: servers.host,
+    EXAMPLE_HTTP: servers.http ?? '',
     // Whether the tests run as root or in a container is not what examples are about.
     INFLUX_SNAP_INFLUXD_IS_STOPPED: '1',
     XDG_STATE_HOME: join(dir, 'state'),
@@ -83,7 +97,55 @@ export async function makeSandbox(dir: string, servers: SandboxServers): Promise
     const finished = await run('bash', ['-euo', 'pipefail', '-c', lines], { cwd: dir, env })
     return { ...finished, stdout: asShown(finished.stdout, dir, servers.host) }
   }
-  return { dir, run: runScript }
+  const write = async (text: string) => {
+    const [, path = ''] = /^# (\/\S+?)(?:,.*)?\n/.exec(text) ?? []
+    await writeFile(relocate(path, places), relocate(text, places))
+  }
+  return { dir, run: runScript, write }
+}
+
+/** Where the places that examples name are. A name that begins with another one comes first. */
+function placesOf(dir: string, servers: SandboxServers): Readonly<Record<string, string>> {
+  return {
+    '/var/lib/influxdb': join(dir, 'lib'),
+    '/etc/influxdb/influxdb.conf': join(dir, 'influxdb.conf'),
+    '/etc/influx-snap': join(dir, 'etc'),
+    '/etc/systemd/system': join(dir, 'units'),
+    '/usr/local/bin/after-backup': join(dir, 'bin/after-backup'),
+    '/var/lib/node_exporter/textfile': join(dir, 'textfile'),
+    '/var/tmp': join(dir, 'tmp'),
+    '/srv': join(dir, 'srv'),
+    '/backup': join(dir, 'backup'),
+    'http://db1.example.net:8086': servers.http ?? 'http://none.invalid',
+    'http://db2.example.net:8086': servers.otherHttp ?? 'http://none.invalid',
+    'http://new.example.net:8086': servers.receiver,
+    'https://hc-ping.com': servers.receiver,
+    'db1.example.net': servers.host,
+    'db2.example.net': servers.otherHost,
+    '127.0.0.1:8088': servers.host,
+    ...servers.s3?.places,
+  }
+}
+
+/** Adds what examples take for granted: a configuration, its secrets, backups of influxd, certificates. */
+async function addFiles(dir: string, { receiver }: SandboxServers): Promise<void> {
+  await writeFile(join(dir, 'influxdb.conf'), configOf(join(dir, 'lib')))
+  await writeFile(join(dir, 'etc/http-password'), 'secret\n')
+  for (const name of ['backup', 'verify', 'prune']) {
+    await writeFile(join(dir, `etc/heartbeat-${name}`), `${receiver}/${name}\n`)
+  }
+  for (const [fixture, name] of [
+    ['legacy/increments', 'legacy'],
+    ['portable/two-sets', 'stock'],
+  ] as const) {
+    const to = join(dir, 'backup', name)
+    await cp(join(ROOT, 'test/fixtures', fixture), to, { recursive: true })
+  }
+  await symlink(join(ROOT, 'docs'), join(dir, 'docs'))
+  const { certFile, keyFile } = await (await makeAuthority()).certify('server')
+  await cp(certFile, join(dir, 'server.crt'))
+  await cp(keyFile, join(dir, 'server.key'))
+  await writeFile(join(dir, 'tokens'), '0123456789abcdef0123456789abcdef\n')
 }
 
 /** Puts places and the address of the server back to what examples call them. */
@@ -107,15 +169,17 @@ function configOf(dir: string): string {
 }
 
 async function addPrograms(bin: string): Promise<void> {
-  const programs = {
-    sudo: 'while [[ $1 = -* ]]; do [[ $1 != -u ]] || shift; shift; done; exec "$@"',
-    systemctl: '',
-  }
-  for (const [name, body] of Object.entries(programs)) {
+  const sudo = 'while [[ $1 = -* ]]; do [[ $1 != -u ]] || shift; shift; done; exec "$@"'
+  const idle = Object.keys(NOT_REAL).map((name) => [name, ''] as const)
+  for (const [name, body] of [['sudo', sudo] as const, ...idle]) {
     await writeFile(join(bin, name), `#!/usr/bin/env bash\n${body}\n`)
     await chmod(join(bin, name), 0o755)
   }
-  await symlink(join(ROOT, 'test/helpers/snap-in-examples'), join(bin, 'snap'))
-  const influxd = findInfluxd()
-  if (influxd !== undefined) await symlink(influxd, join(bin, 'influxd'))
+  for (const name of ['snap', 'influx-snap']) {
+    await symlink(join(ROOT, 'test/helpers/snap-in-examples'), join(bin, name))
+  }
+  const age = findAge()
+  for (const program of [findInfluxd(), age, age && join(dirname(age), 'age-keygen')]) {
+    if (program) await symlink(program, join(bin, basename(program)))
+  }
 }
