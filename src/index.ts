@@ -3,6 +3,8 @@
  *
  * `Client` asks a server (influxd or `snap serve`), `Service` is one over any `MetaClient` and `TSDBStore`.
  * `openDataDirectory` gives both for the directories of an InfluxDB, `openDoor` what peers of a `Service` have to pass.
+ *
+ * What stands here is promised (docs/versioning.md), with every type that it needs; no other module of the package is.
  */
 
 export type {
@@ -15,6 +17,7 @@ export { Client, type ClientOptions, type Host, type MetaUpdateRequest } from '.
 export type {
   DataDirectory,
   DataDirectoryPaths,
+  IndexVersion,
   OpenOptions,
   PathOptions,
 } from './datadir/index.ts'
@@ -27,16 +30,31 @@ export type {
   DatabaseInfo,
   Imported,
   ImportOptions,
+  ListedShard,
+  NodeInfo,
   RetentionPolicyInfo,
   ShardGroupInfo,
   ShardInfo,
+  ShardOwner,
+  SubscriptionInfo,
   UserInfo,
+  UserPrivilege,
 } from './meta/index.ts'
-export { decodeData, encodeData, importData, listShards } from './meta/index.ts'
+export {
+  decodeData,
+  emptyData,
+  encodeData,
+  findDatabase,
+  importData,
+  listShards,
+} from './meta/index.ts'
 export {
   BackupMagicHeader,
   GO_ZERO_TIME,
+  type GoJson,
+  type MetastoreFrame,
   MuxHeader,
+  type PathState,
   type Request,
   RequestType,
   type Response,
@@ -48,10 +66,22 @@ export {
   type DoorFiles,
   type Logger,
   type MetaClient,
+  type ObservedRequest,
+  type Observer,
   openDoor,
+  type PeerServerOptions,
   Service,
   type ServiceLimits,
   type ServiceOptions,
   type TSDBStore,
 } from './service/index.ts'
-export { packShardTar, readShardTar, type TarEntry, type TarEntryInput } from './tar/index.ts'
+export {
+  type EntryPath,
+  formatEntryName,
+  packShardTar,
+  parseEntryName,
+  type ReadTarOptions,
+  readShardTar,
+  type TarEntry,
+  type TarEntryInput,
+} from './tar/index.ts'

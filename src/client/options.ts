@@ -21,7 +21,7 @@ export interface ShardSelection {
   readonly database: string
   readonly retentionPolicy: string
   readonly shardId: bigint | number
-  /** Asks `snap serve` to end with the statement that takeStatement reads; influxd does not know it. Default false. */
+  /** Asks `snap serve` for a last file that says that all was sent (docs/protocol.md); influxd does not know it. Default false. */
   readonly statement?: boolean | undefined
 }
 

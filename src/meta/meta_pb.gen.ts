@@ -103,6 +103,8 @@ export const DataSchema: GenMessage<Data> = /*@__PURE__*/
   messageDesc(file_meta, 0);
 
 /**
+ * A member of a cluster.
+ *
  * @generated from message snap.meta.NodeInfo
  */
 export type NodeInfo = Message<"snap.meta.NodeInfo"> & {
@@ -130,6 +132,8 @@ export const NodeInfoSchema: GenMessage<NodeInfo> = /*@__PURE__*/
   messageDesc(file_meta, 1);
 
 /**
+ * A database with its policies and continuous queries.
+ *
  * @generated from message snap.meta.DatabaseInfo
  */
 export type DatabaseInfo = Message<"snap.meta.DatabaseInfo"> & {
@@ -164,6 +168,8 @@ export const DatabaseInfoSchema: GenMessage<DatabaseInfo> = /*@__PURE__*/
   messageDesc(file_meta, 2);
 
 /**
+ * A retention policy with its shard groups. Durations in nanoseconds; 0 keeps for ever.
+ *
  * @generated from message snap.meta.RetentionPolicyInfo
  */
 export type RetentionPolicyInfo = Message<"snap.meta.RetentionPolicyInfo"> & {
@@ -272,6 +278,8 @@ export const ShardGroupInfoSchema: GenMessage<ShardGroupInfo> = /*@__PURE__*/
   messageDesc(file_meta, 4);
 
 /**
+ * A shard; its id is also the name of its directory.
+ *
  * @generated from message snap.meta.ShardInfo
  */
 export type ShardInfo = Message<"snap.meta.ShardInfo"> & {
@@ -301,6 +309,8 @@ export const ShardInfoSchema: GenMessage<ShardInfo> = /*@__PURE__*/
   messageDesc(file_meta, 5);
 
 /**
+ * The member of a cluster that has a shard. None where influxd runs alone.
+ *
  * @generated from message snap.meta.ShardOwner
  */
 export type ShardOwner = Message<"snap.meta.ShardOwner"> & {
@@ -318,6 +328,8 @@ export const ShardOwnerSchema: GenMessage<ShardOwner> = /*@__PURE__*/
   messageDesc(file_meta, 6);
 
 /**
+ * Where a copy of what is written goes.
+ *
  * @generated from message snap.meta.SubscriptionInfo
  */
 export type SubscriptionInfo = Message<"snap.meta.SubscriptionInfo"> & {
@@ -347,6 +359,8 @@ export const SubscriptionInfoSchema: GenMessage<SubscriptionInfo> = /*@__PURE__*
   messageDesc(file_meta, 7);
 
 /**
+ * A query that influxd runs at intervals, as it was written.
+ *
  * @generated from message snap.meta.ContinuousQueryInfo
  */
 export type ContinuousQueryInfo = Message<"snap.meta.ContinuousQueryInfo"> & {
@@ -371,6 +385,8 @@ export const ContinuousQueryInfoSchema: GenMessage<ContinuousQueryInfo> = /*@__P
   messageDesc(file_meta, 8);
 
 /**
+ * A user with the hash of the password.
+ *
  * @generated from message snap.meta.UserInfo
  */
 export type UserInfo = Message<"snap.meta.UserInfo"> & {
@@ -405,6 +421,8 @@ export const UserInfoSchema: GenMessage<UserInfo> = /*@__PURE__*/
   messageDesc(file_meta, 9);
 
 /**
+ * What a user may do with a database.
+ *
  * @generated from message snap.meta.UserPrivilege
  */
 export type UserPrivilege = Message<"snap.meta.UserPrivilege"> & {

@@ -34,7 +34,7 @@ export interface TSDBStore {
   /**
    * Writes the shard's files that changed after `since` as a tar of `database/policy/id/file`, ending in 1,024 zero bytes;
    * no files are those alone. Wait for `drain` as with any Writable; ending `w` is allowed and not needed.
-   * @param statement the peer asks for the statement of `addStatement` as the last file; a store need not know it
+   * @param statement the peer asks for a last file that says that all was sent (docs/protocol.md); a store need not know it
    */
   backupShard(
     id: bigint,

@@ -1,11 +1,27 @@
 import type { Command } from 'commander'
 import type { CliContext } from '../context.ts'
 import { addGeneralOptions } from '../general-options.ts'
-import { readPackageInfo } from '../package-info.ts'
+import { type BuildInfo, readBuildInfo, readPackageInfo } from '../package-info.ts'
 import { runCommand } from '../run.ts'
 
 /** What this build can do beyond its list of commands; scripts ask before they rely on it. */
-const FEATURES = ['config-file', 'go-flags', 'json', 'named-targets'] as const
+const FEATURES = [
+  'config-file',
+  'encryption',
+  'go-flags',
+  'incremental',
+  'json',
+  'locks',
+  'merge',
+  'metrics',
+  'named-targets',
+  'parquet',
+  's3',
+  'tls',
+] as const
+
+/** As people name a commit. */
+const SHORT_COMMIT = 10
 
 /** Defines `snap version`. */
 export function defineVersion(program: Command, context: CliContext): void {
@@ -17,10 +33,16 @@ export function defineVersion(program: Command, context: CliContext): void {
       const node = process.versions.node
       const platform = `${process.platform}-${process.arch}`
       const commands = program.commands.map((each) => each.name()).sort()
+      const build = readBuildInfo()
       return {
-        document: { name, version, node, platform, commands, features: FEATURES },
-        text: `snap ${version} (node ${node}, ${platform})`,
+        document: { name, version, build, node, platform, commands, features: FEATURES },
+        text: `snap ${version} (${buildText(build)}node ${node}, ${platform})`,
       }
     }),
   )
+}
+
+function buildText(build: BuildInfo | undefined): string {
+  if (build === undefined) return ''
+  return `commit ${build.commit.slice(0, SHORT_COMMIT)}${build.modified ? ', modified' : ''}, `
 }
