@@ -5,7 +5,7 @@ import { importsOf, ROOT, readSources, withoutComments } from './helpers/sources
 
 /** The rooms of `src/` from the ground up: a room imports from lower levels and from itself. */
 const LEVELS: readonly (readonly string[])[] = [
-  ['errors.ts'],
+  ['errors.ts', 'suggest.ts'],
   ['io'],
   ['protocol', 'meta', 'tar', 'tsm', 'wal', 'age'],
   ['client', 'service', 'datadir', 'portable', 'storage', 'formats'],

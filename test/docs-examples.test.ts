@@ -175,7 +175,13 @@ async function runServed(name: string, s3?: SandboxServers['s3']): Promise<void>
 }
 
 /** Pages about a server with its HTTP API, or that show both programs. */
-const TO_SERVERS = ['docs/getting-started.md', 'docs/backup.md', 'docs/merge.md', 'docs/restore.md']
+const TO_SERVERS = [
+  'README.md',
+  'docs/getting-started.md',
+  'docs/backup.md',
+  'docs/merge.md',
+  'docs/restore.md',
+]
 const TO_BUCKETS = ['docs/s3.md', 'docs/nightly.md']
 const TO_SERVED = RUN.filter((name) => !TO_BUCKETS.includes(name))
 

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import type { Command } from 'commander'
@@ -93,6 +93,27 @@ describe('the pages', () => {
       return anchor !== undefined && !anchorsOf(PAGES.get(target) ?? '').includes(anchor)
     })
     expect(broken.map(([link]) => link)).toEqual([])
+  })
+
+  it('prove each row of the table in the README by a test that is there', () => {
+    const [, table = ''] = (PAGES.get('README.md') ?? '').split('| held by |\n|---|---|---|\n')
+    const rows = (table.split('\n\n')[0] ?? '').split('\n')
+    expect(rows.length).toBeGreaterThan(8)
+    const links = rows.map((row) => /\]\((test\/[^ )]+) "([^"]+)"\) \|$/.exec(row) ?? [row])
+    const wrong = links.filter(([, path, title]) => {
+      if (path === undefined || !existsSync(join(ROOT, path))) return true
+      // The title of a test, or of the group that it is of.
+      return !readFileSync(join(ROOT, path), 'utf8').includes(`'${title}'`)
+    })
+    expect(wrong.map(([link]) => link)).toEqual([])
+  })
+
+  it('count the failures of others in the README as reliability.md does', () => {
+    const [, section = ''] = (PAGES.get('docs/reliability.md') ?? '').split(
+      '## What others got wrong',
+    )
+    const rows = section.split('\n').filter((line) => line.startsWith('| ')).length - 1
+    expect(PAGES.get('README.md')).toContain(`[all ${rows} of them]`)
   })
 
   it('name every command in the README', () => {

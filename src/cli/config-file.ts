@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { messageOf, SnapError } from '../errors.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../suggest.ts'
 
 /** The texts of each key of a configuration file, or of one target in it. */
 export type ConfigTable = ReadonlyMap<string, readonly string[]>

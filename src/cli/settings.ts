@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
+import { suggest } from '../suggest.ts'
 import type { CommandOptions, ConfigFile, ConfigSection } from './config-file.ts'
 import { SettingOption, variableOf } from './options.ts'
-import { suggest } from './suggest.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 

@@ -1,6 +1,6 @@
 import type { Command, CommanderError } from 'commander'
 import { SnapError } from '../errors.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from '../suggest.ts'
 
 /** Codes of commander that are no errors: help or the version was asked for. */
 const SHOWN = new Set(['commander.helpDisplayed', 'commander.version'])

@@ -9,6 +9,7 @@ import {
 } from '../portable/names.ts'
 import { listUnfinished } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
+import { namesHint } from '../suggest.ts'
 import { markedFiles, markFiles, uniteMarks } from './file-marks.ts'
 import { readJournal } from './prune-journal.ts'
 import { type KeepReason, type PruneDecision, type PruneRules, planPrune } from './prune-plan.ts'
@@ -107,7 +108,9 @@ function refuseUnknown({ listing, sets }: Survey, databases: readonly string[]):
   const held = new Set(sets.flatMap((set) => set.databases))
   const unknown = databases.find((name) => !held.has(name))
   if (unknown === undefined) return
-  throw new SnapError('E_NOTHING_MATCHED', `${listing.source.url}: no set holds ${unknown}`)
+  throw new SnapError('E_NOTHING_MATCHED', `${listing.source.url}: no set holds ${unknown}`, {
+    hint: namesHint([...held].sort(), unknown),
+  })
 }
 
 /** Decides twice where the store has locks of its own: which sets it holds is asked only of those that would go. */

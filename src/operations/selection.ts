@@ -9,6 +9,7 @@ import {
   type ListedShard,
   listShards,
 } from '../meta/index.ts'
+import { namesHint } from '../suggest.ts'
 
 /** What of a store a command works on. An empty list, or a field left out, selects everything. */
 export interface Selection {
@@ -74,13 +75,14 @@ function checkDatabase(data: Data, name: string, selection: Selection, place: st
   const database = findDatabase(data, name)
   if (database === undefined) {
     const names = data.databases.map((other) => other.name)
-    throw nothing(`database ${JSON.stringify(name)} is not in ${place}`, names)
+    throw nothing(`database ${JSON.stringify(name)} is not in ${place}`, names, name)
   }
   const { retentionPolicy } = selection
   if (retentionPolicy === undefined || findRetentionPolicy(database, retentionPolicy)) return
   throw nothing(
     `database ${JSON.stringify(name)} in ${place} has no retention policy ${JSON.stringify(retentionPolicy)}`,
     database.retentionPolicies.map((policy) => policy.name),
+    retentionPolicy,
   )
 }
 
@@ -101,13 +103,10 @@ function checkPolicyAnywhere(data: Data, selection: Selection, place: string): v
   throw nothing(
     `no database in ${place} has a retention policy ${JSON.stringify(selection.retentionPolicy)}`,
     [...new Set(policies)],
+    selection.retentionPolicy,
   )
 }
 
-function nothing(message: string, there: readonly string[]): SnapError {
-  const shown = there.slice(0, 20).join(', ')
-  const more = there.length > 20 ? `, and ${there.length - 20} more` : ''
-  return new SnapError('E_NOTHING_MATCHED', message, {
-    hint: there.length === 0 ? 'there are none' : `there are: ${shown}${more}`,
-  })
+function nothing(message: string, there: readonly string[], wanted?: string): SnapError {
+  return new SnapError('E_NOTHING_MATCHED', message, { hint: namesHint(there, wanted) })
 }

@@ -1,5 +1,6 @@
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
+import { namesHint } from '../suggest.ts'
 import type { Wanted } from './holds.ts'
 import { holdsPart, holdsWhole } from './holds.ts'
 import { isLegacyFile } from './legacy.ts'
@@ -147,8 +148,10 @@ export async function selectSet(
   if (listing.sets.length === 0) throw await nothingToTake(listing, signal)
   const wanted = [wish, ...(wish.also ?? [])]
   let newestPart: string | undefined
+  const seen: Names = new Map()
   for (const listed of candidates(listing, wish)) {
     const set = await readOrExplain(listing, listed, signal)
+    noteNames(set, seen)
     const isNamed = typeof wish.set === 'string'
     const isIn = (each: Wanted) => holdsWhole(set, each) || (isNamed && holdsPart(set, each))
     if (wanted.every(isIn)) {
@@ -157,20 +160,47 @@ export async function selectSet(
     }
     if (wanted.some((each) => holdsPart(set, each))) newestPart ??= set.name
   }
-  throw nothingMatched(listing, wish, newestPart)
+  throw nothingMatched(listing, wish, { newestPart, seen })
 }
 
 function nothingMatched(
   { source }: SetListing,
   { set, also = [], ...first }: SetWish,
-  newestPart: string | undefined,
+  { newestPart, seen }: { readonly newestPart: string | undefined; readonly seen: Names },
 ): SnapError {
   const what = [first, ...also].map(describe).join(' and ')
   const where = typeof set === 'string' ? `set ${set}` : 'any set'
   const whole = newestPart === undefined ? '' : ' as a whole'
   return new SnapError('E_NOTHING_MATCHED', `${source.url}: ${what} is not in ${where}${whole}`, {
-    hint: newestPart && `set ${newestPart} has a part of it (--set ${newestPart})`,
+    hint:
+      newestPart === undefined
+        ? unknownName([first, ...also], seen)
+        : `set ${newestPart} has a part of it (--set ${newestPart})`,
   })
+}
+
+/** The databases of sets, and the policies of each. */
+type Names = Map<string, Set<string>>
+
+function noteNames({ entries, missing }: BackupSet, names: Names): void {
+  for (const { database, policy } of [...entries, ...missing]) {
+    names.set(database, (names.get(database) ?? new Set()).add(policy))
+  }
+}
+
+/** Returns what there is instead of the first name that no set has. */
+function unknownName(wanted: readonly Wanted[], seen: Names): string | undefined {
+  for (const { database, retentionPolicy } of wanted) {
+    const policies = database === undefined ? undefined : seen.get(database)
+    if (database !== undefined && policies === undefined) {
+      return namesHint([...seen.keys()].sort(), database)
+    }
+    const there = policies ?? new Set([...seen.values()].flatMap((each) => [...each]))
+    if (retentionPolicy !== undefined && !there.has(retentionPolicy)) {
+      return namesHint([...there].sort(), retentionPolicy)
+    }
+  }
+  return undefined
 }
 
 function describe({ database, retentionPolicy, shardId }: Wanted): string {

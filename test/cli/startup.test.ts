@@ -6,6 +6,7 @@ import { readSources } from '../helpers/sources.ts'
 const LIGHT_PACKAGES = ['commander']
 const LIGHT_FILES = [
   'errors.ts',
+  'suggest.ts',
   'io/pending.ts',
   'client/address.ts',
   'portable/names.ts',

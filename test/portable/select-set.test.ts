@@ -101,6 +101,15 @@ describe('selectSet', () => {
     await expect(select(wish)).rejects.toEqual(failure('E_NOTHING_MATCHED', message))
   })
 
+  it.each<[SetWish, string]>([
+    [{ database: 'otter' }, 'did you mean other? there are: db, other'],
+    [{ database: 'db', retentionPolicy: 'autogem' }, 'did you mean autogen? there are: autogen'],
+    [{ retentionPolicy: 'autogem' }, 'did you mean autogen? there are: autogen'],
+  ])('hints at the names that there are: %o', async (wish, hint) => {
+    const { select } = await several()
+    await expect(select(wish)).rejects.toMatchObject({ code: 'E_NOTHING_MATCHED', hint })
+  })
+
   it('hints at the newest set with a part of what no set holds as a whole', async () => {
     const { select } = await place(
       snapFiles(A, { entries: [entry(A, 1n)], catalog: { selection: { shardIds: [1n] } } }),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { suggest } from '../../src/cli/suggest.ts'
+import { namesHint, suggest } from '../src/suggest.ts'
 
 const WORDS = ['backup', 'restore', 'export', 'version', 'verify', 'prune']
 
@@ -23,7 +23,26 @@ describe('suggest', () => {
     },
   )
 
+  it('takes no single letter for another', () => {
+    expect(suggest('x', ['a'])).toBeUndefined()
+  })
+
   it('takes the nearest', () => {
     expect(suggest('--idle-timout', ['--upload-timeout', '--idle-timeout'])).toBe('--idle-timeout')
+  })
+})
+
+describe('namesHint', () => {
+  it('says what was meant, and what there is', () => {
+    expect(namesHint(['telegraf', 'plant'], 'tellegraf')).toBe(
+      'did you mean telegraf? there are: telegraf, plant',
+    )
+    expect(namesHint(['telegraf'], undefined)).toBe('there are: telegraf')
+    expect(namesHint([], 'telegraf')).toBe('there are none')
+  })
+
+  it('is not longer than somebody reads', () => {
+    const many = Array.from({ length: 25 }, (_, i) => `n${i}`)
+    expect(namesHint(many, 'other')).toMatch(/ n19, and 5 more$/)
   })
 })

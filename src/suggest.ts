@@ -22,7 +22,8 @@ function editDistance(from: string, to: string): number {
 /** Returns the one of `candidates` that `word` was probably meant to be, or `undefined` if none is near. */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined
-  let bestDistance = Math.min(3, Math.ceil(word.length * 0.4)) + 1
+  // At least one letter has to be right.
+  let bestDistance = Math.min(3, Math.ceil(word.length * 0.4), word.length - 1) + 1
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) >= bestDistance) continue
     const distance = editDistance(word.slice(0, 64), candidate)
@@ -32,4 +33,16 @@ export function suggest(word: string, candidates: Iterable<string>): string | un
     }
   }
   return best
+}
+
+/** So many names at most stand in a hint. */
+const MAX_NAMES = 20
+
+/** Returns a hint for a name that is not there: the one that was probably meant, and those that are there. */
+export function namesHint(there: readonly string[], wanted: string | undefined): string {
+  if (there.length === 0) return 'there are none'
+  const near = wanted === undefined ? undefined : suggest(wanted, there)
+  const shown = there.slice(0, MAX_NAMES).join(', ')
+  const more = there.length > MAX_NAMES ? `, and ${there.length - MAX_NAMES} more` : ''
+  return `${near === undefined ? '' : `did you mean ${near}? `}there are: ${shown}${more}`
 }
