@@ -1,3 +1,4 @@
+import { watchHeap } from './heap.ts'
 import { runCli } from './program.ts'
 
 /** How long a process that has done its work may linger over a forgotten handle, milliseconds. */
@@ -5,6 +6,7 @@ const LINGER = 2_000
 
 /** Runs the command line of this process. */
 export async function main(): Promise<void> {
+  watchHeap()
   await runCli({
     argv: process.argv.slice(2),
     env: process.env,

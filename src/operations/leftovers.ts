@@ -25,9 +25,9 @@ export async function removeLeftovers(
   kept: ReadonlySet<string> = new Set(),
 ): Promise<void> {
   const { files } = listing
-  const isIdle = (since: Date) => Date.now() - since.getTime() > IDLE_MS
-  for (const { name, modified } of files.values()) {
-    if (isAbandonedName(name) || (isProbe(name) && isIdle(modified))) await store.delete(name)
+  const isIdle = (since: number) => Date.now() - since > IDLE_MS
+  for (const { name, modifiedAt } of files.values()) {
+    if (isAbandonedName(name) || (isProbe(name) && isIdle(modifiedAt))) await store.delete(name)
   }
   const dead = new Set<string>()
   const alive = new Set<string>()
@@ -39,7 +39,7 @@ export async function removeLeftovers(
   }
   await abortUploads(store, (set, started) => {
     if (alive.has(set)) return false
-    return dead.has(set) || isIdle(started)
+    return dead.has(set) || isIdle(started.getTime())
   })
 }
 

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import * as v from 'valibot'
 import { asSnapError, SnapError } from '../errors.ts'
 
@@ -12,11 +13,9 @@ export function decodeText(bytes: Uint8Array, what: string): string {
       `${what}: ${bytes.length} bytes, expected at most ${MAX_JSON_SIZE}`,
     )
   }
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch (error) {
-    throw asSnapError(error, 'E_FORMAT', what)
-  }
+  if (!isUtf8(bytes)) throw new SnapError('E_FORMAT', `${what}: is not UTF-8`)
+  // Not a TextDecoder, whose strings take two bytes for each character, as does all that is parsed out of them.
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()
 }
 
 /** Holds `value` to `schema`. @throws SnapError `E_FORMAT` with the path of the first thing that is wrong */

@@ -35,7 +35,7 @@ export interface SetListing {
 export async function listSets(source: SetSource, signal?: AbortSignal): Promise<SetListing> {
   const files = await listFiles(source, signal)
   const sets: ListedSet[] = []
-  for (const { name: storedName, modified } of files.values()) {
+  for (const { name: storedName, modifiedAt } of files.values()) {
     const fileName = openedName(storedName)
     if (!fileName.endsWith(MANIFEST_SUFFIX)) continue
     // Of a set that is there twice the encrypted one counts.
@@ -43,7 +43,8 @@ export async function listSets(source: SetSource, signal?: AbortSignal): Promise
     if (!sealed && files.has(sealedName(fileName))) continue
     const name = fileName.slice(0, -MANIFEST_SUFFIX.length)
     const kind = sealed || files.has(catalogName(name)) ? 'snap' : 'stock'
-    sets.push({ name, kind, time: parseSetName(name) ?? modified, ...(sealed && { sealed }) })
+    const time = parseSetName(name) ?? new Date(modifiedAt)
+    sets.push({ name, kind, time, ...(sealed && { sealed }) })
   }
   sets.sort((a, b) => (a.name < b.name ? 1 : -1))
   return { source, files, sets }

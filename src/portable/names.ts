@@ -15,7 +15,9 @@ export function parseSetName(name: string): Date | undefined {
   if (match === null) return undefined
   const [year, month, day, hour, minute, second] = match.slice(1)
   const time = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
-  return Number.isNaN(time.getTime()) || formatSetName(time) !== name ? undefined : time
+  // 30 February and 24:00 are read as times of the next day; all else that is no time is none.
+  const isSame = time.getUTCDate() === Number(day) && time.getUTCHours() === Number(hour)
+  return isSame ? time : undefined
 }
 
 /** Returns the name for a set taken at `time`, or at the next second that no file in `fileNames` belongs to. */

@@ -18,13 +18,21 @@ export interface SetSource {
   read(name: string, range?: undefined, signal?: AbortSignal): AsyncIterable<Uint8Array>
 }
 
+/** A file of a listing, of which there may be 100,000: a `Date` would take as much memory as all the rest. */
+export interface ListedFile extends Pick<StoredFile, 'name' | 'size'> {
+  /** Milliseconds since the epoch. */
+  readonly modifiedAt: number
+}
+
 /** The files of a place by name, as they were when it was listed. */
-export type FileListing = ReadonlyMap<string, StoredFile>
+export type FileListing = ReadonlyMap<string, ListedFile>
 
 /** Lists all files of `source`. */
 export async function listFiles(source: SetSource, signal?: AbortSignal): Promise<FileListing> {
-  const files = new Map<string, StoredFile>()
-  for await (const file of source.list(signal)) files.set(file.name, file)
+  const files = new Map<string, ListedFile>()
+  for await (const { name, size, modified } of source.list(signal)) {
+    files.set(name, { name, size, modifiedAt: modified.getTime() })
+  }
   return files
 }
 

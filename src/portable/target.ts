@@ -11,7 +11,7 @@ import {
 } from './names.ts'
 import type { BackupSet, ClearSet, ListedSet, SetListing } from './sets.ts'
 import { readClearSet, readSet } from './sets.ts'
-import type { FileListing, StoredFile } from './source.ts'
+import type { FileListing, ListedFile } from './source.ts'
 
 /** What a target must agree with before a set is written into it. */
 export interface TargetRules {
@@ -121,7 +121,7 @@ export interface UnfinishedSet {
 
 /** Lists the sets of a target that have unfinished files. Files that are of no set are never named. */
 export function listUnfinished(files: FileListing): UnfinishedSet[] {
-  const members = new Map<string, StoredFile[]>()
+  const members = new Map<string, ListedFile[]>()
   for (const file of files.values()) {
     const set = setOf(file.name)
     if (set === undefined) continue
@@ -144,14 +144,14 @@ export function setOf(fileName: string): string | undefined {
   return parseSetName(name) === undefined ? parseFileName(name)?.set : name
 }
 
-function unfinishedSet(set: string, files: readonly StoredFile[]): UnfinishedSet {
+function unfinishedSet(set: string, files: readonly ListedFile[]): UnfinishedSet {
   const names = files.map(({ name }) => name)
   const reservation = names.find((name) => name === set + PENDING_SUFFIX)
   const isPublished = names.some((name) => openedName(name) === manifestName(set))
   const isLeft = (name: string) =>
     name !== reservation &&
     (name.endsWith(PENDING_SUFFIX) || (reservation !== undefined && !isPublished))
-  const written = new Date(Math.max(...files.map(({ modified }) => modified.getTime())))
+  const written = new Date(Math.max(...files.map(({ modifiedAt }) => modifiedAt)))
   const last = reservation === undefined ? [] : [reservation]
   return { set, isPublished, reservation, written, leftovers: [...names.filter(isLeft), ...last] }
 }

@@ -69,14 +69,31 @@ function untag(_key: string, value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, field]) => [key.slice(1), field]))
 }
 
+/** Integers that a double holds and writes as they were written. */
+const PLAIN_NUMBER = /^(?:0|-?[1-9]\d{0,14})$/
+
+function hasPlainNumbers(text: string): boolean {
+  const tokens = new RegExp(STRINGS_AND_NUMBERS)
+  for (let token = tokens.exec(text); token !== null; token = tokens.exec(text)) {
+    if (token[1] === undefined && !PLAIN_NUMBER.test(token[0])) return false
+  }
+  return true
+}
+
+function keepNumber(_key: string, value: unknown): unknown {
+  return typeof value === 'number' ? new JsonNumber(String(value)) : value
+}
+
 /**
- * Decodes JSON, keeping numbers as {@link JsonNumber}. The text is parsed twice: once to hold it to the grammar, once
- * with every string tagged `s` and every number turned into a string tagged `n`, which nothing in the text can imitate.
+ * Decodes JSON, keeping numbers as {@link JsonNumber}. Where one is more than a small integer the text is parsed twice: once to
+ * hold it to the grammar, once with every string tagged `s` and every number turned into a string tagged `n`, which nothing in
+ * the text can imitate.
  * @param what names the text in messages
  * @throws SnapError `E_PROTOCOL` if it is not JSON
  */
 export function decodeExactJson(text: string, what: string): ExactJson {
   try {
+    if (hasPlainNumbers(text)) return JSON.parse(text, keepNumber)
     JSON.parse(text)
     const tagged = text.replace(STRINGS_AND_NUMBERS, (token: string, inner?: string) =>
       inner === undefined ? `"n${token}"` : `"s${inner}"`,

@@ -1,3 +1,4 @@
+import { type Stats, statSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { lstat, mkdir, open, opendir, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -18,6 +19,9 @@ import { checkName } from './store.ts'
 /** Bytes of one chunk that is read. */
 const CHUNK_SIZE = 1024 * 1024
 
+/** Names that are read from a directory at a time. */
+const LIST_BUFFER = 256
+
 const HINTS: Readonly<Record<string, string>> = {
   ENOTDIR: 'name the directory that the sets are in; --set chooses one of them',
   EACCES: 'the files of a set can be read by their owner alone: run as that user',
@@ -37,12 +41,21 @@ function sourceError(error: unknown, path: string): SnapError {
 /** Describes the file at `path`; undefined if there is none or it is something else. */
 async function describe(path: string, name: string): Promise<StoredObject | undefined> {
   try {
-    const found = await stat(path)
-    return found.isFile() ? { name, size: found.size, modified: found.mtime } : undefined
+    return described(name, await stat(path))
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined
     throw sourceError(error, path)
   }
+}
+
+/** The same without a turn of the loop, which costs ten times the call where files are many. */
+function describeNow(path: string, name: string): StoredObject | undefined {
+  const found = statSync(path, { throwIfNoEntry: false })
+  return found && described(name, found)
+}
+
+function described(name: string, found: Stats): StoredObject | undefined {
+  return found.isFile() ? { name, size: found.size, modified: found.mtime } : undefined
 }
 
 /** Files of one directory; sub-directories are not looked at. Made on first use of what writes, mode 0700, files 0600. */
@@ -61,10 +74,11 @@ export class LocalStore implements Store {
 
   async *list(signal?: AbortSignal, prefix = ''): AsyncGenerator<StoredObject> {
     try {
-      for await (const { name } of await opendir(this.url)) {
+      // The loop turns with every buffer of names.
+      for await (const { name } of await opendir(this.url, { bufferSize: LIST_BUFFER })) {
         signal?.throwIfAborted()
         if (!name.startsWith(prefix)) continue
-        const found = await describe(join(this.url, name), name)
+        const found = describeNow(join(this.url, name), name)
         if (found !== undefined) yield found
       }
     } catch (error) {

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { StoredFile } from '../../src/portable/index.ts'
+import type { ListedFile } from '../../src/portable/index.ts'
 import {
   checkTarget,
   listSets,
@@ -89,9 +89,9 @@ describe('listUnfinished', () => {
   const unfinished = (...names: readonly string[]) =>
     listUnfinished(
       new Map(
-        names.map((name, i): [string, StoredFile] => [
+        names.map((name, i): [string, ListedFile] => [
           name,
-          { name, size: 1, modified: new Date(written.getTime() - i * 1000) },
+          { name, size: 1, modifiedAt: written.getTime() - i * 1000 },
         ]),
       ),
     )
