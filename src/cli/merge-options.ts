@@ -1,11 +1,16 @@
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
 import type { OnConflict } from '../operations/merge-look.ts'
+import type { ReplaceWish } from '../operations/replace-shard.ts'
 import { addTimeRangeOptions, readExactRange } from './common-options.ts'
-import { addSettings, switchSetting, valueSetting } from './options.ts'
+import type { CliContext } from './context.ts'
+import { addSettings, listSetting, switchSetting, valueSetting } from './options.ts'
+import { readPackageInfo } from './package-info.ts'
 import { addPointOptions, readPointOptions } from './point-options.ts'
 import { refuseTogether } from './settings.ts'
-import { oneOf } from './values.ts'
+import { stateDirectory } from './state-directory.ts'
+import { oneOf, parseShardId, parseText } from './values.ts'
 
 const GROUP = 'Merge:'
 const OPTIONS = {
@@ -24,6 +29,19 @@ const OPTIONS = {
   allowWritePause: switchSetting({
     flags: '--allow-write-pause',
     description: 'upload into shards that still take writes too, which wait meanwhile',
+    group: GROUP,
+  }),
+  replaceShard: listSetting({
+    flags: '--replace-shard <id>',
+    description:
+      'drop this shard of the server and make it anew, of the backup and of what it had; its time has to be over',
+    parse: parseShardId,
+    group: GROUP,
+  }),
+  replacedDir: valueSetting({
+    flags: '--replaced-dir <dir>',
+    description: 'where shards are kept until they are made anew (default: the state directory)',
+    parse: parseText,
     group: GROUP,
   }),
 }
@@ -50,21 +68,33 @@ export function readPointsWish(command: Command): PointsWish {
 export interface MergeWish {
   readonly onConflict: OnConflict
   readonly allowWritePause: boolean
+  readonly replace: ReplaceWish
 }
 
 /**
  * Reads the options of {@link addMergeOptions}; undefined without `--merge`.
  * @throws SnapError `E_USAGE` for one of them without `--merge`, or one of a whole restore with it
  */
-export function readMergeOptions(command: Command): MergeWish | undefined {
+export function readMergeOptions(command: Command, env: CliContext['env']): MergeWish | undefined {
   const onConflict = OPTIONS.onConflict.read(command)
   const allowWritePause = OPTIONS.allowWritePause.read(command)
-  if (OPTIONS.merge.read(command)) {
-    refuseTogether(command, 'merge', ['salvage', 'resume', 'data-dir', 'influxdb-config'])
-    return { onConflict: onConflict ?? 'live', allowWritePause }
+  const shards = [...new Set(OPTIONS.replaceShard.read(command))]
+  if (!OPTIONS.merge.read(command)) {
+    if (onConflict === undefined && !allowWritePause && shards.length === 0) return undefined
+    throw new SnapError(
+      'E_USAGE',
+      '--on-conflict, --allow-write-pause and --replace-shard go with --merge',
+      { hint: 'without --merge databases are restored that are not there yet' },
+    )
   }
-  if (onConflict === undefined && !allowWritePause) return undefined
-  throw new SnapError('E_USAGE', '--on-conflict and --allow-write-pause go with --merge', {
-    hint: 'without --merge databases are restored that are not there yet',
-  })
+  refuseTogether(command, 'merge', ['salvage', 'resume', 'data-dir', 'influxdb-config'])
+  if (shards.length > 0 && onConflict !== 'backup') {
+    throw new SnapError('E_USAGE', '--replace-shard goes with --on-conflict backup', {
+      hint: 'what a live shard has needs no new shard to stay',
+    })
+  }
+  const keepIn = OPTIONS.replacedDir.read(command) ?? join(stateDirectory(env), 'replaced')
+  const { version } = readPackageInfo()
+  const replace = { shards, keepIn, version }
+  return { onConflict: onConflict ?? 'live', allowWritePause, replace }
 }

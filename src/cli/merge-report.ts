@@ -23,6 +23,9 @@ export function mergeReport(result: MergeResult, onConflict: OnConflict): Comman
   const winner = onConflict === 'backup' ? 'the backup wins' : 'live stays'
   const lines = [
     `${dryRun ? 'would merge' : 'merged'} ${names.join(', ')}, to ${target}: ${formatNumberOf(added, 'new point')}, ${formatCount(equal)} equal, ${formatCount(conflicting)} conflicting (${winner})`,
+    ...result.replaced.map(
+      (id) => `  shard ${id} of the server: ${dryRun ? 'would be ' : ''}dropped and made anew`,
+    ),
     ...tableLines(COLUMNS, shards.map(rowOf)).map((line) => `  ${line}`),
     ...unwritten.map(
       ({ database, retentionPolicy, measurement, reason }) =>

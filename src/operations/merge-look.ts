@@ -39,6 +39,8 @@ export interface MergeShardOptions {
   readonly onConflict: OnConflict
   /** Upload into shards that still take writes too: their writers wait meanwhile, and some are refused. */
   readonly allowWritePause: boolean
+  /** Upload however few points there are. */
+  readonly byFile?: boolean | undefined
   readonly dryRun: boolean
   readonly tempDir: string
   /** Requests under way at the same time. */

@@ -32,6 +32,8 @@ type RunOptions = Omit<MergeOptions, 'http'> & {
   readonly keepKey: KeepKey | undefined
   readonly throttle: Throttle
   readonly progress: Progress
+  /** Upload however few points there are. */
+  readonly byFile?: boolean | undefined
 }
 
 const NANOSECONDS_PER_MS = 1_000_000n

@@ -104,10 +104,10 @@ export function isCold({ endTime }: ListedShard['group']): boolean {
 function viaFor(
   { group }: ListedShard,
   { counts, live }: { readonly counts: MergeCounts; readonly live: ShardFiles },
-  { allowWritePause }: MergeShardOptions,
+  { allowWritePause, byFile = false }: MergeShardOptions,
 ): 'upload' | 'write' {
   const mayUpload = (isCold(group) || allowWritePause) && hasFreeGeneration(live.files.keys())
-  return mayUpload && counts.added >= MIN_UPLOAD ? 'upload' : 'write'
+  return mayUpload && (byFile || counts.added >= MIN_UPLOAD) ? 'upload' : 'write'
 }
 
 /**

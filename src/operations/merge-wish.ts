@@ -5,6 +5,7 @@ import type { ShardName } from './inspect.ts'
 import type { OnConflict } from './merge-look.ts'
 import type { MergeCounts } from './merge-points.ts'
 import type { Progress } from './progress.ts'
+import type { ReplaceWish } from './replace-shard.ts'
 import type { Renames } from './restore-names.ts'
 import type { WrongPoints } from './select-check.ts'
 import type { Selection } from './selection.ts'
@@ -29,6 +30,8 @@ export interface MergeOptions {
   readonly onConflict: OnConflict
   /** Upload into shards that still take writes too. */
   readonly allowWritePause: boolean
+  /** Live shards that are dropped and made anew. */
+  readonly replace?: ReplaceWish | undefined
   /** Requests under way at the same time. */
   readonly jobs: number
   /** Times a transfer is tried in all. */

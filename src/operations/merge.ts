@@ -6,6 +6,7 @@ import type { LeftOutPoints } from './export-tally.ts'
 import type { ForgottenResult } from './forgotten.ts'
 import { mergeForgotten } from './merge-forgotten.ts'
 import type { MergeCounts } from './merge-points.ts'
+import { replaceShards, type StoredInto } from './merge-replace.ts'
 import { MergeRun } from './merge-run.ts'
 import type { MergedShard, MergeOptions } from './merge-wish.ts'
 import { planShards } from './plan-shards.ts'
@@ -29,6 +30,8 @@ export interface MergeResult extends MergeCounts, ForgottenResult {
   readonly unwritten: readonly LeftOutPoints[]
   /** What the backup itself lacks. */
   readonly lost: readonly string[]
+  /** Live shards that were dropped and made anew, or would be. */
+  readonly replaced: readonly bigint[]
   readonly dryRun: boolean
 }
 
@@ -45,19 +48,25 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
   const plan = await planShards({ source, selection, range, signal })
   const names = [...new Set(plan.shards.map(({ database }) => database))]
   checkNames(names, selection, renames)
-  const stored = new Set(plan.shards.map(({ shard }) => shard.id))
-  const checked = backup.shards.filter(({ shardId }) => stored.has(shardId))
+  const ids = new Set(plan.shards.map(({ shard }) => shard.id))
+  const checked = backup.shards.filter(({ shardId }) => ids.has(shardId))
   await checkShards(checked, { store, jobs, tempDir, signal, backup, salvage: false })
   const { name, server } = await openTarget(options.target, false)
   if (server === undefined) throw new SnapError('E_FAILED', `${name} was not opened`)
   try {
     const http = await openMergeHttp(server, options)
-    const run = beginRun({ server, http }, { ...options, progress, source })
-    await run.checkTarget(plan.shards.map((shard) => ({ shard, into: intoOf(shard, renames) })))
-    progress({ type: 'plan', task: 'merge', shards: plan.shards.length })
+    const within = { ...options, progress, source }
+    const run = beginRun({ server, http }, within)
+    const stored = plan.shards.map((shard) => ({ shard, into: intoOf(shard, renames) }))
+    await run.checkTarget(stored)
+    const replaced = await replaceIn({ server, http }, stored, within)
+    if (replaced.size > 0) await run.checkTarget(stored)
+    progress({ type: 'plan', task: 'merge', shards: stored.length })
     const shards: MergedShard[] = []
-    for (const shard of plan.shards)
-      shards.push(await run.mergeStored(shard, intoOf(shard, renames)))
+    for (const { shard, into } of stored) {
+      const merged = await run.mergeStored(shard, into)
+      shards.push({ ...merged, ...replaced.get(shard.shard.id) })
+    }
     const { retentionPolicy } = selection
     const { newRetentionPolicy } = renames
     const newNames = names.map((database) => ({
@@ -68,6 +77,7 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
     return {
       ...forgotten,
       ...{ target: name, set: backup.set, kind: backup.kind, shards, ...sumOf(shards), dryRun },
+      replaced: options.replace?.shards ?? [],
       ...{ unwritten: run.tally.leftOut(), lost: source.losses() },
       databases: names.map((from) => ({ from, to: newNameOf(renames, from) })),
     }
@@ -103,10 +113,40 @@ async function openMergeHttp(
   })
 }
 
-function beginRun(
-  { server, http }: { readonly server: OpenServer; readonly http: HttpClient },
-  options: MergeOptions & { readonly progress: Progress; readonly source: BackupSource },
-): MergeRun {
+/** Who is merged into. */
+interface Sides {
+  readonly server: OpenServer
+  readonly http: HttpClient
+}
+
+type RunOptions = MergeOptions & {
+  readonly progress: Progress
+  readonly source: BackupSource
+  readonly byFile?: boolean
+}
+
+/** Replaces the shards that are to be, and returns how the stored ones concerned compared with them. */
+async function replaceIn(
+  sides: Sides,
+  stored: readonly StoredInto[],
+  options: RunOptions,
+): Promise<ReadonlyMap<bigint, MergeCounts>> {
+  const { replace: wish, dryRun, http: httpPlace } = options
+  if (wish === undefined || wish.shards.length === 0 || dryRun) return new Map()
+  const quiet = { ...options, progress: noProgress }
+  const all = { range: undefined, series: {}, onConflict: 'live' } as const
+  return await replaceShards(
+    stored,
+    { ...options, ...sides, httpPlace, wish },
+    {
+      preview: () => beginRun(sides, { ...quiet, dryRun: true }),
+      byFile: () => beginRun(sides, { ...quiet, byFile: true }),
+      of: (source) => beginRun(sides, { ...quiet, ...all, source, byFile: true }),
+    },
+  )
+}
+
+function beginRun({ server, http }: Sides, options: RunOptions): MergeRun {
   const { http: place, series, limitRate } = options
   const throttle = createThrottle(limitRate)
   const { user, password } = place

@@ -6,7 +6,7 @@ import { tempDir } from '../helpers/temp.ts'
 const SECOND = 1_000_000_000n
 /** The first nanosecond of a week of shards, long gone. */
 const OLD = 1_700_092_800n * SECOND
-const SERIES = 8
+const SERIES = 4
 /** What the backup has everywhere. */
 const RIGHT = 3
 
@@ -25,6 +25,11 @@ function pointsOf(name: string, value: number, next: () => number): string[] {
   const count = 6000 + Math.floor(next() * 8000)
   const seconds = Array.from({ length: count }, (_, i) => from + i).filter(() => next() < 0.7)
   return seconds.map((at) => `cpu,host=${name} value=${value} ${OLD + BigInt(at) * SECOND}`)
+}
+
+/** A line without its value. */
+function placeOf(line: string): string {
+  return line.slice(0, line.lastIndexOf(','))
 }
 
 for (const index of ['inmem', 'tsi1'] as const) {
@@ -77,6 +82,35 @@ for (const index of ['inmem', 'tsi1'] as const) {
         expect(overruled.points).toBe(expected - (await countRight()))
         expect(overruled.points).toBeGreaterThan(0)
       }
+    })
+
+    /** All points, a line each, in order. */
+    async function points(): Promise<string[]> {
+      const text = await server.queryCsv('SELECT value FROM live.autogen.cpu GROUP BY *')
+      return text.trimEnd().split('\n').slice(1).sort()
+    }
+
+    it('are right in a shard that is made anew, beside all that was live', async () => {
+      const before = await points()
+      const [{ id = 0 } = {}] = (await server.shards()).filter(
+        ({ database }) => database === 'live',
+      )
+      const replaced = await snapJson([...words, '--replace-shard', `${id}`])
+      expect(replaced).toMatchObject({
+        ...{ replaced: [`${id}`], equal: expected, shards: [{ overruled: [] }] },
+      })
+      for (const _ of ['now', 'after a restart']) {
+        expect(await countRight()).toBe(expected)
+        const after = await points()
+        expect(after.map(placeOf)).toEqual(before.map(placeOf))
+        // What was live alone, and came from the wrong file, is right now too.
+        const changed = after.filter((line, i) => line !== before[i])
+        expect(changed.filter((line) => /,1$/.test(line))).toEqual([])
+        await server.restart()
+      }
+      const shards = await server.shards()
+      expect(shards.some((shard) => shard.id === id)).toBe(false)
+      expect(await snapJson(words)).toMatchObject({ equal: expected, shards: [{ overruled: [] }] })
     })
   })
 }

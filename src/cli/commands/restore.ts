@@ -82,7 +82,7 @@ export function defineRestore(program: Command, context: CliContext): void {
       const source = placeOf(run, { name: 'SOURCE', value })
       const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
       const { set, ...renames } = readRenameOptions(command)
-      const merging = readMergeOptions(command)
+      const merging = readMergeOptions(command, context.env)
       const http = await readHttpOptions(command, context)
       const dryRun = OPTIONS.dryRun.read(command)
       const where = { context, run, location: source, use: dryRun ? 'look' : 'read' } as const
