@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
 import type { ClientSecurity } from '../operations/client-security.ts'
 import { addSettings, switchSetting, valueSetting } from './options.ts'
+import { SECRET_VARIABLES } from './secrets.ts'
 import { parseText } from './values.ts'
 
 const GROUP = 'Server, with TLS:'
@@ -24,7 +25,7 @@ const OPTIONS = {
 }
 
 /** Holds a token itself; there is no option for it, because all the machine can read a command line. */
-const TOKEN_VARIABLE = 'INFLUX_SNAP_TOKEN'
+const TOKEN_VARIABLE = SECRET_VARIABLES.token
 
 /** Adds `--tls` and what goes with it. */
 export function addSecurityOptions(command: Command): void {

@@ -3,7 +3,7 @@ import { SnapError } from '../errors.ts'
 import type { HttpPlace } from '../operations/server-http.ts'
 import type { CliContext } from './context.ts'
 import { addSettings, valueSetting } from './options.ts'
-import { readSecret } from './secrets.ts'
+import { readSecret, SECRET_VARIABLES } from './secrets.ts'
 import { parseText } from './values.ts'
 
 const GROUP = 'HTTP API:'
@@ -49,7 +49,7 @@ export async function readHttpOptions(
   }
   const password =
     file === undefined
-      ? env['INFLUX_SNAP_HTTP_PASSWORD']
+      ? env[SECRET_VARIABLES.httpPassword]
       : await readSecret('--http-password-file', file)
   return { url, user, password }
 }

@@ -5,7 +5,7 @@ import type { LockedPlace } from '../operations/locked-store.ts'
 import type { CliContext } from './context.ts'
 import { addSettings, listSetting, valueSetting } from './options.ts'
 import type { Run } from './run.ts'
-import { readSecret, readSecretFile } from './secrets.ts'
+import { readSecret, readSecretFile, SECRET_VARIABLES } from './secrets.ts'
 import { refuseTogether } from './settings.ts'
 import { type StoreWork, withStore } from './store-options.ts'
 import { parseText } from './values.ts'
@@ -35,7 +35,6 @@ const DECRYPT = {
 }
 
 /** Holds a passphrase itself; there is no option for it, because all the machine can read a command line. */
-const PASSPHRASE_VARIABLE = 'INFLUX_SNAP_PASSPHRASE'
 
 /** Adds `--identity` and `--passphrase-file`, for commands that read sets. */
 export function addIdentityOptions(command: Command): void {
@@ -147,7 +146,7 @@ async function readPassphrase(
   env: CliContext['env'],
 ): Promise<string | undefined> {
   const path = DECRYPT.passphraseFile.read(command)
-  if (path === undefined) return env[PASSPHRASE_VARIABLE] || undefined
+  if (path === undefined) return env[SECRET_VARIABLES.passphrase] || undefined
   const passphrase = await readSecret('--passphrase-file', path)
   if (passphrase !== '') return passphrase
   throw new SnapError('E_USAGE', `--passphrase-file ${path}: its first line is empty`)

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { SnapError } from '../errors.ts'
 import type { Progress } from '../operations/progress.ts'
 import type { CliContext, TextStream } from './context.ts'
+import { printable } from './format.ts'
 import { readOutputMode } from './general-options.ts'
 import type { CommandResult, OutputMode } from './output.ts'
 import { earlyOutputMode, writeError, writeFailedDocument, writeResult } from './output.ts'
@@ -10,6 +11,7 @@ import type { Renderer } from './progress-lines.ts'
 import { applySettings } from './settings.ts'
 import { unexpected, watchForStop } from './stop.ts'
 import { withHelpHint } from './usage.ts'
+import { unknownVariables } from './variables.ts'
 import { type RunEnd, type WatchedRun, watchRun } from './watched-run.ts'
 
 /** What a command's work is given. Options may be read from the command once the work has begun. */
@@ -49,6 +51,7 @@ export async function runCommand(
     try {
       const location = await applySettings(command, context.env)
       mode = readOutputMode(command, context)
+      if (!mode.quiet) warnOfVariables(context, command)
       const toStdout = command.args.includes(STDOUT)
       if (mode.json && toStdout) throw jsonAndData()
       watched = await watchRun({ context, command, mode, location, signal })
@@ -73,6 +76,13 @@ export async function runCommand(
     if (end.error !== undefined && isHeard) await writeError(context.stderr, mode, end.error)
   } finally {
     watch.release()
+  }
+}
+
+/** A misspelt setting would otherwise count for nothing in silence. */
+function warnOfVariables({ env, stderr }: CliContext, command: Command): void {
+  for (const warning of unknownVariables(command.parent ?? command, env)) {
+    stderr.write(`warning: ${printable(warning)}\n`)
   }
 }
 

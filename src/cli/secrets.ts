@@ -2,6 +2,15 @@ import type { Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { messageOf, SnapError } from '../errors.ts'
 
+/** The variables that hold secrets. There is no option of the same name, since all the machine can read a command line. */
+export const SECRET_VARIABLES = {
+  httpPassword: 'INFLUX_SNAP_HTTP_PASSWORD',
+  passphrase: 'INFLUX_SNAP_PASSPHRASE',
+  toPassword: 'INFLUX_SNAP_TO_PASSWORD',
+  token: 'INFLUX_SNAP_TOKEN',
+  toToken: 'INFLUX_SNAP_TO_TOKEN',
+} as const
+
 /** No key file comes near this, in bytes. */
 const MAX_SIZE = 1024 * 1024
 /** Everybody on the machine may read it. */

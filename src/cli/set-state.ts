@@ -1,6 +1,7 @@
 import type { SetSummary } from '../operations/list.ts'
 import type { DrillRecord, VerifyRecord } from '../portable/checks.ts'
 import { formatGoTime } from '../protocol/go-time.ts'
+import type { Meaning } from './screen.ts'
 
 /** The fields of a set in JSON: times as text. */
 export function setDocument({ times, ...set }: SetSummary) {
@@ -22,6 +23,13 @@ export function kindOf({ kind, content }: SetSummary): string {
 export function stateOf(set: SetSummary): string {
   const marks = [set.encrypted && 'encrypted', set.pinned && 'pinned']
   return [healthOf(set), ...marks].filter(Boolean).join(', ')
+}
+
+/** How good a state of {@link stateOf} is. */
+export function meaningOf(state: string): Meaning {
+  if (state.startsWith('damaged')) return 'bad'
+  if (/^(?:incomplete|not checked|part verified)/.test(state)) return 'doubt'
+  return 'good'
 }
 
 function healthOf({ problem, lost, verified, drilled }: SetSummary): string {

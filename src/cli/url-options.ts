@@ -3,7 +3,7 @@ import { SnapError } from '../errors.ts'
 import type { WritePlace } from '../operations/write-endpoint.ts'
 import type { CliContext } from './context.ts'
 import { addSettings, switchSetting, valueSetting } from './options.ts'
-import { readSecret } from './secrets.ts'
+import { readSecret, SECRET_VARIABLES } from './secrets.ts'
 import { parseText, parseUrl } from './values.ts'
 
 const GROUP = 'To another database:'
@@ -98,9 +98,9 @@ export async function readUrlOptions(
   }
   const password = passwordFile
     ? await readSecret('--to-password-file', passwordFile)
-    : env['INFLUX_SNAP_TO_PASSWORD']
+    : env[SECRET_VARIABLES.toPassword]
   const token = tokenFile
     ? await readSecret('--to-token-file', tokenFile)
-    : env['INFLUX_SNAP_TO_TOKEN']
+    : env[SECRET_VARIABLES.toToken]
   return { to: { url: new URL(url), into, org, user, password, token }, resume, checkCounts }
 }

@@ -58,6 +58,8 @@ interface WorldOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Makes stderr a terminal of this width. */
   readonly columns?: number
+  /** Makes stdout a terminal of this width. */
+  readonly stdoutColumns?: number
 }
 
 /** Returns a world for `argv`. */
@@ -67,7 +69,7 @@ export function contextOf(argv: readonly string[], options: WorldOptions = {}): 
   return {
     argv,
     env: options.env ?? {},
-    stdout: new Screen(),
+    stdout: new Screen(options.stdoutColumns),
     stderr: new Screen(options.columns),
     signals: new EventEmitter(),
     setExitCode: (exitCode) => {

@@ -117,6 +117,34 @@ describe('variables', () => {
   })
 })
 
+describe('a variable that is no setting', () => {
+  const shown = async (env: Record<string, string>, argv: readonly string[] = []) => {
+    const { context } = await readWith(argv, { declare, read }, { env })
+    return context.stderr.text
+  }
+
+  it('is warned of, with what was meant', async () => {
+    expect(await shown({ INFLUX_SNAP_LOCK_WIAT: '1h', INFLUX_SNAP_WHATEVER: '1' })).toBe(
+      'warning: INFLUX_SNAP_LOCK_WIAT is no setting: did you mean INFLUX_SNAP_LOCK_WAIT?\n' +
+        'warning: INFLUX_SNAP_WHATEVER is no setting\n',
+    )
+  })
+
+  it('is passed over in silence if all is to be, or if it is empty', async () => {
+    expect(await shown({ INFLUX_SNAP_WHATEVER: '1' }, ['--quiet'])).toBe('')
+    expect(await shown({ INFLUX_SNAP_WHATEVER: '' })).toBe('')
+  })
+
+  it('is none of other commands, of secrets and of hooks', async () => {
+    const env = {
+      INFLUX_SNAP_KEEP_DAILY: '7',
+      INFLUX_SNAP_PASSPHRASE: 'secret',
+      INFLUX_SNAP_RUN_COMMAND: 'backup',
+    }
+    expect(await shown(env)).toBe('')
+  })
+})
+
 describe('a configuration file', () => {
   const FILE = `
 jobs = 5

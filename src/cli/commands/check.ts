@@ -20,9 +20,10 @@ import { addEncryptionOptions, readIdentities, readRecipientsOrPassphrase } from
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { runCommand, takenOnce } from '../run.ts'
+import { type Meaning, type Screen, screenOf } from '../screen.ts'
 import { readServerPlace } from '../server-place.ts'
 import { addStoreOptions, openStoreAt } from '../store-options.ts'
-import { tableLines } from '../table.ts'
+import { type Column, tableLines } from '../table.ts'
 import { parseDuration } from '../times.ts'
 import { addWatchOptions } from '../watch-options.ts'
 
@@ -85,7 +86,8 @@ export function defineCheck(program: Command, context: CliContext): void {
         expiry: wantsExpiry ? { within, acceptUnverified } : undefined,
         signal: run.signal,
       })
-      return report(checked, { target, within })
+      const screen = await screenOf(command, context)
+      return report(checked, { target, within, screen })
     }),
   )
 }
@@ -93,9 +95,21 @@ export function defineCheck(program: Command, context: CliContext): void {
 interface Request {
   readonly target: string | undefined
   readonly within: number
+  readonly screen: Screen
 }
 
-function report({ parts, expiring }: Checked, { target, within }: Request): CommandResult {
+const MEANINGS: Readonly<Record<CheckedPart['status'] | ExpiringShard['state'], Meaning>> = {
+  ok: 'good',
+  warning: 'doubt',
+  failed: 'bad',
+  skipped: 'plain',
+  held: 'good',
+  unverified: 'doubt',
+  changed: 'bad',
+  absent: 'bad',
+}
+
+function report({ parts, expiring }: Checked, { target, within, screen }: Request): CommandResult {
   const document = {
     ...(target !== undefined && { target }),
     parts: parts.map(({ error, ...part }) => ({
@@ -104,19 +118,28 @@ function report({ parts, expiring }: Checked, { target, within }: Request): Comm
     })),
     ...(expiring && { withinMs: within, expiring: expiring.map(withTimes) }),
   }
-  const rows = parts.map(({ part, status, message }) => [status, part, message])
-  const columns = ['status', 'part', 'found'].map((title) => ({ title }))
-  const lines = [
-    ...tableLines(
-      columns,
-      rows.map((row) => row.map(printable)),
-    ),
-    ...expiryLines(expiring),
+  const rows = parts.map(({ part, status, message }) => [status, part, printable(message)])
+  const columns = [
+    statusColumn('status', screen),
+    { title: 'part' },
+    { title: 'found', wraps: true },
   ]
+  const lines = [...tableLines(columns, rows, screen.width), ...expiryLines(screen, expiring)]
   const text = lines.join('\n')
   const problem = problemOf(parts, expiring)
   // With --quiet, cron mails what is said: nothing as long as nothing is wrong.
   return { document, ...(problem === undefined ? { summary: text } : { text }), problem }
+}
+
+/** The column that says how each row is. */
+function statusColumn(title: string, { paint }: Screen): Column {
+  return {
+    title,
+    paint: (piece, cell) => {
+      const known = Object.entries(MEANINGS).find(([state]) => state === cell)
+      return paint(piece, known?.[1] ?? 'plain')
+    },
+  }
 }
 
 function withTimes({ start, end, drops, ...shard }: ExpiringShard) {
@@ -124,28 +147,30 @@ function withTimes({ start, end, drops, ...shard }: ExpiringShard) {
   return { ...shard, start: startText, end: endText, drops: formatGoTime(drops) }
 }
 
-function expiryLines(expiring: readonly ExpiringShard[] = []): string[] {
+function expiryLines(screen: Screen, expiring: readonly ExpiringShard[] = []): string[] {
   if (expiring.length === 0) return []
-  const columns = ['state', 'shard', 'policy', 'to', 'dropped from', 'left', 'set']
+  const titles = ['shard', 'policy', 'to', 'dropped from', 'left', 'set']
+  const wrapping = ['policy', 'set']
+  // Minutes are enough where there is little room.
+  const time = (at: bigint) =>
+    formatGoTime(at).slice(0, screen.width === undefined ? undefined : 16)
+  const columns = [
+    statusColumn('state', screen),
+    ...titles.map((title) => ({ title, wraps: wrapping.includes(title) })),
+  ]
   const rows = expiring.map((shard) => {
     const left = Number(shard.drops / 1_000_000n) - Date.now()
     return [
       shard.state,
       String(shard.shardId),
       `${shard.database}.${shard.retentionPolicy}`,
-      formatGoTime(shard.end),
-      formatGoTime(shard.drops),
+      time(shard.end),
+      time(shard.drops),
       left > 0 ? formatDuration(left) : 'now',
       shard.set ?? '',
     ].map(printable)
   })
-  return [
-    '',
-    ...tableLines(
-      columns.map((title) => ({ title })),
-      rows,
-    ),
-  ]
+  return ['', ...tableLines(columns, rows, screen.width)]
 }
 
 /** The first part that failed speaks for all: what comes after may fail because of it. */

@@ -7,6 +7,7 @@ import { addGeneralOptions } from '../general-options.ts'
 import { addSettings } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { placeOf, runCommand } from '../run.ts'
+import { type Screen, screenOf } from '../screen.ts'
 import { setSetting } from '../set-option.ts'
 import { drilledText, kindOf, setDocument, timesDocument, verifiedText } from '../set-state.ts'
 import { addStoreOptions, openStoreAt } from '../store-options.ts'
@@ -37,12 +38,13 @@ export function defineInfo(program: Command, context: CliContext): void {
       const { info } = await import('../../operations/info.ts')
       const store = await openStoreAt(command, source)
       const set = OPTIONS.set.read(command)
-      return report(await info(store, { set, signal: run.signal }), source)
+      const screen = await screenOf(command, context)
+      return report(await info(store, { set, signal: run.signal }), source, screen)
     }),
   )
 }
 
-function report(info: SetInfo, source: string): CommandResult {
+function report(info: SetInfo, source: string, { width }: Screen): CommandResult {
   const { summary, pin, catalog, shards, files } = info
   const document = {
     ...{ source, ...setDocument(summary), pin: pin ?? null },
@@ -60,7 +62,7 @@ function report(info: SetInfo, source: string): CommandResult {
       present,
     })),
   }
-  return { document, text: [...headLines(info), '', ...shardLines(info)].join('\n') }
+  return { document, text: [...headLines(info), '', ...shardLines(info, width)].join('\n') }
 }
 
 function headLines({ summary, pin, catalog, files }: SetInfo): string[] {
@@ -104,7 +106,7 @@ function timeFormat(shards: SetInfo['shards']): (time: bigint) => string {
   return (time) => formatGoTime(time).slice(0, isWhole ? 10 : 16)
 }
 
-function shardLines({ shards, summary }: SetInfo): string[] {
+function shardLines({ shards, summary }: SetInfo, width: number | undefined): string[] {
   const format = timeFormat(shards)
   const rows = shards.map(({ database, retentionPolicy, shardId, times, bytes, archive }) => [
     printable(`${database}.${retentionPolicy}`),
@@ -116,7 +118,7 @@ function shardLines({ shards, summary }: SetInfo): string[] {
   ])
   return tableLines(
     [
-      { title: 'policy' },
+      { title: 'policy', wraps: true },
       { title: 'shard', align: 'right' },
       { title: 'from' },
       { title: 'to' },
@@ -124,5 +126,6 @@ function shardLines({ shards, summary }: SetInfo): string[] {
       { title: 'in set' },
     ],
     rows,
+    width,
   )
 }

@@ -4,18 +4,24 @@ import type { CliContext } from '../context.ts'
 import { formatBytes, formatCount, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { placeOf, runCommand } from '../run.ts'
-import { kindOf, setDocument, stateOf } from '../set-state.ts'
+import { type Screen, screenOf } from '../screen.ts'
+import { kindOf, meaningOf, setDocument, stateOf } from '../set-state.ts'
 import { addStoreOptions, openStoreAt } from '../store-options.ts'
 import { type Column, tableLines } from '../table.ts'
 
-const COLUMNS: readonly Column[] = [
+/** The columns, the last of them as wide as there is room. */
+const columnsOn = ({ paint }: Screen): readonly Column[] => [
   { title: 'set' },
   { title: 'kind' },
   { title: 'shards', align: 'right' },
   { title: 'size', align: 'right' },
   { title: 'stored', align: 'right' },
-  { title: 'state' },
-  { title: 'databases' },
+  {
+    title: 'state',
+    wraps: true,
+    paint: (piece, state) => paint(piece, meaningOf(state)),
+  },
+  { title: 'databases', wraps: true },
 ]
 
 /** Defines `snap list`. */
@@ -31,10 +37,10 @@ export function defineList(program: Command, context: CliContext): void {
       const source = placeOf(run, { name: 'SOURCE', value })
       const { list } = await import('../../operations/list.ts')
       const sets = await list(await openStoreAt(command, source), run.signal)
-      const width = context.stdout.isTTY ? context.stdout.columns || 80 : undefined
-      const lines = tableLines(COLUMNS, sets.map(rowOf)).map((line) => cut(line, width))
+      const screen = await screenOf(command, context)
+      const lines = tableLines(columnsOn(screen), sets.map(rowOf), screen.width)
       const problems = sets.flatMap(({ set, problem }) =>
-        problem === undefined ? [] : [`${set}: ${printable(problem)}`],
+        problem === undefined ? [] : [`${set}: ${screen.paint(printable(problem), 'bad')}`],
       )
       const text = [...lines, ...problems].join('\n')
       return { document: { source, sets: sets.map(setDocument) }, text }
@@ -53,9 +59,4 @@ function rowOf(set: SetSummary): string[] {
     stateOf(set),
     databases.join(', '),
   ].map(printable)
-}
-
-/** Cuts a line to the width of a terminal. */
-function cut(line: string, width: number | undefined): string {
-  return width === undefined || line.length <= width ? line : `${line.slice(0, width - 1)}…`
 }

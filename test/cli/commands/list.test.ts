@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { makeDirectory } from '../../helpers/data-directory.ts'
 import { tempDir } from '../../helpers/temp.ts'
+import { contextOf, runIn } from '../harness.ts'
 import { expectCode, snap } from './snap.ts'
 import { backedUp } from './targets.ts'
 
@@ -25,6 +26,26 @@ describe('snap list', () => {
     expect(stdout).toMatch(
       /^set .*\n\S+ {2}full +1 +2\.0 KiB .* {2}not checked {2}two words\n\S+ {2}full +4 .*telegraf, two words\n$/,
     )
+  })
+
+  it('fits a terminal, in colours that say how good a set is', async () => {
+    const target = await backedUp()
+    await expectCode(0, 'pin', target, 'latest')
+    const shown = async (...words: string[]) => {
+      const context = contextOf(['list', ...words, target], { stdoutColumns: 72 })
+      await runIn(context)
+      return context.stdout.text
+    }
+    const plain = await shown('--no-color')
+    expect(plain).toMatch(
+      /^\S+ {2}full .* {2}not +telegraf,\n {51}checked, +two words\n {51}pinned\n$/m,
+    )
+    const colored = await shown()
+    expect(colored).toContain('\u001b[33mchecked,\u001b[39m')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    expect(colored.replaceAll(/\u001b\[\d+m/g, '')).toBe(plain)
+    await rm(join(target, (await readdir(target)).find((name) => name.endsWith('.tar.gz')) ?? ''))
+    expect(await shown()).toMatch(/31m/)
   })
 
   it('lists sets of influxd', async () => {
