@@ -1,4 +1,5 @@
-// Notes in dist/build.json what commit the build was made from, for `snap version`. Outside a checkout of git nothing is noted.
+// Notes in dist/build.json what commit the build was made from, for `snap version`: that of the checkout, or the one in
+// BUILD_COMMIT where there are the sources alone. Where neither is known nothing is noted.
 import { execFileSync } from 'node:child_process'
 import { realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -16,11 +17,15 @@ function git(...args) {
   }
 }
 
-// Sources unpacked somewhere in another project's checkout are not of its commit.
-if (git('rev-parse', '--show-toplevel') === root) {
-  const commit = git('rev-parse', 'HEAD')
-  const modified = git('status', '--porcelain') !== ''
-  writeFileSync(target, `${JSON.stringify({ commit, modified })}\n`)
-} else {
-  rmSync(target, { force: true })
+function findBuild() {
+  const { BUILD_COMMIT: told = '' } = process.env
+  // Sources unpacked somewhere in another project's checkout are not of its commit.
+  if (git('rev-parse', '--show-toplevel') === root) {
+    return { commit: git('rev-parse', 'HEAD'), modified: git('status', '--porcelain') !== '' }
+  }
+  return /^[0-9a-f]{40}$/.test(told) ? { commit: told, modified: false } : undefined
 }
+
+const build = findBuild()
+if (build === undefined) rmSync(target, { force: true })
+else writeFileSync(target, `${JSON.stringify(build)}\n`)

@@ -27,7 +27,7 @@ function flagsOf(command: Command): string[] {
 
 /** Long options in a text, but those of programs that are not ours. */
 function flagsIn(text: string): string[] {
-  const ours = text.replaceAll(/\b(?:npm|npx|node|influx) [^`\n]*/g, '')
+  const ours = text.replaceAll(/\b(?:npm|npx|node|influx|docker) [^`\n]*/g, '')
   return [...new Set(ours.match(/(?<![\w-])--[a-z][a-z0-9-]*[a-z0-9]/g))]
 }
 

@@ -1,11 +1,14 @@
 import { cp, mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { violations } from './cli/json-schema.ts'
 import { makeSampleData } from './helpers/examples.ts'
 import { type InstalledPackage, installPackage } from './helpers/installed-package.ts'
 import { launch, type Running, run } from './helpers/run.ts'
 import { ROOT } from './helpers/sources.ts'
+
+// Many runs of the program in a row, on a machine that runs other tests as well.
+vi.setConfig({ testTimeout: 120_000 })
 
 let installed: InstalledPackage
 let env: NodeJS.ProcessEnv

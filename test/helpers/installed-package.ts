@@ -1,4 +1,4 @@
-import { mkdir, readFile, symlink } from 'node:fs/promises'
+import { mkdir, symlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { run } from './run.ts'
 import { ROOT } from './sources.ts'
@@ -14,10 +14,6 @@ export interface InstalledPackage {
   readonly files: readonly string[]
   /** What the program is started by, as npm links it. */
   readonly bin: string
-}
-
-interface Locked {
-  readonly packages: Readonly<Record<string, { readonly dev?: boolean }>>
 }
 
 /** Packs the checkout, which has to be built, and installs that without asking any registry. */
@@ -51,12 +47,13 @@ async function succeed(command: string, args: readonly string[], cwd?: string) {
   return finished
 }
 
-/** Puts the packages that a user gets beside it, as they are locked, and none of those for development. */
-async function linkDependencies(dir: string): Promise<void> {
-  const lock: Locked = JSON.parse(await readFile(join(ROOT, 'package-lock.json'), 'utf8'))
-  for (const [path, { dev }] of Object.entries(lock.packages)) {
-    const isTop = /^node_modules\/(?:@[^/]+\/)?[^/]+$/.test(path)
-    if (!isTop || dev === true) continue
+/** Puts the packages that the program needs below a folder, as they are locked, and none of those for development. */
+export async function linkDependencies(dir: string): Promise<void> {
+  const script = join(ROOT, 'scripts/production-packages.mjs')
+  const { stdout } = await succeed(process.execPath, [script])
+  for (const path of stdout.trimEnd().split('\n')) {
+    // What is inside of another package comes along with it.
+    if (path.lastIndexOf('node_modules/') > 0) continue
     await mkdir(dirname(join(dir, path)), { recursive: true })
     await symlink(join(ROOT, path), join(dir, path))
   }
