@@ -55,11 +55,12 @@ export async function cachedData({ cache, influxd, say }, options) {
   return { folder, ...shape, bytes: await tsmBytes(join(folder, 'data')) }
 }
 
-/** Starts an influxd with a copy of the data in `root`; the files of the cache stay as they are. */
+/** Starts an influxd with a copy of the data in `root`, as old as it is; the files of the cache stay as they are. */
 export async function startWith({ influxd }, { folder }, root) {
   await mkdir(root, { recursive: true })
+  const how = { recursive: true, preserveTimestamps: true }
   for (const name of ['data', 'wal', 'meta']) {
-    await cp(join(folder, name), join(root, name), { recursive: true })
+    await cp(join(folder, name), join(root, name), how)
   }
   return await startInfluxd(influxd, root)
 }

@@ -4,43 +4,50 @@ import { join } from 'node:path'
 import { openContext } from './context.mjs'
 import { machine, printTable, without } from './measure.mjs'
 
-const SHARDS = [10, 100, 1000]
 /** Parts of the data. */
 const PARTS = [1 / 16, 1 / 4, 1]
+/** A number of shards that divides the hours of four weeks by 16. */
+const SHARDS = 14
+/** Parts of the most shards. */
+const SHARD_PARTS = [1 / 100, 1 / 10, 1]
 
-/** Prints two tables: the same work on 1, 4 and 16 times the data in as many shards, and on shards of an hour, 10 to 1,000. */
-export async function growth(options, { hosts, hours, seed }) {
-  const bySize = PARTS.map((part) => ({ hosts, seed, hours: hours * part, shards: 20 }))
+/**
+ * Prints two tables: the same work on 1, 4 and 16 times the data in as many shards, and on 1, 10 and 100 times as many
+ * shards of an hour each.
+ */
+export async function growth(options, { hosts, hours, seed, maxShards }) {
+  const bySize = PARTS.map((part) => ({ hosts, seed, hours: hours * part, shards: SHARDS }))
   await table(options, { sizes: bySize, unitOf: ({ values }) => values / 1e6, unit: 'M values' })
-  const byShards = SHARDS.map((shards) => ({ hosts, seed, hours: shards, shards }))
+  const byShards = SHARD_PARTS.map((part) => {
+    const shards = Math.max(1, maxShards * part)
+    return { hosts, seed, hours: shards, shards }
+  })
   await table(options, { sizes: byShards, unitOf: ({ shards }) => shards, unit: 'shards' })
   console.log(machine())
 }
 
+/** Prints the seconds of each work, how many times as long it takes for each unit as in the first column, and MiB. */
 async function table(options, { sizes, unitOf, unit }) {
   const columns = []
   for (const data of sizes) columns.push(await column({ ...options, data }))
   const units = columns.map(({ data }) => unitOf(data))
+  const larger = units.map((count) => `${(count / units[0]).toFixed(0)}×`)
+  const titles = [
+    ...units.map((count) => `s at ${count.toFixed(count < 10 ? 1 : 0)} ${unit}`),
+    ...larger.slice(1).map((times) => `a unit at ${times}`),
+    ...larger.map((times) => `MiB at ${times}`),
+  ]
   const names = Object.keys(columns[0].costs)
-  const titles = units.map((count) => `${count.toFixed(0)} ${unit}`)
   printTable(
-    [
-      'time of each unit',
-      ...titles.map((title) => `${title}, s`),
-      ...titles.slice(1),
-      'MiB',
-      '',
-      '',
-    ],
+    ['', ...titles],
     names.map((name) => {
       const costs = columns.map((one) => one.costs[name])
-      const seconds = costs.map((cost, i) => without(columns[i].startUp, cost).seconds)
-      const each = seconds.map((time, i) => time / (units[i] ?? 1))
+      const each = costs.map(({ seconds }, i) => seconds / units[i])
       return [
         name,
-        ...seconds.map((time) => time.toFixed(2)),
-        ...each.slice(1).map((time) => (time / (each[0] ?? 1)).toFixed(2)),
-        ...costs.map(({ memory }) => memory.toFixed(0)),
+        ...costs.map(({ seconds }) => seconds.toFixed(2)),
+        ...each.slice(1).map((time) => (time / each[0]).toFixed(2)),
+        ...costs.map(({ memory = 0 }) => memory.toFixed(0)),
       ]
     }),
   )
@@ -52,8 +59,11 @@ async function column(options) {
   const context = await openContext(options)
   try {
     options.say(`${(context.data.bytes / 1e6).toFixed(0)} MB in ${context.data.shards} shards`)
-    const works = await worksOf(context)
-    return { ...context, costs: await context.alternate(works) }
+    const costs = await context.alternate(await worksOf(context))
+    for (const [name, cost] of Object.entries(costs)) {
+      if (!name.startsWith('influxd')) costs[name] = without(context.startUp, cost)
+    }
+    return { data: context.data, costs }
   } finally {
     await context.close()
   }

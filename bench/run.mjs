@@ -43,6 +43,7 @@ const { values: options } = parseArgs({
     hosts: { type: 'string', default: '100' },
     shards: { type: 'string', default: '20' },
     seed: { type: 'string', default: '1' },
+    'max-shards': { type: 'string', default: '1000' },
     'many-shards': { type: 'string', default: '10000' },
     cache: { type: 'string', default: join(homedir(), '.cache/influx-snap-bench') },
     influxd: { type: 'string' },
@@ -65,7 +66,7 @@ const influxd = options.influxd ?? (await findInfluxd())
 const common = { influxd, times, cache: options.cache, say }
 
 if (options.growth) {
-  await growth(common, { hosts, hours, seed })
+  await growth(common, { hosts, hours, seed, maxShards: Number(options['max-shards']) })
 } else {
   const context = await openContext({ ...common, data: { hosts, hours, shards, seed } })
   try {
