@@ -9,10 +9,10 @@ import {
   shardRelativePath,
 } from './layout.ts'
 
-/** The places that the metastore gives its shards; deleted ones may still have files. Found once for each decoded metastore. */
 const placesOf = new WeakMap<Data, ReadonlyMap<bigint, ShardLocation>>()
 
-function placesIn(data: Data): ReadonlyMap<bigint, ShardLocation> {
+/** The places that the metastore gives its shards; deleted ones may still have files. Found once for each decoded metastore. */
+export function placesIn(data: Data): ReadonlyMap<bigint, ShardLocation> {
   let places = placesOf.get(data)
   if (places === undefined) {
     const listed = listShards(data, { includeDeleted: true })

@@ -9,10 +9,11 @@ import type { DataDirectoryPaths } from './config.ts'
 import { makeShard, unmakeShard } from './create-shard.ts'
 import { installShard } from './install.ts'
 import { directoryInside, type ShardLocation, shardParts, shardRelativePath } from './layout.ts'
+import { type ListedShard, listShardsOnDisk } from './listed-shards.ts'
 import type { MetaFile, Permit } from './meta-file.ts'
 import { packExport } from './shard-export.ts'
 import { type OpenShard, openShardFiles } from './shard-files.ts'
-import { readShardState, type ShardState, stateOf } from './shard-state.ts'
+import { stateOf } from './shard-state.ts'
 import { packSnapshot, type ShardTarOptions } from './shard-tar.ts'
 import { findPlace, findShard } from './shards.ts'
 import { openSnapshot, type ShardDirectories, type ShardSnapshot } from './snapshot.ts'
@@ -86,10 +87,10 @@ export class ShardStore {
     return await findShard(data, this.#options.paths.dataDir, id)
   }
 
-  /** Returns the state of the shard now, see {@link readShardState}; undefined if it is not on this disk. */
-  async shardState(id: bigint): Promise<ShardState | undefined> {
-    const location = await this.shard(id)
-    return location && (await readShardState(await this.#directories(location)))
+  /** Returns those of the shards that are on this disk, and their state now if that is asked, see {@link listShardsOnDisk}. */
+  async listShards(ids: readonly bigint[], stated: boolean): Promise<Map<bigint, ListedShard>> {
+    const { paths, metaFile } = this.#options
+    return await listShardsOnDisk(ids, { paths, data: await metaFile.data(), stated })
   }
 
   /** Returns the shard's path below the data directory, `database/policy/id`. */

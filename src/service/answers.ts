@@ -8,13 +8,12 @@ import {
   encodeGoJson,
   encodeMetastoreFrame,
   encodeResponse,
-  type PathState,
   type ReceivedRequest,
   RequestType,
 } from '../protocol/index.ts'
 import type { Answer, Context } from './context.ts'
 import { answerMetaUpdate } from './meta-update.ts'
-import type { TSDBStore } from './stores.ts'
+import type { ListedShard, TSDBStore } from './stores.ts'
 
 type Answerer = (context: Context, request: ReceivedRequest) => Promise<Answer>
 
@@ -123,19 +122,24 @@ async function answerPaths(
   request: ReceivedRequest,
   policies: readonly RetentionPolicyInfo[],
 ): Promise<Answer> {
-  const stated = asksFor(request, 'SnapState') && tsdbStore.shardState !== undefined
-  const Paths: string[] = []
-  const States: PathState[] = []
+  const stated = asksFor(request, 'SnapState') && tsdbStore.listShards !== undefined
   const groups = policies.flatMap((policy) => policy.shardGroups)
-  for (const { id } of groups.flatMap((group) => group.shards)) {
-    if ((await tsdbStore.shard(id)) === undefined) continue
-    Paths.push(await tsdbStore.shardRelativePath(id))
-    if (stated) States.push(await stateOf(tsdbStore, id))
-  }
+  const ids = groups.flatMap((group) => group.shards).map(({ id }) => id)
+  const listed = await (tsdbStore.listShards?.(ids, stated) ?? listEach(tsdbStore, ids))
+  const shards = ids.flatMap((id) => listed.get(id) ?? [])
+  const Paths = shards.map(({ path }) => path)
+  const States = shards.map(({ state }) => ({
+    State: state?.state ?? '',
+    Shape: state?.shape ?? '',
+  }))
   return { last: encodeResponse({ Paths, ...(stated && { States }) }) }
 }
 
-async function stateOf(tsdbStore: TSDBStore, id: bigint): Promise<PathState> {
-  const found = await tsdbStore.shardState?.(id)
-  return { State: found?.state ?? '', Shape: found?.shape ?? '' }
+async function listEach(tsdbStore: TSDBStore, ids: readonly bigint[]) {
+  const listed = new Map<bigint, ListedShard>()
+  for (const id of ids) {
+    if ((await tsdbStore.shard(id)) === undefined) continue
+    listed.set(id, { path: await tsdbStore.shardRelativePath(id) })
+  }
+  return listed
 }

@@ -24,6 +24,14 @@ export interface MetaClient {
   setData(data: Data): Awaitable<void>
 }
 
+/** A shard that a store has. */
+export interface ListedShard {
+  /** Its directory below the data directory, `database/policy/id`. */
+  readonly path: string
+  /** Digests of its files: equal ones say that nothing changed. */
+  readonly state?: { readonly state: string; readonly shape: string } | undefined
+}
+
 /**
  * The shards behind a {@link Service}. Ids are unsigned 64-bit, times are nanoseconds since 1970 inside int64: Go's zero
  * time and anything out of range arrive as the lowest or highest int64. Every `signal` is aborted when the peer is gone,
@@ -57,10 +65,10 @@ export interface TSDBStore {
   /** Returns the shard's directory below the data directory, `database/policy/id`. */
   shardRelativePath(id: bigint): Awaitable<string>
   /**
-   * Returns digests of the shard's files; equal ones say that nothing changed. A store need not know them: only one
-   * that says so in its node is asked.
+   * Returns those of the shards that are here, with their directories as of `shardRelativePath`, instead of being asked for each,
+   * and with `stated` with digests of their files. A store need not have it: digests are asked only of one that says in its node that it knows them.
    */
-  shardState?(id: bigint): Awaitable<{ readonly state: string; readonly shape: string } | undefined>
+  listShards?(ids: readonly bigint[], stated: boolean): Awaitable<ReadonlyMap<bigint, ListedShard>>
   /** Takes the shard out of use before an upload, and back after it, whether it succeeded or not. */
   setShardEnabled(id: bigint, enabled: boolean): Awaitable<void>
   /**
