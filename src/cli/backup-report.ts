@@ -19,7 +19,7 @@ export function backupReport(
   const document = {
     ...{ target, set: set ?? null, dryRun: set === undefined, bytes, stored },
     ...{ completeness, completenessReason },
-    shards: shards.map(({ evidence: _, ...shard }) => shard),
+    shards: shards.map(({ evidence: _, data: __, ...shard }) => shard),
     ...{ dropped, skipped, absent, empty, lost, undeleted },
     unchanged: unchanged.map(({ since: _, ...shard }) => shard),
     ...(parent && { parent }),

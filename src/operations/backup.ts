@@ -8,7 +8,7 @@ import { checkTarget, warnOfLater } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
 import { type FetchShardsOptions, fetchShards, type Notes } from './fetch-shards.ts'
-import { type FetchedShards, NO_POINTS } from './fetched-shards.ts'
+import { type FetchedShards, NO_POINTS, shardFacts } from './fetched-shards.ts'
 import { findFinished } from './finished-shards.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { removeLeftovers } from './leftovers.ts'
@@ -215,7 +215,6 @@ function catalogFacts(
     .filter(({ shardId }) => !lost.has(shardId))
     .map((shard) => ({ ...shard, reason: NOT_THERE }))
   const gone = vanished.map((shard) => ({ ...shard, reason: VANISHED }))
-  const taken = new Map(fetched.shards.map((shard) => [shard.shardId, shard]))
   return {
     tool: { name: 'snap', version },
     ...scope,
@@ -225,10 +224,7 @@ function catalogFacts(
       ...[...dropped, ...none, ...absent].map((shard) => ({ ...shard, lost: false })),
       ...[...skipped, ...gone].map((shard) => ({ ...shard, lost: true })),
     ],
-    shards: shards.map(wantedShard).flatMap((shard) => {
-      const { complete, evidence } = taken.get(shard.shardId) ?? {}
-      return complete === undefined ? [] : [{ ...shard, complete, ...(evidence && { evidence }) }]
-    }),
+    shards: shardFacts(shards.map(wantedShard), fetched.shards),
     ...(since !== undefined && {
       unchanged: unchanged.map(({ shardId, since }) => ({ shardId, since })),
     }),

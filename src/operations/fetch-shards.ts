@@ -204,11 +204,11 @@ async function keep({ set, found }: Output, staged: FetchedArchive, fetch: Fetch
     return 0
   }
   const told = { bytes, stored, complete, ...(evidence && { evidence }) }
-  found.shards.push({ ...shard, ...told, ...(data && pointsOf(data)) })
+  found.shards.push({ ...shard, ...told, ...(data && pointsOf(data)), ...dataOf(data) })
   const { clusterId, shards } = fetch.notes ?? {}
   const place = shards?.get(shard.shardId)
   if (clusterId !== undefined && place !== undefined && evidence !== undefined) {
-    await set.noteFinished({ ...place, complete, evidence }, clusterId)
+    await set.noteFinished({ ...place, complete, evidence, ...dataOf(data) }, clusterId)
   }
   return stored
 }
@@ -221,6 +221,13 @@ function pointsOf({ all, inexact, flaws }: ShardData) {
   const fingerprint = formatFingerprint(all.fingerprint)
   const exact = inexact === undefined
   return { points: all.points, fingerprint, exact, ...(flaws.length > 0 && { flaws }) }
+}
+
+/** What the catalog says of its points. */
+function dataOf(data: ShardData | undefined) {
+  if (data === undefined) return {}
+  const { series, points } = data.all
+  return { data: { series, points, exact: data.inexact === undefined } }
 }
 
 /** Tells whether a staged shard is complete. One that cannot be asked for again is taken out: it is fetched anew, or skipped. */

@@ -1,5 +1,7 @@
-import type { ShardEvidence } from '../portable/catalog.ts'
+import type { CatalogData, ShardEvidence } from '../portable/catalog.ts'
+import type { WantedShard } from '../portable/reusable.ts'
 import type { ShardName } from './inspect.ts'
+import type { ShardFacts } from './set-parts.ts'
 import type { HashedFile } from './shard-evidence.ts'
 
 /** Why a shard is not in an answer that holds all there is. */
@@ -22,6 +24,8 @@ export interface StoredShard extends ShardName {
   readonly resumed?: boolean | undefined
   /** What tells a later backup whether it has changed; of whole shards alone. */
   readonly evidence?: ShardEvidence | undefined
+  /** What the catalog says of its points. */
+  readonly data?: CatalogData | undefined
   /** What its sidecar says of its points, if they were looked at. */
   readonly points?: number | undefined
   readonly fingerprint?: string | undefined
@@ -68,4 +72,17 @@ export interface Found {
   readonly skipped: LeftOutShard[]
   readonly unchanged: UnchangedShard[]
   readonly empty: ShardName[]
+}
+
+/** Returns what the catalog is to say of the shards of a metastore: of those that are stored. */
+export function shardFacts(
+  wanted: readonly WantedShard[],
+  stored: readonly StoredShard[],
+): ShardFacts[] {
+  const taken = new Map(stored.map((shard) => [shard.shardId, shard]))
+  return wanted.flatMap((shard) => {
+    const { complete, evidence, data } = taken.get(shard.shardId) ?? {}
+    if (complete === undefined) return []
+    return [{ ...shard, complete, ...(evidence && { evidence }), ...(data && { data }) }]
+  })
 }

@@ -61,9 +61,10 @@ export async function reuseArchive(
   older: ReusableShard,
   { signal, ...now }: Proof,
 ): Promise<StoredShard | undefined> {
-  const { shardId, database, retentionPolicy, archive, tarSize: bytes, files } = older
+  const { shardId, database, retentionPolicy, archive, tarSize: bytes, files, data } = older
   const stored = files.find(({ name }) => name === archive)?.size ?? 0
-  const shard = { shardId, database, retentionPolicy, bytes, stored, ...now }
+  const names = { shardId, database, retentionPolicy }
+  const shard = { ...names, bytes, stored, ...(data && { data }), ...now }
   if (older.isPending !== true) {
     set.reuseShard(older)
     return { ...shard, reused: archive }

@@ -1,6 +1,6 @@
 import type { ListedShard } from '../meta/index.ts'
 import { listShards } from '../meta/index.ts'
-import type { Catalog } from '../portable/catalog.ts'
+import type { Catalog, CatalogData } from '../portable/catalog.ts'
 import type { ListedSet, SetListing } from '../portable/listing.ts'
 import type { ManifestEntry } from '../portable/manifest.ts'
 import { catalogName, parseFileName } from '../portable/names.ts'
@@ -15,6 +15,8 @@ export interface ContainedShard extends ShardName {
   readonly archive: string
   /** Bytes of its tar before compression. */
   readonly bytes: number
+  /** Its points in numbers, if the catalog has them. */
+  readonly data?: CatalogData | undefined
 }
 
 /** A file of a set. */

@@ -27,7 +27,7 @@ export interface StagedArchive {
 /** What a catalog says besides what the writer knows itself. */
 export type CatalogFacts = Omit<
   Catalog,
-  'set' | 'created' | 'files' | 'parent' | 'shards' | 'encryption'
+  'set' | 'created' | 'durationMs' | 'files' | 'parent' | 'shards' | 'encryption'
 > & {
   readonly shards: readonly ShardFacts[]
 }

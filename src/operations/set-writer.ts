@@ -206,7 +206,9 @@ export class SetWriter {
     await this.#stageBytes(manifestName(this.name), manifest)
     const created = this.#created.toISOString()
     const { parent } = this
-    const own = { set: this.name, created, ...(parent && { parent }) }
+    // A clock that was set back meanwhile would make it less than nothing.
+    const durationMs = Math.max(0, Date.now() - this.#created.getTime())
+    const own = { set: this.name, created, durationMs, ...(parent && { parent }) }
     await this.#stageCatalog({
       ...facts,
       ...own,

@@ -62,6 +62,14 @@ export interface ShardEvidence {
   readonly shape?: string | undefined
 }
 
+/** The points of an archive in numbers, as its sidecar has them (docs/formats/fingerprint.md). */
+export interface CatalogData {
+  readonly series: number
+  readonly points: number
+  /** True if the numbers are those of what influxd would return. */
+  readonly exact: boolean
+}
+
 /** A shard of a set, told in the clear: what lists and the next backup need even where the rest is encrypted. */
 export interface CatalogShard {
   readonly shardId: bigint
@@ -78,6 +86,8 @@ export interface CatalogShard {
   readonly complete: boolean
   /** Only of whole shards. */
   readonly evidence?: ShardEvidence | undefined
+  /** Not if its points were not looked at, and not in catalogs of early versions or the clear ones of encrypted sets. */
+  readonly data?: CatalogData | undefined
 }
 
 /** What snap knows of a set beyond influxd's manifest. Keys of later versions are passed over. */
@@ -86,6 +96,8 @@ export interface Catalog {
   readonly tool: { readonly name: string; readonly version: string }
   /** When the set was begun, RFC 3339. */
   readonly created: string
+  /** How long it took from then until its files were whole, milliseconds. Not in catalogs of early versions. */
+  readonly durationMs?: number | undefined
   /** `full`: whole shards. `range`: only points of {@link Catalog.range}. The two never share a target. */
   readonly kind: 'full' | 'range'
   /** Nanoseconds since the epoch, both in the range. Not exact: whole files that overlap it. */
@@ -159,6 +171,7 @@ export const catalogShardSchema: v.GenericSchema<unknown, CatalogShard> = v.obje
   tarSize: natural,
   complete: v.boolean(),
   evidence: v.optional(evidenceSchema),
+  data: v.optional(v.object({ series: natural, points: natural, exact: v.boolean() })),
 })
 
 const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
@@ -166,6 +179,7 @@ const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
   set: v.string(),
   tool: v.object({ name: v.string(), version: v.string() }),
   created: v.pipe(v.string(), v.isoTimestamp()),
+  durationMs: v.optional(natural),
   kind: v.picklist(['full', 'range']),
   range: v.optional(v.object({ start: timeText, end: timeText, exact: v.boolean() })),
   server: v.object({

@@ -34,7 +34,7 @@ export function clearCatalog(
     selection: selected,
     skipped: skipped.map(untold),
     ...(shards && {
-      shards: shards.map((shard) => ({
+      shards: shards.map(({ data: _data, ...shard }) => ({
         ...shard,
         archive: storedAs.get(shard.archive) ?? shard.archive,
       })),

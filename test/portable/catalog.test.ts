@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
+import { clearCatalog } from '../../src/portable/clear-catalog.ts'
 import type { Catalog } from '../../src/portable/index.ts'
 import { decodeCatalog, encodeCatalog } from '../../src/portable/index.ts'
 import { CLUSTER_ID, catalog, sha256Of } from './samples.ts'
@@ -22,6 +23,14 @@ const FULL: Catalog = catalog(SET, {
     since: 0n,
   },
   skipped: [{ shardId: 7n, database: 'db', retentionPolicy: 'rp', reason: 'dropped', lost: false }],
+  durationMs: 1234,
+  shards: [
+    {
+      ...{ shardId: 1n, database: 'db', retentionPolicy: 'rp', start: 0n, end: 5n },
+      ...{ archive: `${SET}.s1.tar.gz`, tarSize: 9, complete: true },
+      data: { series: 3, points: 12, exact: true },
+    },
+  ],
   files: [{ name: `${SET}.meta`, size: 3, sha256: HASH }],
 })
 
@@ -42,6 +51,12 @@ describe('catalogs', () => {
   it('come back with every field, and with few', () => {
     expect(decodeCatalog(encodeCatalog(FULL))).toMatchObject(FULL)
     expect(decodeCatalog(encodeCatalog(catalog(SET)))).toMatchObject(catalog(SET))
+  })
+
+  it('tell nothing of the points of an encrypted set', () => {
+    const [shard] = clearCatalog(FULL, FULL.files, ['recipient']).shards ?? []
+    expect(shard).toMatchObject({ shardId: 1n, tarSize: 9 })
+    expect(shard).not.toHaveProperty('data')
   })
 
   it('are indented JSON with 64-bit numbers as text and the hash at the end', () => {
