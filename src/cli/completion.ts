@@ -60,7 +60,8 @@ function optionsOf(command: Command): Candidate[] {
 }
 
 function optionOf(command: Command, word: string | undefined): SettingOption | undefined {
-  const found = command.options.find(({ long }) => long === word)
+  if (word === undefined) return undefined
+  const found = command.options.find(({ long, short }) => long === word || short === word)
   return found instanceof SettingOption ? found : undefined
 }
 

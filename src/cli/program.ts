@@ -10,6 +10,7 @@ import { defineInfo } from './commands/info.ts'
 import { defineList } from './commands/list.ts'
 import { definePin, defineUnpin } from './commands/pin.ts'
 import { definePrune } from './commands/prune.ts'
+import { defineReport } from './commands/report.ts'
 import { defineRestore } from './commands/restore.ts'
 import { defineServe } from './commands/serve.ts'
 import { defineUpdateMeta } from './commands/update-meta.ts'
@@ -39,6 +40,7 @@ const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] 
   definePin,
   defineUnpin,
   definePrune,
+  defineReport,
   defineCopy,
   defineUpdateMeta,
   defineUploadShard,

@@ -5,42 +5,16 @@ import type { KeepReason } from '../../operations/prune-plan.ts'
 import type { CliContext } from '../context.ts'
 import { formatBytes, formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
-import { addSettings, listSetting, switchSetting, valueSetting } from '../options.ts'
+import { addKeepOptions, readKeepOptions } from '../keep-options.ts'
+import { addSettings, listSetting, switchSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { addLockOptions, addStoreOptions, withStore } from '../store-options.ts'
-import { parseDuration } from '../times.ts'
-import { parseText, wholeNumber } from '../values.ts'
+import { parseText } from '../values.ts'
 import { addWatchOptions } from '../watch-options.ts'
 
 const GROUP = 'Prune:'
-const MAX_COUNT = 1_000_000
-const countSetting = (flags: string, description: string) =>
-  valueSetting({ flags, description, parse: wholeNumber(1, MAX_COUNT), group: GROUP })
-
-const KEEP = {
-  last: countSetting('--keep-last <n>', 'keep the newest n sets'),
-  hourly: countSetting('--keep-hourly <n>', 'keep the newest set of each of the newest n hours'),
-  daily: countSetting('--keep-daily <n>', 'the same of days (UTC, as all periods)'),
-  weekly: countSetting('--keep-weekly <n>', 'the same of weeks, from Monday on'),
-  monthly: countSetting('--keep-monthly <n>', 'the same of months'),
-  yearly: countSetting('--keep-yearly <n>', 'the same of years'),
-  within: valueSetting({
-    flags: '--keep-within <time>',
-    description: 'keep what is at most so much older than the newest set (7d)',
-    parse: parseDuration,
-    group: GROUP,
-  }),
-}
-
 const OPTIONS = {
-  minSets: valueSetting({
-    flags: '--min-sets <n>',
-    description: 'good sets of each database that are left in any case',
-    parse: wholeNumber(1, MAX_COUNT),
-    fallback: '1',
-    group: GROUP,
-  }),
   databases: listSetting({
     flags: '--db <name>',
     description: 'only sets that hold nothing but this database (may be given again)',
@@ -65,7 +39,7 @@ export function definePrune(program: Command, context: CliContext): void {
     .command('prune')
     .description('remove the sets that no rule keeps, and what only they need')
     .argument('[SOURCE]', 'a directory or s3://bucket/prefix with sets')
-  addSettings(command, KEEP)
+  addKeepOptions(command)
   addSettings(command, OPTIONS)
   addStoreOptions(command)
   addLockOptions(command)
@@ -80,8 +54,7 @@ export function definePrune(program: Command, context: CliContext): void {
       return await withStore(command, { run, location: source, use }, async (place) => {
         const result = await prune({
           ...{ ...place, confirm, now: new Date() },
-          keep: readRules(command),
-          minSets: OPTIONS.minSets.read(command),
+          ...readKeepOptions(command),
           databases: OPTIONS.databases.read(command),
           includeStock: OPTIONS.includeStock.read(command),
         })
@@ -89,18 +62,6 @@ export function definePrune(program: Command, context: CliContext): void {
       })
     }),
   )
-}
-
-function readRules(command: Command) {
-  return {
-    last: KEEP.last.read(command),
-    hourly: KEEP.hourly.read(command),
-    daily: KEEP.daily.read(command),
-    weekly: KEEP.weekly.read(command),
-    monthly: KEEP.monthly.read(command),
-    yearly: KEEP.yearly.read(command),
-    within: KEEP.within.read(command),
-  }
 }
 
 interface Request {
