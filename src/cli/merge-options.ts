@@ -16,7 +16,7 @@ const GROUP = 'Merge:'
 const OPTIONS = {
   merge: switchSetting({
     flags: '--merge',
-    description: 'put points into databases that the server has; nothing there is lost',
+    description: 'put points into databases that are there; nothing in them is lost',
     group: GROUP,
   }),
   onConflict: valueSetting({
@@ -87,7 +87,8 @@ export function readMergeOptions(command: Command, env: CliContext['env']): Merg
       { hint: 'without --merge databases are restored that are not there yet' },
     )
   }
-  refuseTogether(command, 'merge', ['salvage', 'resume', 'data-dir', 'influxdb-config'])
+  refuseTogether(command, 'merge', ['salvage', 'resume'])
+  refuseTogether(command, 'replace-shard', ['data-dir', 'influxdb-config'])
   if (shards.length > 0 && onConflict !== 'backup') {
     throw new SnapError('E_USAGE', '--replace-shard goes with --on-conflict backup', {
       hint: 'what a live shard has needs no new shard to stay',

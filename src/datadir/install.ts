@@ -1,29 +1,20 @@
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asSnapError, SnapError } from '../errors.ts'
 import { fsyncDirectory } from '../io/durable.ts'
 import { fileAccess, type RandomAccess } from '../io/random-access.ts'
 import { tombstoneFileName } from '../tsm/file-name.ts'
-import {
-  INDEX_DIRECTORY,
-  namesIn,
-  type ShardLocation,
-  STAGING_DIRECTORY,
-  statIfThere,
-  TSM_SUFFIX,
-} from './layout.ts'
+import { INDEX_DIRECTORY, namesIn, statIfThere, TSM_SUFFIX } from './layout.ts'
 import type { Permit } from './meta-file.ts'
-import { ownerOf } from './owner.ts'
-import { stageUpload } from './stage.ts'
+import { type Stage, withStaged } from './stage.ts'
 
 /** What influxd keeps of a shard's fields, and from 1.9 of changes to them. It makes them anew from the TSM files. */
 const FIELD_FILES = ['fields.idx', 'fields.idxl']
 
 const COMPARED_BYTES = 1024 * 1024
 
-/** Where an upload goes. */
+/** Where files go. */
 export interface InstallTarget {
-  readonly location: ShardLocation
   /** The shard's data directory, which is there. */
   readonly dataPath: string
   /** Asked before the first byte is staged, and again before anything is put in place. */
@@ -63,7 +54,7 @@ async function compare(staged: string, installed: string): Promise<'free' | 'sam
  * deleted point comes back. A TSM file and its tombstones are one thing: the name must be free, or both stand there already,
  * byte for byte, as after an upload that is sent again. influxd would replace the file that is there.
  */
-async function planInstall(
+export async function planInstall(
   names: readonly string[],
   staging: string,
   dataPath: string,
@@ -91,7 +82,7 @@ async function planInstall(
  * Takes away what influxd trusts instead of reading the TSM files: with it, fields and series that only new files have
  * would stay invisible. Only a shard with a tsi1 index has such a thing; the directory stays and says that it has one.
  */
-async function dropIndex(dataPath: string): Promise<void> {
+export async function dropIndex(dataPath: string): Promise<void> {
   const index = join(dataPath, INDEX_DIRECTORY)
   if ((await statIfThere(index)) === undefined) return
   for (const name of FIELD_FILES) await rm(join(dataPath, name), { force: true })
@@ -103,7 +94,11 @@ async function dropIndex(dataPath: string): Promise<void> {
 }
 
 /** Moves the planned files out of staging; if one cannot be moved, those that were are taken out again. */
-async function place(plan: readonly string[], staging: string, dataPath: string): Promise<void> {
+export async function placeFiles(
+  plan: readonly string[],
+  staging: string,
+  dataPath: string,
+): Promise<void> {
   const placed: string[] = []
   try {
     for (const name of plan) {
@@ -118,30 +113,19 @@ async function place(plan: readonly string[], staging: string, dataPath: string)
 }
 
 /**
- * Installs a shard tar into a shard that nothing else uses: all of it is staged inside the shard's directory, checked and on
- * the disk before the first file is put in place. What an earlier run left staged is removed. An empty tar changes nothing.
- * @throws SnapError as {@link stageUpload}; `E_TARGET_EXISTS` if the shard has another file of the same name
+ * Installs files into a shard that nothing else uses: all of them are staged inside the shard's directory, checked and on
+ * the disk before the first is put in place. None changes nothing.
+ * @throws SnapError what `stage` throws; `E_TARGET_EXISTS` if the shard has another file of the same name
  */
 export async function installShard(
-  { location, dataPath, permit }: InstallTarget,
-  body: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
+  { dataPath, permit }: InstallTarget,
+  stage: Stage,
 ): Promise<void> {
   await permit()
-  const staging = join(dataPath, STAGING_DIRECTORY)
-  const owner = await ownerOf(dataPath)
-  const removeStaging = () => rm(staging, { recursive: true, force: true })
-  try {
-    await removeStaging()
-    await mkdir(staging, { mode: 0o700 })
-    const names = await stageUpload(body, { location, staging, owner, signal })
+  await withStaged(dataPath, stage, async (names, staging) => {
     const plan = await planInstall(names, staging, dataPath)
     await permit()
     if (plan.length > 0) await dropIndex(dataPath)
-    await place(plan, staging, dataPath)
-  } catch (error) {
-    throw asSnapError(error, 'E_DESTINATION', dataPath)
-  } finally {
-    await removeStaging()
-  }
+    await placeFiles(plan, staging, dataPath)
+  })
 }

@@ -23,11 +23,22 @@ export const INDEX_DIRECTORY = 'index'
  */
 export const STAGING_DIRECTORY = 'snap-restore.tmp'
 
+/**
+ * Stands in a shard's directory while its files are being replaced: some of the old ones may still be there beside the new ones.
+ * influxd knows nothing of it.
+ */
+export const REPLACING_FILE = 'snap-restore.pending'
+
 /** Ends the names of TSM files. */
 export const TSM_SUFFIX = '.tsm'
 
 /** Ends the names of tombstone files; what comes before is the name of their TSM file without its suffix. */
 export const TOMBSTONE_SUFFIX = '.tombstone'
+
+/** True for what a TSM or tombstone file may be called. */
+export function isDataName(name: string): boolean {
+  return name.endsWith(TSM_SUFFIX) || name.endsWith(TOMBSTONE_SUFFIX)
+}
 
 const SHARD_NAME = /^(0|[1-9][0-9]{0,19})$/
 

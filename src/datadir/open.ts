@@ -18,6 +18,8 @@ export interface OpenOptions {
   readonly mode: 'read-only' | 'read-write'
   /** The operator's word that no influxd uses the directory, where that cannot be seen. Default false. */
   readonly influxdIsStopped?: boolean | undefined
+  /** Read-write, a directory or metastore that is missing is an error; default: it is made. */
+  readonly mustExist?: boolean | undefined
   /** Gets temporary files, never inside the directories. Default: the system's. */
   readonly tempDir?: string | undefined
   readonly logger?: Logger | undefined
@@ -103,18 +105,19 @@ export async function openDataDirectory(
   options: OpenOptions,
 ): Promise<DataDirectory> {
   const { mode, influxdIsStopped = false, tempDir = tmpdir(), logger = SILENT } = options
+  const makes = mode === 'read-write' && options.mustExist !== true
   const directories = [paths.dataDir, paths.walDir, paths.metaDir]
   const isWritable = mode === 'read-write'
   const permit = isWritable ? permitWhileUnused(directories, influxdIsStopped) : refuseChanges
   if (isWritable) await permit()
-  if (isWritable) for (const path of directories) await makeRoot(path)
+  if (makes) for (const path of directories) await makeRoot(path)
   for (const path of directories) await checkThere(path, CHECK_PATHS)
   await checkTempDir(tempDir, directories)
   const lock = isWritable ? await lockDirectories(directories) : undefined
   const close = async () => await lock?.release()
   try {
     const metaClient = new MetaFile(paths.metaDir, permit)
-    if (isWritable) await createMetastore(metaClient, paths)
+    if (makes) await createMetastore(metaClient, paths)
     await metaClient.data()
     const onLoss = options.onLoss ?? (() => {})
     const store = { paths, metaFile: metaClient, permit, tempDir, logger, onLoss }

@@ -5,6 +5,8 @@ import type { ShardSnapshot } from './snapshot.ts'
 /** The files of a shard at one time, by name: TSM files, their tombstones, and what the WAL holds as further TSM files. */
 export interface OpenShard {
   readonly files: ReadonlyMap<string, RandomAccess>
+  /** What of its WAL cannot be read, one line each; known of a data directory alone. */
+  readonly lost?: readonly string[]
   /** Closes all of them. */
   close(): Promise<void>
 }

@@ -3,7 +3,8 @@ import { formatEntryName } from '../tar/names.ts'
 import { addStatement, type StatementOptions } from '../tar/statement.ts'
 import { packShardTar, type TarEntryInput } from '../tar/writer.ts'
 import { parseTsmFileName } from '../tsm/file-name.ts'
-import { type WalReport, type WalTsmFile, walToTsm } from '../wal/to-tsm.ts'
+import type { SpooledTsm } from '../tsm/spooled-set.ts'
+import { type WalReport, walToTsm } from '../wal/to-tsm.ts'
 import type { ShardLocation } from './layout.ts'
 import type { ShardSnapshot, SnapshotFile } from './snapshot.ts'
 
@@ -29,7 +30,7 @@ export function packEntries(
 }
 
 /** A TSM file that the WAL became. */
-export interface WalFile extends WalTsmFile {
+export interface WalFile extends SpooledTsm {
   /** Nanoseconds since the epoch: that of the last write. */
   readonly mtime: bigint
 }

@@ -2,7 +2,7 @@ import { SnapError } from '../errors.ts'
 import { tombstoneFileName } from '../tsm/file-name.ts'
 import { segmentNames } from '../wal/segment.ts'
 import { changeTime, GONE, HeldFiles, type SnapshotFile } from './held-files.ts'
-import { namesIn, TOMBSTONE_SUFFIX, TSM_SUFFIX, tsmNameOf } from './layout.ts'
+import { isDataName, namesIn, TSM_SUFFIX, tsmNameOf } from './layout.ts'
 
 export type { SnapshotFile } from './held-files.ts'
 
@@ -43,10 +43,6 @@ const AT_ONCE = 32
 
 /** Listings of the data directory before the whole snapshot is begun anew. */
 const MAX_PASSES = 100
-
-function isDataName(name: string): boolean {
-  return name.endsWith(TSM_SUFFIX) || name.endsWith(TOMBSTONE_SUFFIX)
-}
 
 async function listData(directory: string): Promise<string[]> {
   const names = (await namesIn(directory)).filter(isDataName)

@@ -1,22 +1,40 @@
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SnapError } from '../errors.ts'
-import { writeFileSynced } from '../io/durable.ts'
+import { createFile, destinationError, type NewFile, writeFileSynced } from '../io/durable.ts'
 import { fileAccess } from '../io/random-access.ts'
 import { readAll } from '../io/spool.ts'
 import { parseEntryName } from '../tar/names.ts'
 import { readShardTar, type TarEntry } from '../tar/reader.ts'
 import { tombstoneFileName } from '../tsm/file-name.ts'
 import { openTsm } from '../tsm/reader.ts'
+import type { TsmSetOptions } from '../tsm/set-writer.ts'
 import { decodeTombstones } from '../tsm/tombstone.ts'
-import { type ShardLocation, shardRelativePath, TSM_SUFFIX, tsmNameOf } from './layout.ts'
-import { fileMode, giveTo, type Owner } from './owner.ts'
+import {
+  type ShardLocation,
+  STAGING_DIRECTORY,
+  shardRelativePath,
+  TSM_SUFFIX,
+  tsmNameOf,
+} from './layout.ts'
+import { fileMode, giveTo, type Owner, ownerOf } from './owner.ts'
 
-/** Where and for whom an upload is staged. */
-export interface StageOptions {
-  readonly location: ShardLocation
+/** Where files are staged, and whose they are to be. */
+export interface StagePlace {
   /** An empty directory on the file system of the shard. */
   readonly staging: string
   readonly owner: Owner
+}
+
+/** Writes files into a staging directory, each whole, checked and on the disk, and returns their names. */
+export type Stage = (place: StagePlace) => Promise<readonly string[]>
+
+/** Writes TSM files, each opened under its name. */
+export type WriteFiles = (openFile: TsmSetOptions['open']) => Promise<void>
+
+/** For which shard an upload is staged. */
+export interface StageOptions extends StagePlace {
+  readonly location: ShardLocation
   readonly signal: AbortSignal
 }
 
@@ -82,4 +100,57 @@ export async function stageUpload(
   }
   checkPairs(names)
   return names
+}
+
+/**
+ * Stages the TSM files that `write` opens and closes, see {@link Stage}.
+ * @throws SnapError `E_DESTINATION` if one cannot be written, and what `write` throws
+ */
+export async function stageFiles(
+  write: WriteFiles,
+  { staging, owner }: StagePlace,
+): Promise<string[]> {
+  const names: string[] = []
+  const unfinished = new Set<NewFile>()
+  try {
+    await write(async (name) => {
+      const path = join(staging, name)
+      const file = await createFile(path, fileMode(owner))
+      unfinished.add(file)
+      const close = async () => {
+        unfinished.delete(file)
+        await file.close()
+        await giveTo(path, owner)
+        await checkTsm(path)
+        names.push(name)
+      }
+      return { write: file.write, close }
+    })
+    return names
+  } finally {
+    for (const file of unfinished) await file.abandon()
+  }
+}
+
+/**
+ * Gives `work` the names of staged files and the directory they are in, which is made for it inside that of the shard and
+ * removed in the end; what an earlier run left in it goes first.
+ */
+export async function withStaged(
+  dataPath: string,
+  stage: Stage,
+  work: (names: readonly string[], staging: string) => Promise<void>,
+): Promise<void> {
+  const staging = join(dataPath, STAGING_DIRECTORY)
+  const owner = await ownerOf(dataPath)
+  const removeStaging = () => rm(staging, { recursive: true, force: true })
+  try {
+    await removeStaging()
+    await mkdir(staging, { mode: 0o700 })
+    await work(await stage({ staging, owner }), staging)
+  } catch (error) {
+    throw destinationError(error, dataPath)
+  } finally {
+    await removeStaging()
+  }
 }

@@ -8,15 +8,25 @@ import type { WalReport } from '../wal/to-tsm.ts'
 import type { DataDirectoryPaths } from './config.ts'
 import { makeShard, unmakeShard } from './create-shard.ts'
 import { installShard } from './install.ts'
-import { directoryInside, type ShardLocation, shardParts, shardRelativePath } from './layout.ts'
+import {
+  directoryInside,
+  namesIn,
+  REPLACING_FILE,
+  type ShardLocation,
+  STAGING_DIRECTORY,
+  shardParts,
+  shardRelativePath,
+} from './layout.ts'
 import { type ListedShard, listShardsOnDisk } from './listed-shards.ts'
 import type { MetaFile, Permit } from './meta-file.ts'
+import { replaceShard } from './replace.ts'
 import { packExport } from './shard-export.ts'
 import { type OpenShard, openShardFiles } from './shard-files.ts'
-import { stateOf } from './shard-state.ts'
+import { readShardState, type ShardState, stateOf } from './shard-state.ts'
 import { packSnapshot, type ShardTarOptions } from './shard-tar.ts'
 import { findPlace, findShard } from './shards.ts'
 import { openSnapshot, type ShardDirectories, type ShardSnapshot } from './snapshot.ts'
+import { stageFiles, stageUpload, type WriteFiles } from './stage.ts'
 
 /** Where the store says what happens: `console` and most loggers have this shape. */
 export interface Logger {
@@ -38,6 +48,14 @@ export interface ShardStoreOptions {
 }
 
 type Pack = (snapshot: ShardSnapshot, options: ShardTarOptions) => AsyncIterable<Uint8Array>
+
+/** What stands in the directories of a shard. */
+export interface ShardStanding extends ShardState {
+  /** Of its data directory, whatever they name. */
+  readonly names: readonly string[]
+  /** What a run that was killed has left: files being replaced, see {@link replaceShard}, or files that were staged. */
+  readonly left: 'replacing' | 'staged' | undefined
+}
 
 /** The shards of a data directory, as the service wants them. */
 export class ShardStore {
@@ -77,8 +95,9 @@ export class ShardStore {
   async openShard(id: bigint, signal: AbortSignal): Promise<OpenShard> {
     const { tempDir } = this.#options
     const snapshot = await this.#snapshot(await this.#locate(id), signal)
-    const onWal = (report: WalReport) => this.#reportWal(id, report)
-    return await openShardFiles(snapshot, { tempDir, onWal, signal })
+    const lost: string[] = []
+    const onWal = (report: WalReport) => void lost.push(...this.#reportWal(id, report))
+    return { ...(await openShardFiles(snapshot, { tempDir, onWal, signal })), lost }
   }
 
   /** Returns where the shard is, or `undefined` if it is not on this disk. */
@@ -91,6 +110,18 @@ export class ShardStore {
   async listShards(ids: readonly bigint[], stated: boolean): Promise<Map<bigint, ListedShard>> {
     const { paths, metaFile } = this.#options
     return await listShardsOnDisk(ids, { paths, data: await metaFile.data(), stated })
+  }
+
+  /** Returns what the shard is made of now; undefined if it is not on this disk. */
+  async standing(id: bigint): Promise<ShardStanding | undefined> {
+    const location = await this.shard(id)
+    if (location === undefined) return undefined
+    const directories = await this.#directories(location)
+    const state = await readShardState(directories)
+    const names = await namesIn(directories.dataPath)
+    const isStaged = names.includes(STAGING_DIRECTORY)
+    const left = names.includes(REPLACING_FILE) ? 'replacing' : isStaged ? 'staged' : undefined
+    return { ...state, names, left }
   }
 
   /** Returns the shard's path below the data directory, `database/policy/id`. */
@@ -112,11 +143,27 @@ export class ShardStore {
 
   /** Adds the files of a tar to the shard, all or none, see {@link installShard}. */
   async restoreShard(id: bigint, r: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-    const { paths, permit } = this.#options
-    await permit()
     const location = await this.#locate(id)
-    const dataPath = join(paths.dataDir, ...shardParts(location))
-    await installShard({ location, dataPath, permit }, r, signal)
+    const target = { ...(await this.#directories(location)), permit: this.#options.permit }
+    await installShard(target, (place) => stageUpload(r, { ...place, location, signal }))
+  }
+
+  /** Adds TSM files to the shard, all or none, see {@link installShard}; the shard is made if it is in the metastore alone. */
+  async addFiles(id: bigint, write: WriteFiles): Promise<void> {
+    await this.setShardEnabled(id, false)
+    const { permit } = this.#options
+    const target = { ...(await this.#directories(await this.#locate(id))), permit }
+    await installShard(target, (place) => stageFiles(write, place))
+  }
+
+  /**
+   * Puts TSM files in the place of all that the shard has, see {@link replaceShard}.
+   * @param state the shard's, when what is written was read
+   */
+  async replaceFiles(id: bigint, write: WriteFiles, state: string): Promise<void> {
+    const { permit } = this.#options
+    const target = { ...(await this.#directories(await this.#locate(id))), permit, state }
+    await replaceShard(target, (place) => stageFiles(write, place))
   }
 
   /** Makes an empty shard, see {@link makeShard}. */

@@ -134,6 +134,34 @@ export async function writeFileSynced(
   }
 }
 
+/** A file that is written bit by bit. */
+export interface NewFile {
+  readonly write: (chunk: Uint8Array) => Promise<void>
+  /** Returns once all of it is on the disk. */
+  readonly close: () => Promise<void>
+  /** Lets go of it as it is. */
+  readonly abandon: () => Promise<void>
+}
+
+/**
+ * Makes the new file `path` with the permission bits `mode`, whatever the umask is.
+ * @throws SnapError `E_DESTINATION` with the path and the system's text, as its methods do
+ */
+export async function createFile(path: string, mode: number): Promise<NewFile> {
+  const handle = await atDestination(path, () => open(path, 'wx', mode))
+  const closing = (work: () => Promise<void>) =>
+    atDestination(path, () => work().finally(() => handle.close()))
+  return {
+    write: (chunk) => atDestination(path, () => writeAll(handle, chunk)),
+    close: () =>
+      closing(async () => {
+        await handle.chmod(mode)
+        await handle.sync()
+      }),
+    abandon: () => atDestination(path, () => handle.close()),
+  }
+}
+
 /**
  * Writes a whole file under `path` or leaves what is there: the bytes go to `pending`, are synced, renamed over
  * `path`, and the directory is synced. Returns the size in bytes.

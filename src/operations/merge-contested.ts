@@ -1,8 +1,9 @@
+import type { HttpClient } from '../client/index.ts'
 import { findKeyProblem } from '../formats/line-protocol.ts'
 import { type AlignedKey, alignKeys, type KeyPart } from '../tsm/align.ts'
 import { parseCompositeKey, parseSeriesKey } from '../tsm/series-key.ts'
 import { sliceTimes, type TimeRange } from '../tsm/values.ts'
-import type { MergePiece, MergeShardOptions } from './merge-look.ts'
+import type { LookOptions, MergePiece } from './merge-look.ts'
 import { readPoints } from './read-points.ts'
 import { SelectCheck, type TagKeys, type WrongPoints } from './select-check.ts'
 import type { ShardFiles } from './shard-source.ts'
@@ -18,7 +19,7 @@ import { sourcesOf } from './tsm-sources.ts'
 export async function checkContested(
   { files, range, live: { database, retentionPolicy, group } }: MergePiece,
   live: ShardFiles,
-  { http, source, keepKey, signal }: MergeShardOptions,
+  { http, source, keepKey, signal }: LookOptions & { readonly http: HttpClient },
 ): Promise<WrongPoints | undefined> {
   const contested = contestedKeys(live)
   const stored = readPoints([files], { source, range, keepKey, signal })

@@ -19,11 +19,12 @@ export interface MergedSides {
   readonly backup: Restorable
   readonly names: readonly NewNames[]
   readonly server: OpenServer
-  readonly http: HttpClient
+  /** Undefined for a directory. */
+  readonly http: HttpClient | undefined
 }
 
 /**
- * Makes the continuous queries that the server lacks, if that is asked for, else says which they are; and users with
+ * Makes the continuous queries that the target lacks, if that is asked for, else says which they are; and users with
  * their grants, if they are asked for. Nothing that is there is changed.
  */
 export async function mergeForgotten(

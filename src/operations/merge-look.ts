@@ -1,6 +1,5 @@
-import type { HttpClient, LineWriter } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
-import { findKeyProblem, type LeftOut } from '../formats/line-protocol.ts'
+import { findKeyProblem } from '../formats/line-protocol.ts'
 import type { FieldPoints } from '../formats/points.ts'
 import type { ListedShard } from '../meta/index.ts'
 import { alignKeys } from '../tsm/align.ts'
@@ -17,39 +16,21 @@ import {
   seriesTimes,
 } from './merge-points.ts'
 import { shardName } from './plan-shards.ts'
-import type { Progress } from './progress.ts'
 import { readPoints } from './read-points.ts'
 import type { KeepKey } from './series-selection.ts'
-import type { OpenServer } from './server.ts'
 import type { ShardFiles, ShardSource } from './shard-source.ts'
-import type { Throttle } from './throttle.ts'
 import { sourcesOf } from './tsm-sources.ts'
 
 /** Who wins where both have a point: the backup; live; or live wherever it has the row, whatever its fields. */
 export type OnConflict = 'backup' | 'live' | 'fill-gaps'
 
-/** How shards are merged. */
-export interface MergeShardOptions {
-  readonly server: OpenServer
-  readonly http: HttpClient
-  /** Writes into the database and policy of the live shard. */
-  readonly writer: LineWriter
+/** How stored points are compared with live ones. */
+export interface LookOptions {
   readonly source: ShardSource
   readonly keepKey: KeepKey | undefined
   readonly onConflict: OnConflict
-  /** Upload into shards that still take writes too: their writers wait meanwhile, and some are refused. */
-  readonly allowWritePause: boolean
-  /** Upload however few points there are. */
-  readonly byFile?: boolean | undefined
-  readonly dryRun: boolean
-  readonly tempDir: string
-  /** Requests under way at the same time. */
-  readonly jobs: number
-  readonly attempts: number
-  readonly throttle: Throttle
-  readonly onLeftOut: (left: LeftOut) => void
-  readonly onBytes: (bytes: number) => void
-  readonly progress: Progress
+  /** True if points go as line protocol, which cannot say all of them. */
+  readonly asLines: boolean
   readonly signal: AbortSignal
 }
 
@@ -64,7 +45,7 @@ export interface MergePiece {
 export function compare(
   { files, range }: MergePiece,
   live: ShardFiles,
-  options: MergeShardOptions,
+  options: LookOptions,
 ): AsyncGenerator<MergedField, void, undefined> {
   const { source, keepKey, onConflict, signal } = options
   const theirs = () => readPoints([live], { source: liveSource, range, keepKey, signal })
@@ -73,7 +54,7 @@ export function compare(
 }
 
 /** Damage of what the target gave is the target's. */
-const liveSource: Pick<ShardSource, 'damage'> = {
+export const liveSource: Pick<ShardSource, 'damage'> = {
   damage: (found) =>
     new SnapError('E_DESTINATION', `the live shard cannot be read: ${found.message}`, {
       cause: found,
@@ -81,7 +62,7 @@ const liveSource: Pick<ShardSource, 'damage'> = {
 }
 
 /** Which parts are written. */
-export function isWanted({ kind }: MergePart, { onConflict }: MergeShardOptions): boolean {
+export function isWanted({ kind }: MergePart, { onConflict }: LookOptions): boolean {
   return kind === 'added' || onConflict === 'backup'
 }
 
@@ -90,17 +71,22 @@ export interface Look {
   readonly counts: MergeCounts
   /** Points to be written. */
   readonly wanted: number
-  /** Points that the live shard does not have, of those that can be written over HTTP. */
+  /** Points that the live shard will hold once all is written, and does not now. */
   readonly missing: number
   /** One of them for each field of each measurement. */
   readonly touches: readonly FieldPoints[]
+}
+
+/** One point. */
+export interface MergePoint extends FieldPoints {
+  readonly time: bigint
 }
 
 /** Counts what there is to do, and refuses what cannot be done. */
 export async function look(
   piece: MergePiece,
   live: ShardFiles,
-  options: MergeShardOptions,
+  options: LookOptions,
 ): Promise<Look> {
   const counts = { added: 0, equal: 0, conflicting: 0 }
   const touches = new Map<string, FieldPoints>()
@@ -109,13 +95,13 @@ export async function look(
   for await (const field of compare(piece, live, options)) {
     const liveType = types.get(fieldName(field.key)) ?? field.type
     if (liveType !== field.type) throw otherType(field, liveType, piece)
-    const isSaid = findKeyProblem(field.key) === undefined
     for await (const part of field.parts) {
-      if (isSaid && part.kind === 'added') missing += finiteIn(part.block)
       if (!isWanted(part, options)) continue
       wanted += part.block.times.length
+      missing += promised(field, part, options)
       const name = fieldName(field.key)
-      if (!touches.has(name)) touches.set(name, pointOf(field, part.block))
+      const touch = touches.has(name) ? undefined : firstPoint(field, part.block, options)
+      if (touch !== undefined) touches.set(name, touch)
     }
     counts.added += field.counts.added
     counts.equal += field.counts.equal
@@ -124,10 +110,31 @@ export async function look(
   return { counts, wanted, missing, touches: [...touches.values()] }
 }
 
-/** Line protocol has no NaN and no infinite numbers. */
-function finiteIn(block: Block): number {
+/** Counts points that are sure to be there afterwards: a server that takes writes may let others win meanwhile. */
+function promised({ key }: MergedField, { kind, block }: MergePart, options: LookOptions): number {
+  if (!options.asLines) return block.times.length
+  if (kind !== 'added' || findKeyProblem(key) !== undefined) return 0
   if (block.type !== 'float') return block.times.length
   return block.values.reduce((count, value) => count + (Number.isFinite(value) ? 1 : 0), 0)
+}
+
+/** Line protocol has no NaN and no infinite numbers. */
+function isSaid(block: Block, i: number): boolean {
+  return block.type !== 'float' || Number.isFinite(block.values[i])
+}
+
+/** Returns the first point of a block that can be written; undefined if there is none. */
+export function firstPoint(
+  { key, type }: Pick<FieldPoints, 'key' | 'type'>,
+  block: Block,
+  { asLines }: Pick<LookOptions, 'asLines'>,
+): MergePoint | undefined {
+  if (asLines && findKeyProblem(key) !== undefined) return undefined
+  const at = block.times.findIndex((_, i) => !asLines || isSaid(block, i))
+  const time = block.times[at]
+  if (time === undefined) return undefined
+  const blocks = [sliceBlock(block, at, at + 1)]
+  return { key: Uint8Array.from(key), type, time, blocks: each(blocks) }
 }
 
 /** Returns the types that the fields of each measurement have in a shard: it takes no points of others. */
@@ -142,17 +149,6 @@ function fieldName(key: Uint8Array): string {
   const { seriesKey, field } = parseCompositeKey(key)
   const { measurement } = parseSeriesKey(seriesKey)
   return [measurement, field].map((bytes) => Buffer.from(bytes).toString('latin1')).join('\0')
-}
-
-/** A touch is of one point; a number that line protocol cannot say is none. */
-function pointOf({ key, type }: MergedField, block: Block): FieldPoints {
-  const isSaid = (i: number) => block.type !== 'float' || Number.isFinite(block.values[i])
-  const at = Math.max(
-    0,
-    block.times.findIndex((_, i) => isSaid(i)),
-  )
-  const blocks = [sliceBlock(block, at, at + 1)]
-  return { key: Uint8Array.from(key), type, blocks: each(blocks) }
 }
 
 /** Yields each of some items. */

@@ -1,33 +1,27 @@
-import { type HttpClient, LineWriter } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
-import { findKeyProblem } from '../formats/line-protocol.ts'
-import type { FieldPoints, PolicyName } from '../formats/points.ts'
+import type { PolicyName } from '../formats/points.ts'
 import { findDatabase, findRetentionPolicy, type ListedShard, listShards } from '../meta/index.ts'
-import { sliceBlock } from '../tsm/values.ts'
 import { atDestination } from './at-destination.ts'
 import type { BackupSource } from './backup-source.ts'
 import { type ExactRange, intersect } from './exact-range.ts'
-import { ExportTally, measurementName } from './export-tally.ts'
 import { describeShard } from './inspect.ts'
-import { each, type MergeShardOptions } from './merge-look.ts'
-import { isCold, mergeShard } from './merge-shard.ts'
-import { cutAtGroups, type MergeWindow } from './merge-windows.ts'
+import { firstPoint, type MergePoint } from './merge-look.ts'
+import { mergeShard } from './merge-shard.ts'
+import type { MergeTarget } from './merge-target.ts'
+import { cutAtGroups, isCold, type MergeWindow } from './merge-windows.ts'
 import type { MergedShard, MergeOptions, OverruledPoints } from './merge-wish.ts'
 import { shardName } from './plan-shards.ts'
 import type { Progress } from './progress.ts'
 import { readPoints } from './read-points.ts'
-import { sendPoints } from './send-points.ts'
 import type { KeepKey } from './series-selection.ts'
-import type { OpenServer } from './server.ts'
-import type { HttpPlace } from './server-http.ts'
 import type { ShardFiles } from './shard-source.ts'
 import type { Throttle } from './throttle.ts'
-import { endpointOf } from './write-endpoint.ts'
 
-type RunOptions = Omit<MergeOptions, 'http'> & {
-  readonly server: OpenServer
-  readonly http: HttpClient
-  readonly httpCredentials: Pick<HttpPlace, 'user' | 'password'>
+type RunOptions = Pick<
+  MergeOptions,
+  'range' | 'onConflict' | 'dryRun' | 'tempDir' | 'attempts' | 'signal'
+> & {
+  readonly target: MergeTarget
   readonly source: BackupSource
   readonly keepKey: KeepKey | undefined
   readonly throttle: Throttle
@@ -40,10 +34,8 @@ const NANOSECONDS_PER_MS = 1_000_000n
 
 /** One merge while it runs. */
 export class MergeRun {
-  /** What cannot be written over HTTP. */
-  readonly tally = new ExportTally()
   readonly #options: RunOptions
-  /** The shards of the server, as they were looked at last. */
+  /** The shards of the target, as they were looked at last. */
   #live: readonly ListedShard[] = []
 
   constructor(options: RunOptions) {
@@ -51,19 +43,19 @@ export class MergeRun {
   }
 
   /**
-   * Checks that the server has the databases and policies, and that they keep what they are to get.
+   * Checks that the target has the databases and policies, and that they keep what they are to get.
    * @throws SnapError `E_DESTINATION`
    */
   async checkTarget(
     stored: readonly { readonly shard: ListedShard; readonly into: PolicyName }[],
   ): Promise<void> {
-    const { server, signal } = this.#options
-    const data = await atDestination(() => server.client.metastoreBackup(signal))
+    const { target } = this.#options
+    const data = await target.metastore()
     this.#live = listShards(data)
     for (const { shard, into } of stored) {
       const database = findDatabase(data, into.database)
       const policy = database && findRetentionPolicy(database, into.retentionPolicy)
-      if (policy === undefined) throw notThere(server.name, into, database !== undefined)
+      if (policy === undefined) throw notThere(target.name, into, database !== undefined)
       const now = BigInt(Date.now()) * NANOSECONDS_PER_MS
       if (policy.duration === 0n || shard.group.endTime + policy.duration > now) continue
       throw tooOld(shard, into)
@@ -93,7 +85,8 @@ export class MergeRun {
     { group }: ListedShard,
     { into, onBytes }: { readonly into: PolicyName; readonly onBytes: (bytes: number) => void },
   ): Promise<Omit<MergedShard, 'database' | 'retentionPolicy' | 'shardId' | 'durationMs'>> {
-    const { range: wanted, dryRun } = this.#options
+    const { range: wanted, dryRun, target } = this.#options
+    const { asLines } = target
     const whole = { start: group.startTime, end: group.endTime - 1n }
     const range = intersect(whole, wanted) ?? whole
     const total = { added: 0, equal: 0, conflicting: 0, bytes: 0 }
@@ -107,8 +100,10 @@ export class MergeRun {
       }
       const piece = { files, range: window, live: window.live }
       const before = total.bytes
-      const options = this.#shardOptions(into, (bytes) => onBytes(before + bytes))
-      const merged = await atDestination(() => mergeShard(piece, options))
+      const report = (bytes: number) => onBytes(before + bytes)
+      const merged = await atDestination(() =>
+        mergeShard(piece, { ...this.#options, asLines, onBytes: report }),
+      )
       for (const name of ['added', 'equal', 'conflicting', 'bytes'] as const)
         total[name] += merged[name]
       newShardIds.push(window.live.shard.id)
@@ -117,17 +112,12 @@ export class MergeRun {
         overruled.push({ ...where, ...merged.overruled })
       }
     }
-    // The points that made groups were new before they were equal.
-    return {
-      ...total,
-      added: total.added + made,
-      equal: total.equal - made,
-      newShardIds,
-      overruled,
-    }
+    // Points that were written to make groups were new before they were equal.
+    const counts = { added: total.added + made, equal: total.equal - made }
+    return { ...total, ...counts, newShardIds, overruled }
   }
 
-  /** Cuts a range at the live groups. Where there is none, the first point that is written makes one. */
+  /** Cuts a range at the live groups. Where there is none, one is made if there are points. */
   async #windows(
     files: ShardFiles,
     range: ExactRange,
@@ -143,41 +133,33 @@ export class MergeRun {
         empty.add(gap.start)
         continue
       }
-      await this.#makeGroup(first, into)
-      made++
+      made += await this.#makeGroup(first, into)
     }
   }
 
-  async #firstPoint(files: ShardFiles, range: ExactRange): Promise<FieldPoints | undefined> {
-    const { source, keepKey, signal } = this.#options
-    for await (const { key, type, blocks } of readPoints([files], {
-      ...{ source, range, keepKey, signal },
-    })) {
-      if (findKeyProblem(key) !== undefined) continue
+  async #firstPoint(files: ShardFiles, range: ExactRange): Promise<MergePoint | undefined> {
+    const { source, keepKey, target, signal } = this.#options
+    const options = { source, range, keepKey, signal }
+    for await (const { key, type, blocks } of readPoints([files], options)) {
       for await (const block of blocks) {
-        const at = block.times.findIndex(
-          (_, i) => block.type !== 'float' || Number.isFinite(block.values[i]),
-        )
-        if (at < 0) continue
-        return { key: Uint8Array.from(key), type, blocks: each([sliceBlock(block, at, at + 1)]) }
+        const found = firstPoint({ key, type }, block, target)
+        if (found !== undefined) return found
       }
     }
     return undefined
   }
 
-  async #makeGroup(point: FieldPoints, into: PolicyName): Promise<void> {
-    const { server, signal } = this.#options
+  /** Returns how many points were written. */
+  async #makeGroup(point: MergePoint, into: PolicyName): Promise<number> {
+    const { target } = this.#options
     const known = new Set(this.#live.map(({ shard }) => shard.id))
-    await sendPoints(
-      each([point]),
-      this.#shardOptions(into, () => {}),
-    )
-    const data = await atDestination(() => server.client.metastoreBackup(signal))
-    this.#live = listShards(data)
-    if (this.#live.some((listed) => isOf(into)(listed) && !known.has(listed.shard.id))) return
+    const written = await target.makeGroup(point, into)
+    this.#live = listShards(await target.metastore())
+    const isNew = (listed: ListedShard) => isOf(into)(listed) && !known.has(listed.shard.id)
+    if (this.#live.some(isNew)) return written
     throw new SnapError(
       'E_DESTINATION',
-      `${server.name} took a point of ${into.database}.${into.retentionPolicy} and made no shard for it`,
+      `${target.name} took a point of ${into.database}.${into.retentionPolicy} and made no shard for it`,
     )
   }
 
@@ -189,22 +171,6 @@ export class MergeRun {
       for await (const { times } of blocks) points += times.length
     }
     return points
-  }
-
-  #shardOptions(into: PolicyName, onBytes: (bytes: number) => void): MergeShardOptions {
-    const { http, httpCredentials } = this.#options
-    const endpoint = endpointOf({ ...httpCredentials, url: new URL(http.url) }, into)
-    return {
-      ...this.#options,
-      onBytes,
-      writer: new LineWriter(endpoint),
-      onLeftOut: ({ key, reason, points }) =>
-        this.tally.leaveOut(
-          measurementName(into, key),
-          reason,
-          points === undefined ? { keys: 1 } : { points },
-        ),
-    }
   }
 }
 

@@ -1,21 +1,16 @@
 import { SnapError } from '../errors.ts'
 import { readAll, Spool } from '../io/spool.ts'
 import { formatEntryName, type TarEntryInput } from '../tar/index.ts'
-import { formatTsmFileName, parseTsmFileName } from '../tsm/file-name.ts'
+import { formatTsmFileName } from '../tsm/file-name.ts'
 import { TsmSetWriter } from '../tsm/set-writer.ts'
-import type { Block } from '../tsm/values.ts'
 import { describeShard, type ShardName } from './inspect.ts'
+import { highestGeneration, nextGeneration } from './merge-generation.ts'
+import type { KeyBlock } from './merge-target.ts'
 import type { Progress } from './progress.ts'
 import { withRetries } from './retry.ts'
 import type { OpenServer } from './server.ts'
 import type { Throttle } from './throttle.ts'
 import { reopenShard, uploadShard } from './upload-shard.ts'
-
-/** Points of one key, to be put into files: keys ascend, and the blocks of each in time. */
-export interface KeyBlock {
-  readonly key: Uint8Array
-  readonly block: Block
-}
 
 /** How points are uploaded into a live shard. */
 export interface MergeUploadOptions {
@@ -35,25 +30,6 @@ export interface MergeUploadOptions {
 }
 
 const FILE_SIZE = 64 * 1024 * 1024
-/** Room for what the server writes between our look at its files and the upload. */
-const GENERATION_STEP = 1000
-/**
- * Names with generations of ten digits sort before all others as text, so that the server would let old values win for ever:
- * we stay far below.
- */
-const MAX_GENERATION = 900_000_000
-
-/** Tells whether a shard with these files can take further ones of ours. */
-export function hasFreeGeneration(fileNames: Iterable<string>): boolean {
-  return highestGeneration(fileNames) + GENERATION_STEP * 1000 <= MAX_GENERATION
-}
-
-function highestGeneration(fileNames: Iterable<string>): number {
-  return [...fileNames].reduce(
-    (highest, name) => Math.max(highest, parseTsmFileName(name)?.generation ?? 0),
-    0,
-  )
-}
 
 /**
  * Puts points into a live shard as further TSM files. They are staged, then sent at full speed one file after the other, each
@@ -162,14 +138,7 @@ class FileSender {
   }
 
   #nextName(): string {
-    this.#generation += GENERATION_STEP
-    if (this.#generation > MAX_GENERATION) {
-      const { shard } = this.#options
-      throw new SnapError(
-        'E_DESTINATION',
-        `shard ${describeShard(shard)}: its files have generations up to ${this.#generation}: no room for more`,
-      )
-    }
+    this.#generation = nextGeneration(this.#generation, this.#options.shard)
     return formatTsmFileName({ generation: this.#generation, sequence: 1 })
   }
 }

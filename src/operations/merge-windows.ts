@@ -1,4 +1,4 @@
-import type { ListedShard } from '../meta/index.ts'
+import { compareGroups, endOfGroup, type ListedShard } from '../meta/index.ts'
 import type { ExactRange } from './exact-range.ts'
 
 /** Times of a stored shard that go into one live shard, or for which there is none yet. */
@@ -6,11 +6,13 @@ export interface MergeWindow extends ExactRange {
   readonly live: ListedShard | undefined
 }
 
-/** Where a live group ends: one that was truncated takes no points after that. */
-function endOf({ group }: ListedShard): bigint {
-  return group.truncatedAt > 0n && group.truncatedAt < group.endTime
-    ? group.truncatedAt
-    : group.endTime
+/** A shard whose time is over by so much takes writes only by way of exception, in ms. */
+const COLD_AFTER_MS = 60 * 60 * 1000
+const NANOSECONDS_PER_MS = 1_000_000n
+
+/** Tells whether the time of a group is over. */
+export function isCold({ endTime }: ListedShard['group']): boolean {
+  return endTime < BigInt(Date.now() - COLD_AFTER_MS) * NANOSECONDS_PER_MS
 }
 
 /**
@@ -19,18 +21,17 @@ function endOf({ group }: ListedShard): bigint {
  * @param live the shards of the policy, in any order
  */
 export function cutAtGroups(range: ExactRange, live: readonly ListedShard[]): MergeWindow[] {
-  const ordered = live.toSorted((a, b) => {
-    const order = endOf(a) - endOf(b) || a.group.startTime - b.group.startTime
-    return order < 0n ? -1 : order > 0n ? 1 : 0
-  })
-  const bounds = ordered.flatMap((shard) => [shard.group.startTime, endOf(shard)])
+  const ordered = live.toSorted((a, b) => compareGroups(a.group, b.group))
+  const bounds = ordered.flatMap((shard) => [shard.group.startTime, endOfGroup(shard.group)])
   const starts = [range.start, ...bounds.filter((at) => at > range.start && at <= range.end)]
   const sorted = [...new Set(starts)].sort((a, b) => (a < b ? -1 : 1))
   const windows: MergeWindow[] = []
   for (const [i, start] of sorted.entries()) {
     const next = sorted[i + 1]
     const end = next === undefined ? range.end : next - 1n
-    const found = ordered.find((shard) => shard.group.startTime <= start && endOf(shard) > start)
+    const found = ordered.find(
+      (shard) => shard.group.startTime <= start && endOfGroup(shard.group) > start,
+    )
     const last = windows.at(-1)
     if (last !== undefined && last.live === found) windows.splice(-1, 1, { ...last, end })
     else windows.push({ start, end, live: found })

@@ -1,13 +1,17 @@
 import type { HttpClient } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
 import type { ListedShard } from '../meta/index.ts'
+import { atDestination } from './at-destination.ts'
 import { BackupSource } from './backup-source.ts'
 import type { LeftOutPoints } from './export-tally.ts'
 import type { ForgottenResult } from './forgotten.ts'
-import { mergeForgotten } from './merge-forgotten.ts'
+import { mergeDirectory } from './merge-directory.ts'
+import { type MergedSides, mergeForgotten } from './merge-forgotten.ts'
 import type { MergeCounts } from './merge-points.ts'
 import { replaceShards, type StoredInto } from './merge-replace.ts'
 import { MergeRun } from './merge-run.ts'
+import { MergeServer } from './merge-server.ts'
+import type { MergeTarget } from './merge-target.ts'
 import type { MergedShard, MergeOptions } from './merge-wish.ts'
 import { planShards } from './plan-shards.ts'
 import { noProgress, type Progress } from './progress.ts'
@@ -15,9 +19,9 @@ import { openRestorable, wishOf } from './restorable.ts'
 import { checkShards } from './restore-check.ts'
 import { checkNames, newNameOf, type Renames } from './restore-names.ts'
 import { keepSeries } from './series-selection.ts'
-import { type OpenServer, openTarget } from './server.ts'
+import { type OpenServer, openServer, type ServerPlace } from './server.ts'
 import { openHttp } from './server-http.ts'
-import { createThrottle } from './throttle.ts'
+import { createThrottle, type Throttle } from './throttle.ts'
 
 /** What a merge did. */
 export interface MergeResult extends MergeCounts, ForgottenResult {
@@ -36,8 +40,8 @@ export interface MergeResult extends MergeCounts, ForgottenResult {
 }
 
 /**
- * Puts points of a backup into databases that a live server has. Everything that can be checked is checked before anything is
- * changed; nothing that the server has is lost, whatever fails, and a run that failed can be run again.
+ * Puts points of a backup into databases that a live server has, or the directories of a stopped one. Everything that can be checked
+ * is checked before anything is changed; nothing that is there is lost, whatever fails, and a run that failed can be run again.
  * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED`, `E_INTEGRITY`, `E_USAGE`, `E_DESTINATION`
  */
 export async function merge(options: MergeOptions): Promise<MergeResult> {
@@ -51,12 +55,12 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
   const ids = new Set(plan.shards.map(({ shard }) => shard.id))
   const checked = backup.shards.filter(({ shardId }) => ids.has(shardId))
   await checkShards(checked, { store, jobs, tempDir, signal, backup, salvage: false })
-  const { name, server } = await openTarget(options.target, false)
-  if (server === undefined) throw new SnapError('E_FAILED', `${name} was not opened`)
+  const server = await atDestination(() => openServer(placeOf(options)))
   try {
     const http = await openMergeHttp(server, options)
-    const within = { ...options, progress, source }
-    const run = beginRun({ server, http }, within)
+    const within = { ...options, progress, source, throttle: createThrottle(options.limitRate) }
+    const target = targetOf({ server, http }, within)
+    const run = beginRun(target, within)
     const stored = plan.shards.map((shard) => ({ shard, into: intoOf(shard, renames) }))
     await run.checkTarget(stored)
     const replaced = await replaceIn({ server, http }, stored, within)
@@ -76,9 +80,16 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
     const forgotten = await mergeForgotten({ backup, names: newNames, server, http }, options)
     return {
       ...forgotten,
-      ...{ target: name, set: backup.set, kind: backup.kind, shards, ...sumOf(shards), dryRun },
+      ...{
+        target: target.name,
+        set: backup.set,
+        kind: backup.kind,
+        shards,
+        ...sumOf(shards),
+        dryRun,
+      },
       replaced: options.replace?.shards ?? [],
-      ...{ unwritten: run.tally.leftOut(), lost: source.losses() },
+      ...{ unwritten: target.unwritten(), lost: source.losses() },
       databases: names.map((from) => ({ from, to: newNameOf(renames, from) })),
     }
   } finally {
@@ -94,15 +105,17 @@ function intoOf({ database, retentionPolicy }: ListedShard, renames: Renames) {
   }
 }
 
+/** A merge makes no directory, and to count points nothing is changed: influxd may still run. */
+function placeOf({ target, dryRun }: MergeOptions): ServerPlace {
+  if ('host' in target) return target
+  return { ...target, mustExist: true, mode: dryRun ? 'read-only' : target.mode }
+}
+
 async function openMergeHttp(
   server: OpenServer,
   { http: place, signal }: MergeOptions,
-): Promise<HttpClient> {
-  if (server.directory !== undefined) {
-    throw new SnapError('E_USAGE', '--merge needs a running server: --host', {
-      hint: 'start influxd on these directories, or restore into another database',
-    })
-  }
+): Promise<HttpClient | undefined> {
+  if (server.directory !== undefined) return undefined
   return await openHttp(server, place, signal).catch((error: unknown) => {
     signal.throwIfAborted()
     if (!(error instanceof SnapError)) throw error
@@ -113,45 +126,50 @@ async function openMergeHttp(
   })
 }
 
-/** Who is merged into. */
-interface Sides {
-  readonly server: OpenServer
-  readonly http: HttpClient
-}
+type Sides = Pick<MergedSides, 'server' | 'http'>
 
 type RunOptions = MergeOptions & {
   readonly progress: Progress
   readonly source: BackupSource
+  readonly throttle: Throttle
   readonly byFile?: boolean
 }
 
 /** Replaces the shards that are to be, and returns how the stored ones concerned compared with them. */
 async function replaceIn(
-  sides: Sides,
+  { server, http }: Sides,
   stored: readonly StoredInto[],
   options: RunOptions,
 ): Promise<ReadonlyMap<bigint, MergeCounts>> {
   const { replace: wish, dryRun, http: httpPlace } = options
   if (wish === undefined || wish.shards.length === 0 || dryRun) return new Map()
+  if (http === undefined) {
+    throw new SnapError('E_USAGE', '--replace-shard needs a running server: --host')
+  }
   const quiet = { ...options, progress: noProgress }
   const all = { range: undefined, series: {}, onConflict: 'live' } as const
+  const target = targetOf({ server, http }, { ...quiet, byFile: true })
   return await replaceShards(
     stored,
-    { ...options, ...sides, httpPlace, wish },
+    { ...options, server, http, httpPlace, wish },
     {
-      preview: () => beginRun(sides, { ...quiet, dryRun: true }),
-      byFile: () => beginRun(sides, { ...quiet, byFile: true }),
-      of: (source) => beginRun(sides, { ...quiet, ...all, source, byFile: true }),
+      preview: () => beginRun(target, { ...quiet, dryRun: true }),
+      byFile: () => beginRun(target, quiet),
+      of: (source) => beginRun(target, { ...quiet, ...all, source }),
     },
   )
 }
 
-function beginRun({ server, http }: Sides, options: RunOptions): MergeRun {
-  const { http: place, series, limitRate } = options
-  const throttle = createThrottle(limitRate)
-  const { user, password } = place
-  const shared = { server, http, httpCredentials: { user, password }, throttle }
-  return new MergeRun({ ...options, ...shared, keepKey: keepSeries(series) })
+function targetOf({ server, http }: Sides, options: RunOptions): MergeTarget {
+  const { directory } = server
+  if (directory !== undefined) return mergeDirectory({ ...options, server, directory })
+  if (http === undefined) throw new SnapError('E_FAILED', `${server.name} has no HTTP API`)
+  const { user, password } = options.http
+  return new MergeServer({ ...options, server, http, httpCredentials: { user, password } })
+}
+
+function beginRun(target: MergeTarget, options: RunOptions): MergeRun {
+  return new MergeRun({ ...options, target, keepKey: keepSeries(options.series) })
 }
 
 function sumOf(shards: readonly MergedShard[]): MergeCounts {

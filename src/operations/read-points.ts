@@ -62,7 +62,7 @@ export async function openPoints(
  * of their times, as if they were one.
  */
 export async function* readPoints(
-  opened: readonly ShardFiles[],
+  opened: readonly Pick<ShardFiles, 'files'>[],
   {
     source,
     range,

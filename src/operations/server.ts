@@ -23,6 +23,8 @@ export interface DirectoryPlace {
   /** The operator's word, where it cannot be seen that no influxd uses the directory. */
   readonly influxdIsStopped?: boolean | undefined
   readonly tempDir?: string | undefined
+  /** Read-write, a directory that is missing is an error; default: it is made. */
+  readonly mustExist?: boolean | undefined
 }
 
 /** A server on the network, or a data directory. */
@@ -35,8 +37,9 @@ export type ServerPlace =
     }
   | DirectoryPlace
 
-/** Changes of a data directory beyond those of the protocol. */
-export interface WritableDirectory {
+/** What can be done to a data directory beyond the protocol. */
+export interface WritableDirectory
+  extends Pick<DataDirectory['tsdbStore'], 'standing' | 'addFiles' | 'replaceFiles'> {
   readonly createShard: DataDirectory['tsdbStore']['createShard']
   /** Ends the service first, for good: nothing must be on its way into the directory any more. */
   readonly dropDatabase: DataDirectory['dropDatabase']
@@ -133,8 +136,9 @@ async function openDirectory(place: DirectoryPlace): Promise<OpenServer> {
   const onLoss = (shardId: bigint, message: string) => {
     losses.push(`shard ${shardId}: ${message}`)
   }
-  const { mode, influxdIsStopped, tempDir } = place
-  const directory = await openDataDirectory(paths, { mode, influxdIsStopped, tempDir, onLoss })
+  const { mode, influxdIsStopped, tempDir, mustExist } = place
+  const options = { mode, influxdIsStopped, tempDir, mustExist, onLoss }
+  const directory = await openDataDirectory(paths, options)
   const { metaClient, tsdbStore } = directory
   const service = new Service({ metaClient, tsdbStore, node: SNAP_NODE })
   const client = new Client(async () => {
@@ -148,6 +152,9 @@ async function openDirectory(place: DirectoryPlace): Promise<OpenServer> {
     openShard: (shardId, signal) => tsdbStore.openShard(shardId, signal),
     directory: {
       createShard: (database, policy, id) => tsdbStore.createShard(database, policy, id),
+      standing: (shardId) => tsdbStore.standing(shardId),
+      addFiles: (shardId, write) => tsdbStore.addFiles(shardId, write),
+      replaceFiles: (shardId, write, state) => tsdbStore.replaceFiles(shardId, write, state),
       changeMetadata: async (change) => {
         const data = decodeData(await metaClient.marshalBinary())
         change(data)

@@ -1,9 +1,5 @@
 import type { RandomAccess } from '../io/random-access.ts'
-import { Spool } from '../io/spool.ts'
-import { concatBlocks } from '../tsm/arrange.ts'
-import { MAX_POINTS_PER_BLOCK } from '../tsm/format.ts'
-import { type TsmSetFile, TsmSetWriter } from '../tsm/set-writer.ts'
-import { type Block, sliceBlock } from '../tsm/values.ts'
+import { SpooledSet, type SpooledTsm } from '../tsm/spooled-set.ts'
 import { mergeKey, mergeRuns } from './merge.ts'
 import { memoryRun, RunFile } from './run-file.ts'
 import { readSegment, type WalDamage } from './segment.ts'
@@ -11,10 +7,6 @@ import { type OnConflict, WriteTable } from './table.ts'
 
 /** Memory for points before they are sorted and put into a file, bytes. */
 export const WAL_MEMORY = 64 * 1024 * 1024
-
-/** Points are encoded this many at a time, or this many bytes of strings. */
-const BATCH_POINTS = 8 * MAX_POINTS_PER_BLOCK
-const BATCH_BYTES = 4 * 1024 * 1024
 
 export interface WalToTsmOptions {
   /** Of the files made: one more than the highest in the shard's directory. */
@@ -24,12 +16,6 @@ export interface WalToTsmOptions {
   /** Bytes, default {@link WAL_MEMORY}; only the largest single entry can add to it. */
   readonly memoryBudget?: number | undefined
   readonly signal?: AbortSignal | undefined
-}
-
-/** A TSM file made from a WAL. */
-export interface WalTsmFile extends TsmSetFile {
-  /** Its bytes; the caller closes it. */
-  readonly source: RandomAccess
 }
 
 /** Damage, and where it was. */
@@ -53,8 +39,8 @@ export interface WalReport {
 }
 
 export interface WalToTsm {
-  /** None if the WAL holds no points. */
-  readonly files: readonly WalTsmFile[]
+  /** None if the WAL holds no points. The caller closes their sources. */
+  readonly files: readonly SpooledTsm[]
   readonly report: WalReport
 }
 
@@ -70,7 +56,7 @@ export async function walToTsm(
   options: WalToTsmOptions,
 ): Promise<WalToTsm> {
   const runFile = new RunFile(options.tempDir)
-  const output = new Output(options)
+  const output = new SpooledSet(options)
   const conflicts = { points: 0, key: undefined as string | undefined }
   const onConflict: OnConflict = (key, points) => {
     conflicts.points += points
@@ -127,60 +113,4 @@ function isLoss({ kind }: WalDamage, last: boolean): boolean {
 
 function named(damage: WalDamage, { name }: RandomAccess): WalLoss {
   return { segment: name, ...damage }
-}
-
-/** The files being written, each in a spool. */
-class Output {
-  readonly #spools: Spool[] = []
-  readonly #writer: TsmSetWriter
-  points = 0
-
-  constructor({ generation, tempDir }: WalToTsmOptions) {
-    const open = async (name: string) => {
-      const spool = new Spool({ name, tempDir })
-      this.#spools.push(spool)
-      return { write: (chunk: Uint8Array) => spool.write(chunk), close: async () => {} }
-    }
-    this.#writer = new TsmSetWriter({ generation, sequence: 1, open })
-  }
-
-  /** Writes the points of one key in full blocks, however they are cut. */
-  async writeKey(key: Uint8Array, blocks: AsyncIterable<Block>): Promise<void> {
-    let pending: Block[] = []
-    let [points, bytes] = [0, 0]
-    for await (const block of blocks) {
-      pending.push(block)
-      points += block.times.length
-      bytes += block.type === 'string' ? stringBytes(block.values.offsets) : 0
-      if (points < (bytes < BATCH_BYTES ? BATCH_POINTS : MAX_POINTS_PER_BLOCK)) continue
-      const joined = concatBlocks(pending)
-      const whole = points - (points % MAX_POINTS_PER_BLOCK)
-      await this.#write(key, sliceBlock(joined, 0, whole))
-      pending = [sliceBlock(joined, whole, points)]
-      points -= whole
-      bytes = 0
-    }
-    if (points > 0) await this.#write(key, concatBlocks(pending))
-  }
-
-  async #write(key: Uint8Array, block: Block): Promise<void> {
-    await this.#writer.writeValues(key, block)
-    this.points += block.times.length
-  }
-
-  async finish(): Promise<WalTsmFile[]> {
-    const files = await this.#writer.finish()
-    return files.flatMap((file, index) => {
-      const spool = this.#spools[index]
-      return spool === undefined ? [] : [{ ...file, source: spool.access() }]
-    })
-  }
-
-  async close(): Promise<void> {
-    for (const spool of this.#spools) await spool.close()
-  }
-}
-
-function stringBytes(offsets: Uint32Array): number {
-  return (offsets.at(-1) ?? 0) - (offsets[0] ?? 0)
 }

@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { Client } from '../../src/client/index.ts'
@@ -7,6 +7,7 @@ import { describeWithMounts, leaveRoom, mountMemory, type Room } from '../helper
 import { directoryFlags } from '../helpers/serve.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { treeOf } from '../helpers/tree.ts'
+import { writeEntry } from '../wal/encode.ts'
 import { type Contents, contentsOfServer, contentsOfSet } from './contents.ts'
 import { type Outcome, serving, snap, snapEnding } from './snap.ts'
 
@@ -114,6 +115,24 @@ describeWithMounts('a full disk', () => {
           const place = { directory, mode: 'read-only' } as const
           expect(await contentsOfServer(place, name)).toEqual(contents)
         }
+      },
+    },
+    {
+      name: 'restore --merge into directories',
+      prepare: async (dir) => {
+        await snapEnding(0, 'restore', '--data-dir', join(dir, 'data'), older)
+        const points = timesFrom(0, 100).map((time) => [BigInt(time), -1] as const)
+        const entry = writeEntry({ type: 'float', key: 'm#!~#value', points })
+        await writeFile(join(dir, 'wal/d/autogen/1/_00001.wal'), entry)
+      },
+      words: (dir) => {
+        const words = ['restore', '--merge', '--on-conflict', 'backup', '--shard', '1']
+        return [...words, '--data-dir', join(dir, 'data'), older]
+      },
+      check: async (dir) => {
+        const directory = { dataDir: join(dir, 'data'), env: {} }
+        const place = { directory, mode: 'read-only' } as const
+        expect(await contentsOfServer(place, 'd')).toEqual(contents)
       },
     },
   ]

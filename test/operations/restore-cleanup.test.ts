@@ -112,6 +112,9 @@ describe('what a failed restore leaves', () => {
     const server = await served(X)
     const directory = {
       createShard: async () => {},
+      standing: async () => undefined,
+      addFiles: async () => {},
+      replaceFiles: async () => {},
       changeMetadata: async () => {},
       dropDatabase: async (name: string, ids: ReadonlySet<bigint>) => {
         dropped.push([name, [...ids]])

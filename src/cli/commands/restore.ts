@@ -26,7 +26,7 @@ import { addSettings, switchSetting } from '../options.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { restoreReport } from '../restore-report.ts'
 import { placeOf, runCommand } from '../run.ts'
-import { readHostPlace, readWritablePlace } from '../server-place.ts'
+import { readWritablePlace } from '../server-place.ts'
 import { stateDirectory } from '../state-directory.ts'
 import { addLockOptions, addStoreOptions } from '../store-options.ts'
 import { addWatchOptions } from '../watch-options.ts'
@@ -92,10 +92,10 @@ export function defineRestore(program: Command, context: CliContext): void {
         ...readPointsWish(command),
         attempts: readConnectionOptions(command).retries + 1,
       }
+      const target = readWritablePlace(command, context)
       if (merging !== undefined) {
         const forgotten = readMergeForgotten(command)
         const { merge } = await import('../../operations/merge.ts')
-        const target = readHostPlace(command, context)
         return await withOpenedStore(command, where, async (place) => {
           const { progress } = run
           const result = await merge({
@@ -110,7 +110,6 @@ export function defineRestore(program: Command, context: CliContext): void {
         })
       }
       const { restore } = await import('../../operations/restore.ts')
-      const target = readWritablePlace(command, context)
       return await withOpenedStore(command, where, async (place) => {
         const result = await restore({
           ...{ ...place, ...wish, target, policies: readPolicyWish(command) },
