@@ -29,7 +29,12 @@ async function start(command: string, args: readonly string[], options = {}): Pr
 const WAIT = 'console.log("ready"); setInterval(() => {}, 1000)'
 
 async function node(script: string, options = {}): Promise<number> {
-  return await start(process.execPath, ['-e', script + WAIT], options)
+  return await start(process.execPath, ['-e', named('node') + script + WAIT], options)
+}
+
+/** Gives a process the name that older versions of Node leave it; newer ones name their main thread. */
+function named(command: string): string {
+  return `require("fs").writeFileSync("/proc/self/comm", "${command}");`
 }
 
 function openFile(path: string): string {
@@ -89,7 +94,7 @@ describe('findOccupants', () => {
     await writeFile(config, text)
     const directory = join(dir, 'data')
     const found = { command: 'influxd', path: directory }
-    const script = ['-e', WAIT, '--']
+    const script = ['-e', named('influxd') + WAIT, '--']
     const byFlag = await start(program, [...script, '-config', 'influxdb.conf'], { cwd: dir })
     expect(await inUse()).toEqual([{ ...found, pid: byFlag }])
     const env = { ...process.env, INFLUXDB_CONFIG_PATH: config, INFLUXDB_DATA_DIR: directory }
@@ -149,7 +154,7 @@ describe.runIf(isLinuxRoot)('findOccupants beside others', () => {
   it('sees through a bind mount in another mount namespace', async () => {
     const mounted = join(dir, 'mounted')
     await mkdir(mounted)
-    const shell = `mount --bind ${dir}/data ${mounted} && exec ${process.execPath} -e '${openFile(join(mounted, 'db/file')).replaceAll("'", '"')}${WAIT}'`
+    const shell = `mount --bind ${dir}/data ${mounted} && exec ${process.execPath} -e '${named('node')}${openFile(join(mounted, 'db/file')).replaceAll("'", '"')}${WAIT}'`
     const probe = await run('unshare', ['-m', 'true'])
     if (probe.code !== 0) return
     const pid = await start('unshare', ['-m', 'sh', '-c', shell])
