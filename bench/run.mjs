@@ -17,6 +17,7 @@ import { range } from './range.mjs'
 import { restore } from './restore.mjs'
 import { restoreDirectory } from './restore-directory.mjs'
 import { s3 } from './s3.mjs'
+import { serve } from './serve.mjs'
 import { startUp } from './start-up.mjs'
 import { verify } from './verify.mjs'
 
@@ -30,6 +31,7 @@ const BENCHMARKS = {
   verify,
   export: exportText,
   range,
+  serve,
   many,
   s3,
 }

@@ -1,4 +1,4 @@
-import { readAll } from '../io/spool.ts'
+import { readRecycled } from '../io/spool.ts'
 import { formatEntryName } from '../tar/names.ts'
 import { addStatement, type StatementOptions } from '../tar/statement.ts'
 import { packShardTar, type TarEntryInput } from '../tar/writer.ts'
@@ -46,7 +46,7 @@ export function tarEntry(
     name: formatEntryName({ ...location, file: file.name }),
     size: file.access.size,
     mtime: new Date(Number(file.mtime / NANOSECONDS_PER_MILLISECOND)),
-    body: readAll(file.access),
+    body: readRecycled(file.access),
   }
 }
 

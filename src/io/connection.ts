@@ -3,9 +3,10 @@ import type { Duplex } from 'node:stream'
 import { Writable } from 'node:stream'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
 import { withDeadline } from './deadline.ts'
+import { recycle } from './recycled.ts'
 
 /** Writes are cut to this, so that a deadline runs per piece and not per metastore. */
-const WRITE_SIZE = 256 * 1024
+const WRITE_SIZE = 512 * 1024
 /** Bytes that have to come within the idle time: a peer that sends one now and then would else be waited for for ever. */
 const PROGRESS = 1024
 
@@ -142,11 +143,19 @@ export class Connection {
   sink(): Writable {
     const sink = new Writable({
       write: (chunk: Uint8Array, _encoding, callback) => {
-        this.write(chunk).then(() => callback(), callback)
+        this.#writeRecycled(chunk).then(() => callback(), callback)
       },
     })
     sink.on('error', () => {})
     return sink
+  }
+
+  /** As {@link write}, and takes the bytes back when they have left; a reader in this process may look at them for ever. */
+  async #writeRecycled(bytes: Uint8Array): Promise<void> {
+    await this.write(bytes)
+    if (this.inProcess) return
+    const takeBack = () => recycle(bytes)
+    this.#sent.then(takeBack, () => {})
   }
 
   /** Breaks the connection: every wait on it fails with `error`, unless it failed before. */

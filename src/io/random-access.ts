@@ -13,6 +13,8 @@ export interface RandomAccess {
    * @throws SnapError `E_FORMAT` if the range is not inside the bytes
    */
   read(offset: number, length: number): Promise<Uint8Array>
+  /** Fills `bytes`, which stay the caller's, from `offset` on. Files have it. @throws SnapError as {@link read} */
+  readInto?(bytes: Uint8Array, offset: number): Promise<void>
   /** Releases what is held. May be called twice. */
   close(): Promise<void>
 }
@@ -41,24 +43,30 @@ export function bytesAccess(bytes: Uint8Array, name: string): RandomAccess {
 
 /** Returns random access over the first `size` bytes of an open file; `close` closes `handle`. */
 export function handleAccess(handle: FileHandle, name: string, size: number): RandomAccess {
+  const readInto = async (bytes: Uint8Array, offset: number) => {
+    const { length } = bytes
+    checkRange(source, offset, length)
+    for (let filled = 0; filled < length; ) {
+      const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled)
+      if (bytesRead === 0) {
+        throw new SnapError(
+          'E_FORMAT',
+          `${name}: ends at ${offset + filled}, expected ${size} bytes`,
+        )
+      }
+      filled += bytesRead
+    }
+  }
   const source: RandomAccess = {
     name,
     size,
     async read(offset, length) {
       checkRange(source, offset, length)
       const bytes = Buffer.allocUnsafe(length)
-      for (let filled = 0; filled < length; ) {
-        const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled)
-        if (bytesRead === 0) {
-          throw new SnapError(
-            'E_FORMAT',
-            `${name}: ends at ${offset + filled}, expected ${size} bytes`,
-          )
-        }
-        filled += bytesRead
-      }
+      await readInto(bytes, offset)
       return bytes
     },
+    readInto,
     close: () => handle.close(),
   }
   return source

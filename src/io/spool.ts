@@ -4,6 +4,7 @@ import { open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asSnapError } from '../errors.ts'
 import { bytesAccess, handleAccess, type RandomAccess } from './random-access.ts'
+import { RECYCLED_SIZE, takeBuffer } from './recycled.ts'
 
 /** Bytes a spool keeps in memory before it moves to a file. */
 export const SPOOL_MEMORY = 8 * 1024 * 1024
@@ -104,6 +105,22 @@ export async function spool(
   } catch (error) {
     await target.close()
     throw error
+  }
+}
+
+/**
+ * Yields all bytes of `source` in chunks that a connection may recycle once they have left the process. Until the next one is
+ * asked for, and with nobody who recycles for ever, they are the caller's.
+ */
+export async function* readRecycled(source: RandomAccess): AsyncGenerator<Uint8Array> {
+  if (source.readInto === undefined) {
+    yield* readAll(source)
+    return
+  }
+  for (let at = 0; at < source.size; at += RECYCLED_SIZE) {
+    const bytes = takeBuffer().subarray(0, source.size - at)
+    await source.readInto(bytes, at)
+    yield bytes
   }
 }
 

@@ -2,12 +2,13 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
 import { Connection } from '../../src/io/connection.ts'
 import { duplexPair } from '../../src/io/duplex-pair.ts'
+import { RECYCLED_SIZE, takeBuffer } from '../../src/io/recycled.ts'
 import { describeWithOpenssl, makeAuthority, readPair } from '../helpers/certificates.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { rejected } from '../protocol/thrown.ts'
@@ -71,6 +72,40 @@ async function received(connection: Connection): Promise<string> {
 }
 
 const PAIRS = { tcp: socketPair, tls: tlsPair, 'in process': async () => duplexPair() } as const
+
+describe.each(Object.entries(PAIRS))('Connection, recycled buffers, %s', (_name, pair) => {
+  it('sends what was in them, however slowly it is taken', async () => {
+    const [near, far] = await pair()
+    const sink = open(near).sink()
+    const taken = new Set<ArrayBufferLike>()
+    const send = async () => {
+      for (let i = 1; i <= 60; i += 1) {
+        const bytes = takeBuffer().fill(i)
+        taken.add(bytes.buffer)
+        if (!sink.write(bytes)) await once(sink, 'drain')
+        await turn()
+      }
+      sink.end()
+      await once(sink, 'finish')
+      await open(near).end()
+    }
+    const sent = send()
+    const chunks: Uint8Array[] = []
+    for await (const chunk of open(far).chunks()) {
+      if (chunks.length % 20 === 0) await sleep(1)
+      chunks.push(chunk)
+    }
+    await sent
+    const got = Buffer.concat(chunks)
+    expect(got.length).toBe(60 * RECYCLED_SIZE)
+    const want = Buffer.concat(
+      Array.from({ length: 60 }, (_, i) => Buffer.alloc(RECYCLED_SIZE, i + 1)),
+    )
+    expect(got.equals(want)).toBe(true)
+    if (_name === 'in process') expect(taken.size).toBe(60)
+    else expect(taken.size).toBeLessThan(60)
+  })
+})
 
 describe('Connection, tcp', () => suite('tcp'))
 describeWithOpenssl('Connection, tls', () => suite('tls'))

@@ -1,0 +1,171 @@
+// How fast a shard is answered: snap serve, influxd and a server that only calls sendfile, in turns, one and four fetches at a time, to a
+// client that receives into one buffer and does nothing with it. The two others are written in Python.
+import { spawn, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { appendFile, copyFile, cp, mkdir, readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { guardProcess } from './helpers.mjs'
+import { startInfluxd } from './influxd.mjs'
+import { ratioRow, timed } from './measure.mjs'
+
+/** Shards that are fetched at once, and how many times over each holds its file. */
+const SHARDS = 4
+const COPIES = 35
+
+const SNAP = new URL('../bin/snap.js', import.meta.url).pathname
+
+/** Receives what one or more connections answer to the same kind of request, each into one buffer. */
+const RECEIVER = `
+import socket, sys, threading
+host, port = sys.argv[1].rsplit(':', 1)
+def fetch(opening):
+    with socket.create_connection((host, int(port))) as peer:
+        peer.sendall(bytes.fromhex(opening))
+        buffer, size = bytearray(1 << 20), 0
+        while True:
+            got = peer.recv_into(buffer)
+            if got == 0: break
+            size += got
+        if size < 1 << 20: sys.exit(f'{host}:{port} answered {size} bytes')
+threads = [threading.Thread(target=fetch, args=(opening,)) for opening in sys.argv[2:]]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+`
+
+/** Answers each connection with one file, which the number of the shard in the request names. */
+const SENDER = `
+import json, os, socket, sys, threading
+folder = sys.argv[1]
+listener = socket.create_server(('127.0.0.1', 0))
+print(listener.getsockname()[1], flush=True)
+def answer(peer):
+    with peer:
+        shard = json.loads(peer.recv(65536)[2:])['ShardID']
+        with open(os.path.join(folder, f'{shard}.tar'), 'rb') as file:
+            peer.sendfile(file)
+while True:
+    peer, _ = listener.accept()
+    threading.Thread(target=answer, args=(peer,)).start()
+`
+
+/** What a client of influxd asks for a shard. */
+function openingOf(shard) {
+  const none = '0001-01-01T00:00:00Z'
+  const request = {
+    ...{ Type: 0, BackupDatabase: 'd', RestoreDatabase: '', BackupRetentionPolicy: 'autogen' },
+    ...{ RestoreRetentionPolicy: '', ShardID: shard, Since: none, ExportStart: none },
+    ...{ ExportEnd: none, UploadSize: 0 },
+  }
+  const text = Buffer.from(`${JSON.stringify(request)}\n`)
+  return Buffer.concat([Buffer.of(3, 0), text]).toString('hex')
+}
+
+/** Starts a program that says on which port it listens. */
+async function startServer(command, args, port) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  let said = ''
+  const found = new Promise((resolve, reject) => {
+    const look = (chunk) => {
+      said += chunk
+      const match = port.exec(said)
+      if (match) resolve(Number(match[1]))
+    }
+    child.stdout.on('data', look)
+    child.stderr.on('data', look)
+    child.on('close', () => reject(new Error(`${command} ended: ${said}`)))
+  })
+  const release = guardProcess(child.pid)
+  const stop = async () => {
+    release()
+    child.kill('SIGTERM')
+    await new Promise((resolve) =>
+      child.exitCode === null ? child.on('close', resolve) : resolve(),
+    )
+  }
+  return { host: `127.0.0.1:${await found}`, pid: child.pid, stop }
+}
+
+/** Makes shards of many files out of small ones: what is in them does not matter here. */
+async function enlarge(data) {
+  const policy = join(data, 'd', 'autogen')
+  const found = []
+  for (const id of (await readdir(policy))
+    .map(Number)
+    .sort((a, b) => a - b)
+    .slice(0, SHARDS)) {
+    const folder = join(policy, String(id))
+    const [first] = (await readdir(folder)).filter((name) => name.endsWith('.tsm'))
+    for (let i = 1; i <= COPIES; i++) {
+      // All of one generation, which influxd has nothing to compact of.
+      const name = `${first.slice(0, 10)}${String(100 + i).padStart(9, '0')}.tsm`
+      await copyFile(join(folder, first), join(folder, name))
+    }
+    found.push(id)
+  }
+  return found
+}
+
+/** Puts the files of each shard one after the other into `<shard>.tar`: as many bytes, about, as its tar. */
+async function makeTars(data, folder, ids) {
+  await mkdir(folder)
+  for (const id of ids) {
+    const shard = join(data, 'd', 'autogen', String(id))
+    const files = (await readdir(shard)).filter((name) => name.endsWith('.tsm')).sort()
+    for (const name of files) {
+      await appendFile(join(folder, `${id}.tar`), await readFile(join(shard, name)))
+    }
+  }
+}
+
+/** Seconds of CPU that a process has taken so far. */
+function cpuOf(pid) {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const [user, system] = stat.slice(stat.lastIndexOf(')')).split(' ').slice(12)
+  return (Number(user) + Number(system)) / 100
+}
+
+export async function serve({ influxd, data, at, alternate, say }) {
+  if (spawnSync('python3', ['--version']).status !== 0) {
+    say('serve: no python3')
+    return []
+  }
+  const [folder, tars] = [at('serve'), at('serve-tars')]
+  await cp(data.folder, folder, { recursive: true })
+  const ids = await enlarge(join(folder, 'data'))
+  await makeTars(join(folder, 'data'), tars, ids)
+  const servers = { influxd: await startInfluxd(influxd, folder) }
+  try {
+    const words = ['serve', '--data-dir', join(folder, 'data'), '--bind', '127.0.0.1:0']
+    servers.snap = await startServer(process.execPath, [SNAP, ...words], /127\.0\.0\.1:(\d+)/)
+    servers.sendfile = await startServer('python3', ['-c', SENDER, tars], /^(\d+)$/m)
+    const one = await fetched(servers, ids.slice(0, 1), alternate)
+    const all = await fetched(servers, ids, alternate)
+    return [...rowsOf('one shard', one), ...rowsOf(`${SHARDS} shards`, all)]
+  } finally {
+    for (const { stop } of Object.values(servers)) await stop()
+  }
+}
+
+/** Fetches shards at the same time, from each server in turn; the CPU is that of the server. */
+async function fetched(servers, ids, alternate) {
+  const openings = ids.map(openingOf)
+  const { snap, ...others } = Object.fromEntries(
+    Object.entries(servers).map(([name, { host, pid }]) => [
+      name,
+      async () => {
+        const before = pid === undefined ? 0 : cpuOf(pid)
+        const { seconds } = await timed('python3', ['-c', RECEIVER, host, ...openings])
+        return { seconds, cpu: pid === undefined ? 0 : cpuOf(pid) - before }
+      },
+    ]),
+  )
+  const startUp = () => timed('python3', ['-c', RECEIVER, 'nobody:0'])
+  return await alternate({ snap, ...others, startUp })
+}
+
+function rowsOf(what, { snap: ours, influxd, sendfile, startUp }) {
+  const less = (cost) => ({ ...cost, seconds: cost.seconds - startUp.seconds })
+  const taken = (against, theirs, atMost) =>
+    ratioRow(`serve, ${what}`, { ours: less(ours), theirs: less(theirs), against, atMost })
+  return [taken('influxd', influxd, 1), taken('sendfile alone', sendfile, 1.33)]
+}

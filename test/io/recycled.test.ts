@@ -1,0 +1,28 @@
+import { describe, expect, it } from 'vitest'
+import { RECYCLED_SIZE, recycle, takeBuffer } from '../../src/io/recycled.ts'
+
+describe('recycled buffers', () => {
+  it('come back once, whatever part of them is given back', () => {
+    const first = takeBuffer()
+    expect(first).toHaveLength(RECYCLED_SIZE)
+    recycle(first.subarray(7, 9))
+    recycle(first)
+    const again = takeBuffer()
+    expect(again.buffer).toBe(first.buffer)
+    expect(takeBuffer().buffer).not.toBe(first.buffer)
+  })
+
+  it('are only those that were taken', () => {
+    const foreign = new Uint8Array(RECYCLED_SIZE)
+    recycle(foreign)
+    expect(takeBuffer().buffer).not.toBe(foreign.buffer)
+  })
+
+  it('are kept up to a limit', () => {
+    const many = Array.from({ length: 40 }, takeBuffer)
+    for (const buffer of many) recycle(buffer)
+    const kept = new Set(many.map(({ buffer }) => buffer))
+    const found = Array.from({ length: 40 }, takeBuffer).filter(({ buffer }) => kept.has(buffer))
+    expect(found).toHaveLength(32)
+  })
+})
