@@ -104,6 +104,11 @@ export class Estimator {
     }
   }
 
+  /** Bytes of a running shard so far. */
+  bytesOf(shard: ShardLabel): number {
+    return this.#running.get(keyOf(shard)) ?? 0
+  }
+
   #rate(now: number): number | undefined {
     const last = this.#samples.at(-1)
     if (last === undefined || now - last.time >= 250)

@@ -1,5 +1,5 @@
 import type { Ora } from 'ora'
-import type { ProgressEvent } from '../operations/progress.ts'
+import type { ProgressEvent, ShardLabel } from '../operations/progress.ts'
 import type { TextStream } from './context.ts'
 import type { Estimate } from './estimate.ts'
 import { Estimator } from './estimate.ts'
@@ -44,7 +44,7 @@ export function formatLiveLine(
 /** Returns a renderer of one live line on a terminal; finished shards and notes stay above it. */
 export function liveRenderer(stream: TextStream, color: boolean): Renderer {
   const estimator = new Estimator(Date.now())
-  const running = new Map<bigint, string>()
+  const running = new Map<bigint, ShardLabel>()
   let task = ''
   let spinner: Ora | undefined
   let timer: NodeJS.Timeout | undefined
@@ -53,7 +53,8 @@ export function liveRenderer(stream: TextStream, color: boolean): Renderer {
 
   const draw = () => {
     if (spinner === undefined) return
-    const current = [...running.values()].at(-1) ?? ''
+    const shard = [...running.values()].at(-1)
+    const current = shard ? `${formatShard(shard)} ${formatBytes(estimator.bytesOf(shard))}` : ''
     const state = { task, estimate: estimator.at(Date.now()), current }
     spinner.text = formatLiveLine(state, (stream.columns ?? 80) - MARGIN)
   }
@@ -79,7 +80,7 @@ export function liveRenderer(stream: TextStream, color: boolean): Renderer {
       task = event.task
       starting ??= start()
     }
-    if (event.type === 'shardStart') running.set(event.shard.shardId, formatShard(event.shard))
+    if (event.type === 'shardStart') running.set(event.shard.shardId, event.shard)
     if (event.type === 'shardDone' || event.type === 'shardSkipped')
       running.delete(event.shard.shardId)
     const line = formatEvent(event)

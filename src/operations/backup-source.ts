@@ -78,7 +78,7 @@ export class BackupSource implements ShardSource {
     if (opened === undefined) return await spoolShard(entriesOf(stored, signal), tempDir)
     for (const part of opened.isChecked ? [] : stored.parts) {
       if (this.#checked.has(part.name)) continue
-      await checkStoredHash(this.#store, part, signal)
+      await checkStoredHash(this.#store, part, { signal })
       this.#checked.add(part.name)
     }
     return opened

@@ -13,7 +13,7 @@ import type { ShardSums } from './shard-sums.ts'
 export async function checkStoredHash(
   store: Store,
   { name, stored }: Pick<ArchivePart, 'name' | 'stored'>,
-  signal?: AbortSignal,
+  { signal, onBytes }: Pick<CheckOptions, 'signal' | 'onBytes'> = {},
 ): Promise<void> {
   if (stored === undefined) return
   const hash = createHash('sha256')
@@ -21,6 +21,7 @@ export async function checkStoredHash(
   for await (const chunk of store.read(name, undefined, signal)) {
     hash.update(chunk)
     size += chunk.length
+    onBytes?.(size)
   }
   const difference = differenceFrom(stored, { size, sha256: hash.digest('hex') })
   if (difference === undefined) return
@@ -46,6 +47,8 @@ export interface CheckOptions {
   readonly tempDir: string
   /** Gets the points of its files; without it no block is decoded. */
   readonly sums?: ShardSums | undefined
+  /** Told how many bytes were read so far: of the tar, or as they are stored where they are only hashed. */
+  readonly onBytes?: ((bytes: number) => void) | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -57,7 +60,7 @@ export interface CheckOptions {
 export async function checkArchive(
   shard: ShardName,
   part: ArchivePart,
-  { tempDir, sums, signal }: CheckOptions,
+  { tempDir, sums, onBytes, signal }: CheckOptions,
 ): Promise<readonly InspectedFile[]> {
   const { name, tarSize, stored } = part
   const files: InspectedFile[] = []
@@ -69,7 +72,7 @@ export async function checkArchive(
     if (stored !== undefined) hash.update(chunk)
   }
   try {
-    const body = measured(part.open(signal, onStored), tar)
+    const body = measured(part.open(signal, onStored), tar, onBytes)
     for await (const entry of readShardTar(body, { name, signal })) {
       files.push(await inspectEntry(entry, { shard, tempDir, sums }))
     }
@@ -84,9 +87,14 @@ export async function checkArchive(
   return files
 }
 
-async function* measured(body: AsyncIterable<Uint8Array>, total: { size: number }) {
+async function* measured(
+  body: AsyncIterable<Uint8Array>,
+  total: { size: number },
+  onBytes: CheckOptions['onBytes'],
+) {
   for await (const chunk of body) {
     total.size += chunk.length
+    onBytes?.(total.size)
     yield chunk
   }
 }

@@ -99,7 +99,7 @@ export async function isReusable(
   const said = found.size === size ? await saidOf(place, name) : undefined
   if (said?.file.sha256 === wanted) return true
   try {
-    await checkStoredHash(store, { name, stored: { size, sha256: wanted } }, signal)
+    await checkStoredHash(store, { name, stored: { size, sha256: wanted } }, { signal })
     return true
   } catch (error) {
     if (!isDamage(error)) throw error

@@ -24,7 +24,7 @@ export async function checkShard(
 ): Promise<void> {
   for (const part of shard.parts) {
     if (part.stored === undefined) await checkArchive(shard, part, { tempDir, signal })
-    else await checkStoredHash(store, part, signal)
+    else await checkStoredHash(store, part, { signal })
   }
 }
 

@@ -18,6 +18,8 @@ export interface VerifyArchiveOptions {
   readonly tempDir: string
   readonly findings: Findings
   readonly signal: AbortSignal
+  /** Told how many bytes of the archive were read so far, of those of {@link bytesToRead}. */
+  readonly onBytes?: ((bytes: number) => void) | undefined
 }
 
 /** What was read of one archive. */
@@ -29,14 +31,19 @@ export interface VerifiedArchive {
   readonly points: number | undefined
 }
 
+/** How many bytes of an archive are read: of its tar, or as they are stored where no key opens them. Undefined if nothing says so. */
+export function bytesToRead({ part, onlyHash }: ArchiveTask): number | undefined {
+  return onlyHash ? part.stored?.size : part.tarSize
+}
+
 /** Reads an archive to its end and compares all that is known of it; what is wrong goes to the findings. */
 export async function verifyArchive(
   task: ArchiveTask,
   options: VerifyArchiveOptions,
 ): Promise<VerifiedArchive> {
-  const { deep, findings, store, signal } = options
+  const { deep, findings, store } = options
   if (task.onlyHash) {
-    await findings.collect(task, () => checkStoredHash(store, task.part, signal))
+    await findings.collect(task, () => checkStoredHash(store, task.part, options))
     return { files: 0, bytes: 0, points: undefined }
   }
   const sums = deep ? new ShardSums() : undefined

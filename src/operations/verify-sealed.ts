@@ -119,7 +119,7 @@ async function compareHash(
   const key = `${name} ${size} ${sha256}`
   if (sound.has(key)) return
   const done = await findings.collect(place, async () => {
-    await checkStoredHash(opened.stored, { name, stored: { size, sha256 } }, signal)
+    await checkStoredHash(opened.stored, { name, stored: { size, sha256 } }, { signal })
     return true
   })
   if (done) sound.add(key)

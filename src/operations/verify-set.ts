@@ -86,7 +86,7 @@ async function verifyListed(
     else if (!sound.has(`${name} ${size} ${sha256}`)) {
       const stored = { size, sha256 }
       const done = await findings.collect(place, async () => {
-        await checkStoredHash(store, { name, stored }, signal)
+        await checkStoredHash(store, { name, stored }, { signal })
         return true
       })
       if (done) sound.add(`${name} ${size} ${sha256}`)

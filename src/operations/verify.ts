@@ -10,7 +10,7 @@ import { OpenedStore } from './opened-store.ts'
 import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { legacyRestorable } from './restorable.ts'
-import { type VerifiedArchive, verifyArchive } from './verify-archive.ts'
+import { bytesToRead, type VerifiedArchive, verifyArchive } from './verify-archive.ts'
 import type { ArchiveTask, FoundSet, VerifyContext } from './verify-context.ts'
 import {
   Findings,
@@ -260,7 +260,11 @@ async function verifyArchives(
   const { jobs, signal, subset, seed, maxDuration, deadline, progress = noProgress } = options
   const isRandom = subset !== undefined || maxDuration !== undefined
   const chosen = isRandom ? chooseArchives(tasks, { percent: subset ?? 100, seed }) : tasks
-  progress({ type: 'plan', task: 'verify', shards: chosen.length })
+  const sizes = chosen.map(bytesToRead)
+  const bytes = sizes.every((size) => size !== undefined)
+    ? sizes.reduce((sum, size) => sum + size, 0)
+    : undefined
+  progress({ type: 'plan', task: 'verify', shards: chosen.length, bytes })
   const left: string[] = []
   const read = await mapParallel(chosen, { jobs, signal }, async (task, stop) => {
     if (performance.now() >= deadline) {
@@ -270,8 +274,13 @@ async function verifyArchives(
     const { shard } = task
     const started = performance.now()
     progress({ type: 'shardStart', shard })
-    const archive = await verifyArchive(task, { ...options, signal: stop })
-    const { bytes, points } = archive
+    let bytes = 0
+    const onBytes = (read: number) => {
+      bytes = read
+      progress({ type: 'shardProgress', shard, bytes })
+    }
+    const archive = await verifyArchive(task, { ...options, signal: stop, onBytes })
+    const { points } = archive
     const durationMs = performance.now() - started
     if (options.findings.has(task.file)) {
       progress({ type: 'shardSkipped', shard, reason: 'damaged' })

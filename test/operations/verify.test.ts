@@ -74,8 +74,12 @@ describe('a target that is whole', () => {
       ['snap', 1, 0],
       ['snap', 3, 0],
     ])
-    expect(events[0]).toEqual({ type: 'plan', task: 'verify', shards: 4 })
-    expect(events.filter(({ type }) => type === 'shardDone').length).toBe(4)
+    const done = events.flatMap((event) => (event.type === 'shardDone' ? [event.bytes] : []))
+    expect(done).toHaveLength(4)
+    const bytes = done.reduce((sum, each) => sum + each)
+    expect(events[0]).toEqual({ type: 'plan', task: 'verify', shards: 4, bytes })
+    const last = events.findLast(({ type }) => type === 'shardProgress')
+    expect(done).toContain(last?.type === 'shardProgress' ? last.bytes : undefined)
   })
 
   it('is compared with its fingerprints by --deep', async () => {
