@@ -23,6 +23,8 @@ import { tempDir } from './helpers/temp.ts'
 /** Not run, and why. Programs that do nothing in a sandbox are listed with it. */
 const NOT_RUN: ReadonlyMap<RegExp, string> = new Map([
   [/^npm (?:ci|install|test)\b/, 'installs packages, or runs the tests themselves'],
+  [/^(?:node scripts\/build-deb\.mjs|sudo apt install)\b/, 'has a test of its own, deb.test.ts'],
+  [/^docker /, 'no containers in tests; those steps have a test of their own'],
   [/^npm run demo\b/, 'has a test of its own, demo.test.ts'],
   [/^npm run (?:bench|build|format)\b/, 'measures for minutes, or changes the checkout'],
 ])
@@ -262,7 +264,7 @@ describe('every block of the pages', () => {
 
   it('that holds commands is fenced, so that they are run', () => {
     const command =
-      /^ {4,}(?:\$ |sudo |[A-Z_]+=\S+ )*(?:snap|influx-snap|influxd|influx|npm|node|cp|ssh|source|systemctl|age|openssl) .*$/gm
+      /^ {4,}(?:\$ |sudo |[A-Z_]+=\S+ )*(?:snap|influx-snap|influxd|influx|npm|node|cp|ssh|source|systemctl|docker|age|openssl) .*$/gm
     const indented = [...PAGES].flatMap(([name, page]) => {
       const outside = page.replaceAll(/^( *)```[\s\S]*?^\1```$/gm, '')
       return (outside.match(command) ?? []).map((line) => `${name}: ${line}`)
