@@ -44,7 +44,7 @@ function listenError(address: string, error: unknown): SnapError {
   return new SnapError('E_FAILED', failure.message, {
     cause: error,
     hint: taken
-      ? 'another program listens there, influxd perhaps: choose another with --bind'
+      ? 'another program listens there, influxd perhaps: take another port, as --bind 127.0.0.1:8089'
       : undefined,
   })
 }

@@ -31,6 +31,11 @@ const OPTIONS = {
     description: 'delete; without it, what would be deleted is only shown',
     group: GROUP,
   }),
+  dryRun: switchSetting({
+    flags: '--dry-run',
+    description: 'only show what would be deleted, also where --confirm is set',
+    group: GROUP,
+  }),
 }
 
 /** Defines `snap prune`. */
@@ -48,7 +53,7 @@ export function definePrune(program: Command, context: CliContext): void {
   command.action((value: string | undefined) =>
     runCommand(context, command, async (run) => {
       const source = placeOf(run, { name: 'SOURCE', value })
-      const confirm = OPTIONS.confirm.read(command)
+      const confirm = OPTIONS.confirm.read(command) && !OPTIONS.dryRun.read(command)
       const { prune } = await import('../../operations/prune.ts')
       const use = confirm ? 'delete' : 'look'
       return await withStore(command, { run, location: source, use }, async (place) => {

@@ -34,6 +34,7 @@ describe('snap prune', () => {
     ])
     const planned = await expectCode(0, ...words)
     expect(planned.document).toMatchObject({ confirmed: false, freed: { files: 18 } })
+    expect(await snap(...words, '--confirm', '--dry-run')).toEqual(shown)
     const done = await expectCode(0, ...words, '--confirm')
     expect(done.document).toEqual({ ...planned.document, confirmed: true })
     expect((await readdir(directory)).filter((name) => /^2024010[23]/.test(name))).toEqual([])
