@@ -27,7 +27,7 @@ describe('Service.open', () => {
     const error = await rejected(second.open())
     expect(error.code).toBe('E_FAILED')
     expect(error.message).toMatch(new RegExp(`^127.0.0.1:${port}: cannot listen: .*EADDRINUSE`))
-    expect(error.hint).toMatch(/choose another with --bind/)
+    expect(error.hint).toMatch(/take another port, as --bind/)
     expect(second.address).toBeUndefined()
   })
 

@@ -143,7 +143,7 @@ describe('snap serve', () => {
     const words = ['--bind', bind, '--mode', 'read-write', ...directory.flags]
     const { error } = await expectCode(1, 'serve', ...words)
     expect(error?.message).toContain(`${bind}: cannot listen`)
-    expect(error?.hint).toContain('choose another with --bind')
+    expect(error?.hint).toContain('take another port, as --bind')
     // The lock is let go of.
     await serving(['--mode', 'read-write', ...directory.flags])
   })
