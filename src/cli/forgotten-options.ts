@@ -65,11 +65,13 @@ export function readForgottenWish(command: Command): {
   return { forgotten: { queries, users }, usersFile: OPTIONS.usersFile.read(command) }
 }
 
-/** Reads the same for a merge, which makes queries only if that is asked for. */
+/** Reads the same for a merge, which makes queries only if that is asked for, and lengthens policies only where it must. */
 export function readMergeForgotten(command: Command) {
-  refuseTogether(command, 'merge', ['rp-duration', 'subscriptions'])
+  refuseTogether(command, 'merge', ['subscriptions'])
   const { forgotten, usersFile } = readForgottenWish(command)
-  return { forgotten: { ...forgotten, make: OPTIONS.missingQueries.read(command) }, usersFile }
+  const make = OPTIONS.missingQueries.read(command)
+  const policyDuration = OPTIONS.duration.read(command)
+  return { forgotten: { ...forgotten, make }, usersFile, policyDuration }
 }
 
 /** influxd takes no policy that keeps points for less. */

@@ -2,6 +2,7 @@ import { SnapError } from '../errors.ts'
 import type { MergeResult } from '../operations/merge.ts'
 import type { OnConflict } from '../operations/merge-look.ts'
 import type { OverruledPoints } from '../operations/merge-wish.ts'
+import { describeDuration, durationLine } from './duration-report.ts'
 import { forgottenLines, forgottenProblem } from './forgotten-report.ts'
 import { formatCount, formatNumberOf, printable } from './format.ts'
 import type { CommandResult } from './output.ts'
@@ -32,11 +33,15 @@ export function mergeReport(result: MergeResult, onConflict: OnConflict): Comman
         `  ${database}.${retentionPolicy}.${measurement}: cannot be written over HTTP: ${reason}`,
     ),
     ...overruled.map((points) => `  ${overruledLine(points)}`),
+    ...result.durations.map((duration) => `  ${durationLine(duration, 'before')}`),
     ...forgottenLines(result).map((line) => `  ${line}`),
     ...lost.map((line) => `  not in the backup: ${line}`),
   ]
   return {
-    document: { merge: true, onConflict, ...result, set: set ?? null },
+    document: {
+      ...{ merge: true, onConflict, ...result, set: set ?? null },
+      durations: result.durations.map(describeDuration),
+    },
     summary: lines.map(printable).join('\n'),
     problem: problemOf(result),
   }

@@ -1,9 +1,8 @@
 import { SnapError } from '../errors.ts'
 import type { RestoredShard, RestoreResult } from '../operations/restore.ts'
-import type { ChangedDuration } from '../operations/restore-policies.ts'
 import type { Loss } from '../operations/salvage.ts'
 import { formatGoTime } from '../protocol/go-time.ts'
-import { formatInfluxDuration } from '../protocol/influx-duration.ts'
+import { describeDuration, durationLine } from './duration-report.ts'
 import { forgottenLines, forgottenProblem } from './forgotten-report.ts'
 import { formatBytes, formatNumberOf, printable } from './format.ts'
 import type { CommandResult } from './output.ts'
@@ -36,7 +35,7 @@ export function restoreReport(result: RestoreResult): CommandResult {
         `shard ${shardId} will be dropped at the next retention check: policy ${retentionPolicy} keeps it until ${expires} (--rp-duration inf keeps it)`,
     ),
     ...forgottenLines(result),
-    ...durations.map(durationLine),
+    ...durations.map((duration) => durationLine(duration)),
     ...subscriptions.map(
       ({ database, retentionPolicy, name }) =>
         `subscription ${name} of ${database}.${retentionPolicy} left out (--subscriptions restores it)`,
@@ -56,15 +55,6 @@ function plannedLine(shard: RestoredShard): string {
   const isSame = database === newDatabase && retentionPolicy === newRetentionPolicy
   const from = `shard ${formatShard(shard)}`
   return isSame ? from : `${from} -> ${newDatabase}/${newRetentionPolicy}`
-}
-
-function describeDuration({ was, is, ...policy }: ChangedDuration) {
-  return { ...policy, was: formatInfluxDuration(was), is: formatInfluxDuration(is) }
-}
-
-function durationLine({ database, retentionPolicy, was, is, statement }: ChangedDuration): string {
-  const [before, now] = [was, is].map(formatInfluxDuration)
-  return `policy ${database}.${retentionPolicy} keeps points ${now}, in the backup ${before}; to set it back: ${statement}`
 }
 
 function doneLine({ databases, shards, dryRun, target }: RestoreResult, bytes: number): string {

@@ -161,7 +161,7 @@ export class Client {
       const answer = await this.#exchange(connection, all, MAX_SHARD_IDS_SIZE)
       return changedShardIds(connection.name, answer)
     } catch (error) {
-      throw notRepeatable(error)
+      throw notRepeatable(error, payload.length)
     }
   }
 

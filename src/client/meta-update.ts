@@ -54,8 +54,13 @@ export function changedShardIds(name: string, answer: Uint8Array): Map<bigint, b
 const MAY_HAVE_CHANGED =
   'its metadata may be changed all the same: list its databases before trying again'
 
-/** A server that got an update may have applied it whatever happened then, so it must not be sent again unseen. */
-export function notRepeatable(error: unknown): unknown {
+/** Says of `size` bytes of metadata: a server that got an update may have applied it whatever happened then, so it must not be sent again unseen. */
+export function notRepeatable(error: unknown, size: number): unknown {
   if (!(error instanceof SnapError) || !error.retryable) return error
-  return new SnapError(error.code, error.message, { cause: error, hint: MAY_HAVE_CHANGED })
+  const old = `if it is an influxd before 1.8.10, ${size} bytes of metadata may be too many for it`
+  const hint = size > SMALL ? `${MAY_HAVE_CHANGED}; ${old}` : MAY_HAVE_CHANGED
+  return new SnapError(error.code, error.message, { cause: error, hint })
 }
+
+/** What arrives in one piece over any network, bytes. */
+const SMALL = 1024

@@ -1,16 +1,10 @@
-import type { PolicyName } from '../formats/points.ts'
 import type { ListedShard } from '../meta/index.ts'
 import type { BackupSource } from './backup-source.ts'
 import type { MergeCounts } from './merge-points.ts'
+import type { StoredInto } from './merge-policies.ts'
 import type { MergeRun } from './merge-run.ts'
 import { overlaps, planShards } from './plan-shards.ts'
 import { type Replacement, type ReplacePlace, replaceShard } from './replace-shard.ts'
-
-/** A stored shard, and the policy that it goes to. */
-export interface StoredInto {
-  readonly shard: ListedShard
-  readonly into: PolicyName
-}
 
 /** Begins runs of a merge. */
 export interface RunsOfMerge {

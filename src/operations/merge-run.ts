@@ -1,11 +1,11 @@
 import { SnapError } from '../errors.ts'
 import type { PolicyName } from '../formats/points.ts'
-import { findDatabase, findRetentionPolicy, type ListedShard, listShards } from '../meta/index.ts'
+import { type ListedShard, listShards } from '../meta/index.ts'
 import { atDestination } from './at-destination.ts'
 import type { BackupSource } from './backup-source.ts'
 import { type ExactRange, intersect } from './exact-range.ts'
-import { describeShard } from './inspect.ts'
 import { firstPoint, type MergePoint } from './merge-look.ts'
+import { checkPolicies, type StoredInto } from './merge-policies.ts'
 import { mergeShard } from './merge-shard.ts'
 import type { MergeTarget } from './merge-target.ts'
 import { cutAtGroups, isCold, type MergeWindow } from './merge-windows.ts'
@@ -13,13 +13,14 @@ import type { MergedShard, MergeOptions, OverruledPoints } from './merge-wish.ts
 import { shardName } from './plan-shards.ts'
 import type { Progress } from './progress.ts'
 import { readPoints } from './read-points.ts'
+import type { ChangedDuration } from './restore-policies.ts'
 import type { KeepKey } from './series-selection.ts'
 import type { ShardFiles } from './shard-source.ts'
 import type { Throttle } from './throttle.ts'
 
 type RunOptions = Pick<
   MergeOptions,
-  'range' | 'onConflict' | 'dryRun' | 'tempDir' | 'attempts' | 'signal'
+  'range' | 'onConflict' | 'policyDuration' | 'dryRun' | 'tempDir' | 'attempts' | 'signal'
 > & {
   readonly target: MergeTarget
   readonly source: BackupSource
@@ -29,8 +30,6 @@ type RunOptions = Pick<
   /** Upload however few points there are. */
   readonly byFile?: boolean | undefined
 }
-
-const NANOSECONDS_PER_MS = 1_000_000n
 
 /** One merge while it runs. */
 export class MergeRun {
@@ -43,23 +42,15 @@ export class MergeRun {
   }
 
   /**
-   * Checks that the target has the databases and policies, and that they keep what they are to get.
+   * Looks at the shards of the target, and checks that it has the databases and policies, and that they keep what they are to
+   * get. Returns the policies that first have to keep points longer, if the options say for how long.
    * @throws SnapError `E_DESTINATION`
    */
-  async checkTarget(
-    stored: readonly { readonly shard: ListedShard; readonly into: PolicyName }[],
-  ): Promise<void> {
-    const { target } = this.#options
+  async checkTarget(stored: readonly StoredInto[]): Promise<readonly ChangedDuration[]> {
+    const { target, policyDuration } = this.#options
     const data = await target.metastore()
     this.#live = listShards(data)
-    for (const { shard, into } of stored) {
-      const database = findDatabase(data, into.database)
-      const policy = database && findRetentionPolicy(database, into.retentionPolicy)
-      if (policy === undefined) throw notThere(target.name, into, database !== undefined)
-      const now = BigInt(Date.now()) * NANOSECONDS_PER_MS
-      if (policy.duration === 0n || shard.group.endTime + policy.duration > now) continue
-      throw tooOld(shard, into)
-    }
+    return checkPolicies(stored, { data, server: target.name, policyDuration })
   }
 
   /** Merges one stored shard into the live shards of its times; those that are missing are made by its first points. */
@@ -176,27 +167,4 @@ export class MergeRun {
 
 function isOf({ database, retentionPolicy }: PolicyName): (listed: ListedShard) => boolean {
   return (listed) => listed.database === database && listed.retentionPolicy === retentionPolicy
-}
-
-function notThere(server: string, into: PolicyName, hasDatabase: boolean): SnapError {
-  const { database, retentionPolicy } = into
-  const message = hasDatabase
-    ? `${server}: database ${JSON.stringify(database)} has no retention policy ${JSON.stringify(retentionPolicy)}`
-    : `${server} has no database ${JSON.stringify(database)}`
-  return new SnapError('E_DESTINATION', message, {
-    hint: hasDatabase
-      ? 'make the policy first, or choose another one with --rp and --newrp'
-      : 'restore without --merge makes it',
-  })
-}
-
-function tooOld({ group, ...shard }: ListedShard, into: PolicyName): SnapError {
-  const policy = `${into.database}.${into.retentionPolicy}`
-  return new SnapError(
-    'E_DESTINATION',
-    `shard ${describeShard(shardName({ group, ...shard }))} is older than policy ${policy} keeps points: the server would refuse or drop them`,
-    {
-      hint: 'lengthen the policy first (ALTER RETENTION POLICY), or merge into another one (--newrp)',
-    },
-  )
 }

@@ -30,6 +30,8 @@ export interface MergeOptions {
   readonly onConflict: OnConflict
   /** Upload into shards that still take writes too. */
   readonly allowWritePause: boolean
+  /** How long policies may be made to keep points that they would drop, ns, 0 for ever; left out, they are not changed. */
+  readonly policyDuration?: bigint | undefined
   /** Live shards that are dropped and made anew. */
   readonly replace?: ReplaceWish | undefined
   /** Requests under way at the same time. */

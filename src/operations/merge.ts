@@ -8,7 +8,8 @@ import type { ForgottenResult } from './forgotten.ts'
 import { mergeDirectory } from './merge-directory.ts'
 import { type MergedSides, mergeForgotten } from './merge-forgotten.ts'
 import type { MergeCounts } from './merge-points.ts'
-import { replaceShards, type StoredInto } from './merge-replace.ts'
+import { lengthenPolicies, type StoredInto } from './merge-policies.ts'
+import { replaceShards } from './merge-replace.ts'
 import { MergeRun } from './merge-run.ts'
 import { MergeServer } from './merge-server.ts'
 import type { MergeTarget } from './merge-target.ts'
@@ -17,7 +18,9 @@ import { planShards } from './plan-shards.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { openRestorable, wishOf } from './restorable.ts'
 import { checkShards } from './restore-check.ts'
+import { refuseOld } from './restore-http.ts'
 import { checkNames, newNameOf, type Renames } from './restore-names.ts'
+import type { ChangedDuration } from './restore-policies.ts'
 import { keepSeries } from './series-selection.ts'
 import { type OpenServer, openServer, type ServerPlace } from './server.ts'
 import { openHttp } from './server-http.ts'
@@ -36,6 +39,8 @@ export interface MergeResult extends MergeCounts, ForgottenResult {
   readonly lost: readonly string[]
   /** Live shards that were dropped and made anew, or would be. */
   readonly replaced: readonly bigint[]
+  /** Policies that keep points longer than before, or would. */
+  readonly durations: readonly ChangedDuration[]
   readonly dryRun: boolean
 }
 
@@ -62,7 +67,8 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
     const target = targetOf({ server, http }, within)
     const run = beginRun(target, within)
     const stored = plan.shards.map((shard) => ({ shard, into: intoOf(shard, renames) }))
-    await run.checkTarget(stored)
+    const durations = await run.checkTarget(stored)
+    if (!dryRun) await lengthenPolicies(durations, { server, http, progress, signal })
     const replaced = await replaceIn({ server, http }, stored, within)
     if (replaced.size > 0) await run.checkTarget(stored)
     progress({ type: 'plan', task: 'merge', shards: stored.length })
@@ -89,6 +95,7 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
         dryRun,
       },
       replaced: options.replace?.shards ?? [],
+      durations,
       ...{ unwritten: target.unwritten(), lost: source.losses() },
       databases: names.map((from) => ({ from, to: newNameOf(renames, from) })),
     }
@@ -116,7 +123,7 @@ async function openMergeHttp(
   { http: place, signal }: MergeOptions,
 ): Promise<HttpClient | undefined> {
   if (server.directory !== undefined) return undefined
-  return await openHttp(server, place, signal).catch((error: unknown) => {
+  const http = await openHttp(server, place, signal).catch((error: unknown) => {
     signal.throwIfAborted()
     if (!(error instanceof SnapError)) throw error
     throw new SnapError('E_DESTINATION', `--merge needs the HTTP API: ${error.message}`, {
@@ -124,6 +131,8 @@ async function openMergeHttp(
       hint: error.hint ?? 'give it with --http',
     })
   })
+  await refuseOld(http, signal)
+  return http
 }
 
 type Sides = Pick<MergedSides, 'server' | 'http'>

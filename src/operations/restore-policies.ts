@@ -1,4 +1,5 @@
 import { SnapError } from '../errors.ts'
+import type { PolicyName } from '../formats/points.ts'
 import { type Data, type DatabaseInfo, quoteName, type RetentionPolicyInfo } from '../meta/index.ts'
 import { formatInfluxDuration } from '../protocol/influx-duration.ts'
 
@@ -78,25 +79,33 @@ function changeDuration(
   { newDatabase: database, newRetentionPolicy }: Names,
   duration: bigint,
 ): ChangedDuration {
-  if (duration > 0n && duration < policy.shardGroupDuration) {
-    const shards = formatInfluxDuration(policy.shardGroupDuration)
+  const retentionPolicy = newRetentionPolicy ?? policy.name
+  const changed = plannedDuration(policy, { database, retentionPolicy }, duration)
+  policy.duration = duration
+  return changed
+}
+
+/**
+ * Says how a policy is to keep its points for another time.
+ * @throws SnapError `E_USAGE` for a duration that is shorter than its shards
+ */
+export function plannedDuration(
+  { duration: was, shardGroupDuration, name }: RetentionPolicyInfo,
+  names: PolicyName,
+  is: bigint,
+): ChangedDuration {
+  if (is > 0n && is < shardGroupDuration) {
+    const shards = formatInfluxDuration(shardGroupDuration)
     throw new SnapError(
       'E_USAGE',
-      `--rp-duration ${formatInfluxDuration(duration)} is shorter than the shards of policy ${policy.name}, ${shards}`,
+      `--rp-duration ${formatInfluxDuration(is)} is shorter than the shards of policy ${name}, ${shards}`,
     )
   }
-  const was = policy.duration
-  policy.duration = duration
-  const retentionPolicy = newRetentionPolicy ?? policy.name
-  const statement = alterDuration({ database, retentionPolicy }, was)
-  return { database, retentionPolicy, was, is: duration, statement }
+  return { ...names, was, is, statement: alterDuration(names, was) }
 }
 
 /** The statement that sets how long a policy keeps points. */
-export function alterDuration(
-  { database, retentionPolicy }: Pick<ChangedDuration, 'database' | 'retentionPolicy'>,
-  duration: bigint,
-): string {
+export function alterDuration({ database, retentionPolicy }: PolicyName, duration: bigint): string {
   const [policy, name] = [retentionPolicy, database].map(quoteName)
   return `ALTER RETENTION POLICY ${policy} ON ${name} DURATION ${formatInfluxDuration(duration)}`
 }

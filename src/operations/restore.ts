@@ -143,7 +143,8 @@ async function carryOut(
   const journal = await journalOf(work, { name: server.name, data }, options)
   const run = new RestoreRun({ ...options, server, contents, journal, limitRate })
   run.checkTarget(plan, data)
-  const http = await openRestoreHttp(server, { ...options, forgotten })
+  const metaSize = Math.max(...plan.databases.map(({ metaBytes }) => metaBytes.length))
+  const http = await openRestoreHttp(server, { ...options, forgotten, metaSize })
   if (dryRun) return { shards: plannedShards(work), ...plannedForgotten(forgotten) }
   const passwords = await passwordsFor(forgotten, data, { ...options, server })
   try {

@@ -284,6 +284,43 @@ for (const index of INDEXES) {
       })
     })
 
+    it('lets a policy keep points longer if told so, and says how it is set back', async () => {
+      const target = await backedUp('kept', [cpu('a', OLD, 1), cpu('a', OLD + SECOND, 2)])
+      await server.query('CREATE DATABASE short WITH DURATION 2d')
+      const durationOf = async () => {
+        const [shown] = await server.query('SHOW RETENTION POLICIES ON short')
+        return shown?.values?.[0]?.[1]
+      }
+      const words = ['--newdb', 'short', '--rp-duration']
+      const { code } = await snap(['restore', '--merge', ...http, ...words, '30d', target])
+      expect([code, await durationOf()]).toEqual([15, '48h0m0s'])
+      const durations = [{ database: 'short', was: '2d', is: 'INF' }]
+      const dry = await merge(target, ...words, 'inf', '--dry-run')
+      expect(dry).toMatchObject({ added: 2, durations })
+      expect(await durationOf()).toBe('48h0m0s')
+      const { stdout, stderr } = await snap([
+        'restore',
+        '--merge',
+        ...http,
+        ...words,
+        'inf',
+        target,
+      ])
+      const back = 'ALTER RETENTION POLICY "autogen" ON "short" DURATION 2d'
+      expect([stdout, stderr]).toEqual([
+        expect.stringContaining(back),
+        expect.stringContaining(back),
+      ])
+      expect(await durationOf()).toBe('0s')
+      const [count] = await server.query('SELECT count(value) FROM cpu', { db: 'short' })
+      expect(count?.values?.[0]?.[1]).toBe(2)
+      await server.query(back)
+      // A policy that keeps them anyway is not touched.
+      expect(await merge(target, '--newdb', 'kept', '--rp-duration', '3650d')).toMatchObject({
+        durations: [],
+      })
+    })
+
     it('says which reason it is, before anything is changed', async () => {
       const target = await backedUp('reason', [cpu('a', OLD, 1)])
       const refused = async (...words: string[]) => {

@@ -35,6 +35,25 @@ describeWithInfluxd('what is refused, and what is left then', () => {
   const backup = async (dir: string, ...flags: string[]) =>
     await snapExpecting(0, ['backup', '--host', source.host, ...flags, dir])
 
+  it('more metadata than an older server takes', async () => {
+    await source.query('CREATE DATABASE wide')
+    for (let i = 0; i < 300; i++) {
+      const name = `p${i}`.padEnd(250, 'x')
+      await source.query(`CREATE RETENTION POLICY ${name} ON wide DURATION INF REPLICATION 1`)
+    }
+    await source.write(['m v=1 1'], { db: 'wide' })
+    const dir = await tempDir('wide')
+    await backup(dir, '--db', 'wide')
+    const words = ['restore', '--host', target.host, '--newdb', 'wide_2']
+    const { code, stderr } = await snap([...words, '--http', target.httpUrl, dir])
+    expect([code, stderr]).toEqual([
+      15,
+      expect.stringMatching(/too old for this restore.*1\.8\.10/),
+    ])
+    expect(await target.query('SHOW SHARDS')).toEqual([])
+    await source.query('DROP DATABASE wide')
+  })
+
   describe('a target', () => {
     it('of another server', async () => {
       const dir = await tempDir('foreign')

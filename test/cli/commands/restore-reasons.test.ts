@@ -81,6 +81,8 @@ describe('snap restore is refused for', () => {
     const { host, stop } = await serveDirectory(target, 'read-write')
     const old = { code, why: 'the server is too old', message: /is influxd 1\.4\.3, too old/ }
     await refused(old, '--host', host, '--http', await serveVersion('1.4.3'), set)
+    const merging = ['--merge', '--host', host, '--http', await serveVersion('1.4.3')]
+    await refused(old, ...merging, set)
     const gone = { code, why: 'the server refused', message: /cannot connect|refused/ }
     await stop()
     await refused(gone, '--host', host, set)
