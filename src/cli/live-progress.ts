@@ -9,12 +9,13 @@ import { formatEvent, formatShard } from './progress-lines.ts'
 
 /** Room for the spinner, a space, and the last column, which wraps in some terminals. */
 const MARGIN = 3
+const SEPARATOR = ' · '
 
 /** Joins as many parts as fit into `width` columns, the first always. */
 function joinWithin(parts: readonly string[], width: number): string {
   let line = ''
   for (const part of parts) {
-    const longer = line === '' ? part : `${line} · ${part}`
+    const longer = line === '' ? part : line + SEPARATOR + part
     if (longer.length > width && line !== '') break
     line = longer
   }
@@ -23,7 +24,12 @@ function joinWithin(parts: readonly string[], width: number): string {
 
 /** Returns the text of the live line, at most `width` columns, the most important first. */
 export function formatLiveLine(
-  state: { readonly task: string; readonly estimate: Estimate; readonly current: string },
+  state: {
+    readonly task: string
+    readonly estimate: Estimate
+    /** A shard that is worked on, in words of falling length; the first that fits is shown. */
+    readonly current: readonly string[]
+  },
   width: number,
 ): string {
   const { task, estimate, current } = state
@@ -37,8 +43,14 @@ export function formatLiveLine(
   else if (rate !== undefined) parts.push(formatRate(rate))
   if (remaining !== undefined && silent === undefined)
     parts.push(`ETA ${formatDuration(remaining)}`)
-  if (current !== '') parts.push(`shard ${current}`)
-  return joinWithin(parts, width)
+  const line = joinWithin(parts, width)
+  const isWhole = line === parts.join(SEPARATOR)
+  const shard = current.find((text) => line.length + SEPARATOR.length + text.length <= width)
+  return isWhole && shard !== undefined ? line + SEPARATOR + shard : line
+}
+
+function wordsFor(shard: ShardLabel, bytes: string): string[] {
+  return [`shard ${formatShard(shard)} ${bytes}`, `shard ${shard.shardId} ${bytes}`]
 }
 
 /** Returns a renderer of one live line on a terminal; finished shards and notes stay above it. */
@@ -54,7 +66,7 @@ export function liveRenderer(stream: TextStream, color: boolean): Renderer {
   const draw = () => {
     if (spinner === undefined) return
     const shard = [...running.values()].at(-1)
-    const current = shard ? `${formatShard(shard)} ${formatBytes(estimator.bytesOf(shard))}` : ''
+    const current = shard ? wordsFor(shard, formatBytes(estimator.bytesOf(shard))) : []
     const state = { task, estimate: estimator.at(Date.now()), current }
     spinner.text = formatLiveLine(state, (stream.columns ?? 80) - MARGIN)
   }

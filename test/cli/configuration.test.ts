@@ -141,6 +141,23 @@ describe('the page on configuration', () => {
     else expect(page).toBe(fresh)
   })
 
+  it('and the help say which values an option takes, where they are few', () => {
+    const silent = rows().flatMap(({ option }) =>
+      option.allowed
+        .filter((value) => !`${option.flags} ${option.description}`.includes(value))
+        .map((value) => `--${option.name()}: ${value}`),
+    )
+    expect(silent).toEqual([])
+  })
+
+  it('has defaults that the program takes as they are written', () => {
+    for (const { option } of rows()) {
+      const { defaultValueDescription: text } = option
+      if (text === undefined) continue
+      expect(option.parseTexts([text], option.name()), option.name()).toEqual(option.defaultValue)
+    }
+  })
+
   it('names every variable that the sources read', async () => {
     const page = await readFile(PAGE, 'utf8')
     const read = readSources().flatMap(({ code }) => code.match(/INFLUX_SNAP_[A-Z]\w+/g) ?? [])

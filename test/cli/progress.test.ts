@@ -135,11 +135,18 @@ describe('progress on a terminal', () => {
     remaining: 6_000,
     silent: undefined,
   }
-  const state = { task: 'backup', estimate, current: '7 telegraf/autogen' }
+  const state = {
+    task: 'backup',
+    estimate,
+    current: ['shard 7 telegraf/autogen 12 B', 'shard 7 12 B'],
+  }
 
   it('shows what fits, the most important first', () => {
     expect(formatLiveLine(state, 200)).toBe(
-      'backup 3/12 shards · 128.0 MiB of 400.0 MiB · 45.0 MiB/s · ETA 6.0s · shard 7 telegraf/autogen',
+      'backup 3/12 shards · 128.0 MiB of 400.0 MiB · 45.0 MiB/s · ETA 6.0s · shard 7 telegraf/autogen 12 B',
+    )
+    expect(formatLiveLine(state, 85)).toBe(
+      'backup 3/12 shards · 128.0 MiB of 400.0 MiB · 45.0 MiB/s · ETA 6.0s · shard 7 12 B',
     )
     expect(formatLiveLine(state, 77)).toBe(
       'backup 3/12 shards · 128.0 MiB of 400.0 MiB · 45.0 MiB/s · ETA 6.0s',
@@ -150,7 +157,7 @@ describe('progress on a terminal', () => {
   })
 
   it('tells a silence, and no time to go in it', () => {
-    const silent = { ...state, estimate: { ...estimate, silent: 65_000 }, current: '' }
+    const silent = { ...state, estimate: { ...estimate, silent: 65_000 }, current: [] }
     expect(formatLiveLine(silent, 200)).toBe(
       'backup 3/12 shards · 128.0 MiB of 400.0 MiB · waiting for 1m 05s',
     )
