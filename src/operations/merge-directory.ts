@@ -10,6 +10,7 @@ import { describeShard, type ShardName } from './inspect.ts'
 import { highestGeneration, nextGeneration } from './merge-generation.ts'
 import { each, isWanted, liveSource } from './merge-look.ts'
 import { blocksOf, type LiveShard, type MergeTarget, type MergeWork } from './merge-target.ts'
+import type { Progress } from './progress.ts'
 import { readPoints } from './read-points.ts'
 import type { OpenServer, WritableDirectory } from './server.ts'
 import type { Throttle } from './throttle.ts'
@@ -20,6 +21,7 @@ export interface MergeDirectoryOptions {
   readonly directory: WritableDirectory
   readonly tempDir: string
   readonly throttle: Throttle
+  readonly progress: Progress
   readonly signal: AbortSignal
 }
 
@@ -29,12 +31,21 @@ export interface MergeDirectoryOptions {
  * files in which every point is there once: influxd does not always take the newest of several files that overlap.
  */
 export function mergeDirectory(options: MergeDirectoryOptions): MergeTarget {
-  const { server, directory, signal } = options
+  const { server, directory, progress, signal } = options
+  const said = new Set<string>()
+  const warn = (message: string) => {
+    if (!said.has(message)) progress({ type: 'note', level: 'warning', message })
+    said.add(message)
+  }
   return {
     name: server.name,
     asLines: false,
     metastore: async () => await atDestination(() => server.client.metastoreBackup(signal)),
-    openLive: async (shard) => await openShard(shard, options),
+    openLive: async (shard) => {
+      const opened = await openShard(shard, options)
+      for (const message of opened.lost) warn(`shard ${describeShard(shard)}: ${message}`)
+      return opened
+    },
     makeGroup: async ({ time }, into) => {
       await directory.changeMetadata((data) => void addShardGroup(data, into, time))
       return 0
@@ -57,7 +68,10 @@ interface Opened {
 }
 
 /** Opens a shard; one that only the metastore has is empty. */
-async function openShard(shard: ShardName, options: MergeDirectoryOptions): Promise<LiveShard> {
+async function openShard(
+  shard: ShardName,
+  options: MergeDirectoryOptions,
+): Promise<LiveShard & Pick<Opened, 'lost'>> {
   const { directory, server, signal } = options
   const standing = await directory.standing(shard.shardId)
   const live = standing && (await server.openShard?.(shard.shardId, signal))
@@ -67,7 +81,7 @@ async function openShard(shard: ShardName, options: MergeDirectoryOptions): Prom
   const isHalfReplaced = left === 'replacing'
   const opened = { shard, files, lost, generation, state, isHalfReplaced }
   return {
-    ...{ files, isUnfinished: left !== undefined },
+    ...{ files, lost, isUnfinished: left !== undefined },
     write: async (work) => await writeShard(opened, work, options),
     // Nobody can be asked, and there is nothing to ask: a point that was to win is there once.
     check: async () => undefined,

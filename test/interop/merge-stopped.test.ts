@@ -190,6 +190,13 @@ for (const indexVersion of ['inmem', 'tsi1'] as const) {
           expect(count?.values?.[0]?.[1]).toBe(50)
         }
         const shards = await server.query('SHOW SHARDS')
+        const boundsOf = (db: string) => {
+          const { columns = [], values = [] } = shards.find(({ name }) => name === db) ?? {}
+          const at = ['start_time', 'end_time'].map((name) => columns.indexOf(name))
+          return values.map((row) => at.map((i) => row[i])).sort()
+        }
+        expect(boundsOf('live')).toEqual(boundsOf('source'))
+        expect(boundsOf('source')).toHaveLength(4)
         for (const { columns, values = [] } of shards) {
           const at = (name: string) => columns.indexOf(name)
           const groups = values.map((row) =>
