@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { list } from '../../src/operations/list.ts'
 import { prune } from '../../src/operations/prune.ts'
+import { report } from '../../src/operations/report.ts'
 import { listSets } from '../../src/portable/index.ts'
 import { findReusable } from '../../src/portable/reusable.ts'
 import { SyntheticTarget, shardsOf, type TargetSize } from '../helpers/synthetic-target.ts'
@@ -65,6 +66,13 @@ describe('a large target', () => {
         ...{ store: target, keep: { daily: 14 }, minSets: 1, databases: [], includeStock: false },
         ...{ now: new Date(), signal },
       }
+      // Two more for the newest metastore.
+      const reported = await measured('report', target, () =>
+        report({ store: target, now: options.now, checkedWithin: 1, signal }),
+      )
+      expect(reported.result.databases).toHaveLength(Math.min(100, SIZE.shards))
+      expect(reported.requests).toEqual({ lists: pages, reads: sets + 3, ...none })
+
       const shown = await measured('prune, dry run', target, () =>
         prune({ ...options, confirm: false }),
       )

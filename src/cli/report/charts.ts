@@ -29,6 +29,8 @@ const MAX_POINTS = 160
 const MAX_DOTS = 40
 const HEIGHT = 110
 const TICKS = 20
+/** Units across a curve, which is as wide as its card. */
+const ACROSS = 1000
 
 const NOT_RECORDED = 'No set here records it: older versions, influxd and encrypted sets do not.'
 
@@ -87,21 +89,36 @@ export function growthSection({ sets }: Pick<Report, 'sets'>): Html {
 }
 
 function chartCard(series: Series, sets: readonly ReportSet[]): Html {
-  const points = sets.flatMap((set): Point[] => {
-    const value = series.valueOf(set)
-    return value === undefined ? [] : [{ time: Date.parse(set.time), value }]
-  })
+  const points = sets
+    .flatMap((set): Point[] => {
+      const value = series.valueOf(set)
+      return value === undefined ? [] : [{ time: Date.parse(set.time), value }]
+    })
+    .sort((a, b) => a.time - b.time)
+  const [first] = points
   const last = points.at(-1)
   const body =
-    last === undefined
+    first === undefined || last === undefined
       ? html`<p class="quiet">${series.unknown}</p>`
-      : html`<p class="now">${series.format(last.value)} <small>${series.isEach ? largestText(series, points) : changeText(points)}</small></p>${chartSvg(series, points)}`
+      : chartBody(series, { points, first, last, largest: largestOf(points) })
   return html`<figure class="card chart"><figcaption><h3>${series.title}</h3><p>${series.about}</p></figcaption>${body}</figure>
 `
 }
 
-function largestText({ format }: Series, points: readonly Point[]): string {
-  return `the newest; ${format(largestOf(points).value)} at most`
+/** At least one point. */
+interface Curve {
+  readonly points: readonly Point[]
+  readonly first: Point
+  readonly last: Point
+  readonly largest: Point
+}
+
+function chartBody(series: Series, curve: Curve): Html {
+  const { last, largest } = curve
+  const more = series.isEach
+    ? `the newest; ${series.format(largest.value)} at most`
+    : changeText(curve)
+  return html`<p class="now">${series.format(last.value)} <small>${more}</small></p>${chartSvg(series, curve)}`
 }
 
 function largestOf(points: readonly Point[]): Point {
@@ -109,47 +126,42 @@ function largestOf(points: readonly Point[]): Point {
 }
 
 /** How much the last value differs from the first. */
-function changeText(points: readonly Point[]): string {
-  const [first] = points
-  const last = points.at(-1)
-  if (first === undefined || last === undefined || first === last) return 'one set'
+function changeText({ first, last }: Curve): string {
+  if (first === last) return 'one set'
   const over = `in ${spanText(last.time - first.time)}`
   if (first.value === 0) return over
-  const change = (last.value / first.value - 1) * 100
-  if (Math.abs(change) < 0.5) return `unchanged ${over}`
   const times = last.value / first.value
-  return times >= 10
-    ? `${times.toFixed(0)} times as much ${over}`
-    : `${change > 0 ? '+' : '−'}${Math.abs(change).toFixed(0)}% ${over}`
+  const percents = Math.round(Math.abs(times - 1) * 100)
+  if (percents === 0) return `unchanged ${over}`
+  if (times >= 10) return `${times.toFixed(0)} times as much ${over}`
+  return `${times > 1 ? '+' : '−'}${percents}% ${over}`
 }
 
-function chartSvg({ id, title, format }: Series, all: readonly Point[]): Html {
-  const points = fewer(all)
-  const top = niceTop(all.reduce((most, { value }) => Math.max(most, value), 0))
-  const begin = points[0]?.time ?? 0
-  const end = points.at(-1)?.time ?? 0
-  const xOf = ({ time }: Point) => (end === begin ? 0.5 : (time - begin) / (end - begin))
+function chartSvg({ id, title, format }: Series, curve: Curve): Html {
+  const { first, last, largest } = curve
+  const points = fewer(curve.points)
+  const top = niceTop(largest.value)
+  const width = last.time - first.time
+  const xOf = ({ time }: Point) => (width === 0 ? 0.5 : (time - first.time) / width)
   const yOf = ({ value }: Point) => HEIGHT - (value / top) * HEIGHT
-  const line = points.map((point) => `${round(xOf(point) * 1000)},${round(yOf(point))}`).join(' ')
+  const across = (point: Point) => round(xOf(point) * ACROSS)
+  const line = points.map((point) => `${across(point)},${round(yOf(point))}`).join(' ')
+  const area = `${across(first)},${HEIGHT} ${line} ${across(last)},${HEIGHT}`
   const dots = points.length <= MAX_DOTS ? points : []
-  const largest = largestOf(all)
-  const description = `${all.length} sets from ${dayText(new Date(begin))} to ${dayText(new Date(end))}; the largest is ${format(largest.value)} at ${dayText(new Date(largest.time))}, the last ${format(all.at(-1)?.value ?? 0)}`
+  const at = ({ time }: Point) => dayText(new Date(time))
+  const description = `${curve.points.length} sets from ${at(first)} to ${at(last)}; the largest is ${format(largest.value)} at ${at(largest)}, the last ${format(last.value)}`
   const grid = [1, 0.5].map((share) => ({ y: HEIGHT * (1 - share), text: format(top * share) }))
   return html`<svg class="plot" role="img" aria-labelledby="g-${id}-t g-${id}-d" width="100%" height="${HEIGHT + TICKS + 12}"><title id="g-${id}-t">${title}</title><desc id="g-${id}-d">${description}</desc><g transform="translate(0 12)">${grid.map(
     ({ y }) => html`<line class="grid" x1="0" x2="100%" y1="${y}" y2="${y}"/>`,
-  )}<line class="axis" x1="0" x2="100%" y1="${HEIGHT}" y2="${HEIGHT}"/><svg viewBox="0 0 1000 ${HEIGHT}" preserveAspectRatio="none" width="100%" height="${HEIGHT}"><polygon class="area" points="${round(xOf(points[0] ?? NOWHERE) * 1000)},${HEIGHT} ${line} ${round(xOf(points.at(-1) ?? NOWHERE) * 1000)},${HEIGHT}"/><polyline class="line" points="${line}"/></svg>${grid.map(({ y, text }) => html`<text x="0" y="${y - 3}">${text}</text>`)}${dots.map(
+  )}<line class="axis" x1="0" x2="100%" y1="${HEIGHT}" y2="${HEIGHT}"/><svg viewBox="0 0 ${ACROSS} ${HEIGHT}" preserveAspectRatio="none" width="100%" height="${HEIGHT}"><polygon class="area" points="${area}"/><polyline class="line" points="${line}"/></svg>${grid.map(({ y, text }) => html`<text x="0" y="${y - 3}">${text}</text>`)}${dots.map(
     (point) =>
-      html`<circle class="dot" cx="${percent(xOf(point))}" cy="${round(yOf(point))}" r="3"><title>${dayText(new Date(point.time))}: ${format(point.value)}</title></circle>`,
-  )}${ticksOf(begin, end).map(
-    (time) =>
-      html`<text x="${percent(xOf({ time, value: 0 }))}" y="${HEIGHT + 15}" text-anchor="${anchorOf(xOf({ time, value: 0 }))}">${new Date(time).toISOString().slice(0, 10)}</text>`,
-  )}</g></svg>`
+      html`<circle class="dot" cx="${percent(xOf(point))}" cy="${round(yOf(point))}" r="3"><title>${at(point)}: ${format(point.value)}</title></circle>`,
+  )}${(width === 0 ? [first] : [first, last]).map((point) => tickText(point, xOf(point)))}</g></svg>`
 }
 
-const NOWHERE: Point = { time: 0, value: 0 }
-
-function ticksOf(begin: number, end: number): number[] {
-  return begin === end ? [begin] : [begin, end]
+function tickText({ time }: Point, at: number): Html {
+  const text = new Date(time).toISOString().slice(0, 10)
+  return html`<text x="${percent(at)}" y="${HEIGHT + 15}" text-anchor="${anchorOf(at)}">${text}</text>`
 }
 
 /** Keeps of many points the largest of each stretch of time, and the last: a peak is what is looked for. */

@@ -38,7 +38,7 @@ export function coverageSection({ databases, generated }: Report): Html {
   const perLane = Math.max(20, Math.floor(MAX_BARS / Math.max(1, drawn.length)))
   const left = rows.length - drawn.length
   return html`<section aria-labelledby="coverage"><h2 id="coverage">What is held</h2>
-<p class="lead">Each row is a retention policy, from its first shard to its last; what is left blank is in no shard. Hover over a bar for its sets.</p>
+<p class="lead">Each row is a retention policy, from its first shard to its last; what is left blank is in no shard. Point at a bar to see which sets hold it.</p>
 ${legend()}
 <div class="lanes">${drawn.map((row, index) => laneOf(row, { id: `c${index}`, perLane, now: generated }))}</div>
 ${left > 0 && html`<p class="quiet">${formatCount(left)} smaller policies are in the table alone.</p>`}

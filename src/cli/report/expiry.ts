@@ -63,8 +63,8 @@ function pruneBody({ kept, removed, freed, refused }: RetentionOutlook): Html {
   if (refused !== undefined) {
     return html`<p>In the target: snap prune would refuse to delete anything. ${refused}</p>`
   }
-  const stay = `By the rules that were given ${formatNumberOf(kept, 'set')} stay`
-  if (removed.length === 0) return html`<p>In the target: nothing. ${stay}.</p>`
+  const stay = `by the rules that were given ${formatNumberOf(kept, 'set')} stay`
+  if (removed.length === 0) return html`<p>In the target: nothing, ${stay}.</p>`
   const more = removed.length - MAX_NAMES
   return html`<p>In the target: ${stay}, and the next snap prune would remove ${formatNumberOf(removed.length, 'set')} and free ${formatBytes(freed)}.</p>
 <ul class="names">${removed.slice(0, MAX_NAMES).map((name) => html`<li class="code">${nameTag(name)}</li>`)}${more > 0 && html`<li>and ${formatCount(more)} more</li>`}</ul>`

@@ -146,6 +146,39 @@ describe('the page', () => {
     expect(page).toContain('one set')
   })
 
+  it('says how numbers have changed in words that fit', () => {
+    const at = (day: number, bytes: number): ReportSet => ({
+      ...(varied.sets[0] as ReportSet),
+      ...{ time: new Date(MORNING.getTime() + day * DAY).toISOString(), bytes, points: bytes },
+    })
+    const changes = (...values: readonly number[]) => {
+      const page = pageOf({ ...varied, sets: values.map((value, day) => at(-day, value)) })
+      return /<p class="now">(.*?)<\/p>/.exec(page)?.[1]
+    }
+    expect(changes(1024, 512)).toBe('1.0 KiB <small>+100% in 24h</small>')
+    expect(changes(512, 1024)).toBe('512 B <small>−50% in 24h</small>')
+    expect(changes(512, 512)).toBe('512 B <small>unchanged in 24h</small>')
+    expect(changes(5120, 7, 512)).toBe('5.0 KiB <small>10 times as much in 2d 00h</small>')
+    expect(changes(5, 0)).toBe('5 B <small>in 24h</small>')
+    expect(changes(0)).toBe('0 B <small>one set</small>')
+  })
+
+  it('says what prune would do, and that durations are unknown', () => {
+    const of = (retention: Report['retention'], databases = varied.databases) =>
+      pageOf({ ...varied, databases, retention })
+    expect(of({ kept: 3, removed: [], freed: 0 })).toContain('nothing, by the rules')
+    const removed = Array.from({ length: 25 }, (_, at) => `set${at}`)
+    expect(of({ kept: 3, removed, freed: 5 })).toContain('<li>and 5 more</li>')
+    expect(of({ kept: 0, removed: [], freed: 0, refused: 'why' })).toContain('anything. why')
+    const [weather] = varied.databases.filter(({ name }) => name === 'weather')
+    expect(of(undefined, weather && [weather])).toContain('no metastore can be read')
+    const yearly = varied.databases.map((one) => ({
+      ...one,
+      policies: one.policies.filter(({ name }) => name === 'yearly'),
+    }))
+    expect(of(undefined, yearly)).toContain('No policy drops any of these shards')
+  })
+
   it('stays below 2 MB for 10,000 shards and 1,000 sets', () => {
     const started = performance.now()
     const page = pageOf(huge())
