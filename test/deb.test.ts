@@ -81,7 +81,7 @@ describe.skipIf(!hasDpkg)('the Debian package', () => {
     const env = { PATH: process.env.PATH, XDG_STATE_HOME: join(dir, 'state') }
     const options = { cwd: dir, env }
     for (const line of [
-      'backup --data-dir influx/data sets',
+      'backup --data-dir influx/data --db plant sets',
       'verify sets',
       'export --format parquet --from sets --db plant tables',
     ]) {

@@ -81,7 +81,7 @@ describe('the package', () => {
 
   it('backs up, verifies and restores without the packages of development', async () => {
     await makeSampleData(join(installed.dir, 'influx'))
-    await start(0, 'snap', 'backup', '--data-dir', 'influx/data', 'sets')
+    await start(0, 'snap', 'backup', '--data-dir', 'influx/data', '--db', 'plant', 'sets')
     await start(0, 'snap', 'verify', '--deep', 'sets')
     const args = ['--data-dir', 'restored/data', '--influxd-is-stopped', 'sets']
     await start(0, 'snap', 'restore', ...args)
@@ -138,7 +138,7 @@ describe('the examples', () => {
   })
 
   it('verify the newest set once a week', async () => {
-    await start(0, 'snap', 'backup', '--data-dir', 'influx/data', 'weekly')
+    await start(0, 'snap', 'backup', '--data-dir', 'influx/data', '--db', 'plant', 'weekly')
     expect(await start(0, 'node', 'mine/newest-set.js', 'weekly')).toMatch(/^\w+ is whole\n$/)
     expect(await start(0, 'node', 'mine/newest-set.js', 'weekly')).toMatch(/ was found whole at /)
     await start(10, 'node', 'mine/newest-set.js', 'state')
