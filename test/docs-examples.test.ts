@@ -185,11 +185,14 @@ const TO_SERVERS = [
   'docs/restore.md',
 ]
 const TO_BUCKETS = ['docs/s3.md', 'docs/nightly.md']
-const TO_SERVED = RUN.filter((name) => !TO_BUCKETS.includes(name))
+const NOTHING = { http: false, s3: false }
+const TO_SERVED = RUN.filter((name) =>
+  BLOCKS.get(name)?.some((block) => isRun(block) && isAnswered(block, NOTHING)),
+).filter((name) => !TO_BUCKETS.includes(name))
 
 /** Which pages are run in which sandboxes. */
 const SANDBOXES: readonly (readonly [pages: readonly string[], abilities: Abilities])[] = [
-  [TO_SERVED, { http: false, s3: false }],
+  [TO_SERVED, NOTHING],
   [TO_SERVERS, { http: true, s3: false }],
   [TO_BUCKETS, { http: false, s3: true }],
 ]
