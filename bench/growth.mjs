@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openContext } from './context.mjs'
-import { machine, printTable, without } from './measure.mjs'
+import { printTable, without } from './measure.mjs'
 
 /** Parts of the data. */
 const PARTS = [1 / 16, 1 / 4, 1]
@@ -11,19 +11,19 @@ const SHARDS = 14
 /** Parts of the most shards. */
 const SHARD_PARTS = [1 / 100, 1 / 10, 1]
 
-/**
- * Prints two tables: the same work on 1, 4 and 16 times the data in as many shards, and on 1, 10 and 100 times as many
- * shards of an hour each.
- */
-export async function growth(options, { hosts, hours, seed, maxShards }) {
-  const bySize = PARTS.map((part) => ({ hosts, seed, hours: hours * part, shards: SHARDS }))
-  await table(options, { sizes: bySize, unitOf: ({ values }) => values / 1e6, unit: 'M values' })
-  const byShards = SHARD_PARTS.map((part) => {
+/** Prints a table of the same work on 1, 4 and 16 times the data, in as many shards. */
+export async function growthOfData(options, { hosts, hours, seed }) {
+  const sizes = PARTS.map((part) => ({ hosts, seed, hours: hours * part, shards: SHARDS }))
+  await table(options, { sizes, unitOf: ({ values }) => values / 1e6, unit: 'M values' })
+}
+
+/** Prints a table of the same work on 1, 10 and 100 times as many shards of an hour each. */
+export async function growthOfShards(options, { hosts, seed, maxShards }) {
+  const sizes = SHARD_PARTS.map((part) => {
     const shards = Math.max(1, maxShards * part)
     return { hosts, seed, hours: shards, shards }
   })
-  await table(options, { sizes: byShards, unitOf: ({ shards }) => shards, unit: 'shards' })
-  console.log(machine())
+  await table(options, { sizes, unitOf: ({ shards }) => shards, unit: 'shards' })
 }
 
 /** Prints the seconds of each work, how many times as long it takes for each unit as in the first column, and MiB. */

@@ -1,14 +1,14 @@
 // Every figure of docs/performance.md, side by side with the stock tool, in turns, and how they grow.
 //
 //   npm run build && npm run bench [-- --only backup,verify --times 5 --days 112]
-//   npm run bench -- --growth
+//   npm run bench -- --growth [--only data]
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { backup } from './backup.mjs'
 import { hasIgzip, openContext } from './context.mjs'
 import { exportText } from './export.mjs'
-import { growth } from './growth.mjs'
+import { growthOfData, growthOfShards } from './growth.mjs'
 import { findInfluxd } from './helpers.mjs'
 import { incremental } from './incremental.mjs'
 import { many } from './many.mjs'
@@ -36,9 +36,12 @@ const BENCHMARKS = {
   s3,
 }
 
+/** Each prints a table of its own. */
+const GROWTH = { data: growthOfData, shards: growthOfShards }
+
 const { values: options } = parseArgs({
   options: {
-    only: { type: 'string', default: Object.keys(BENCHMARKS).join() },
+    only: { type: 'string' },
     growth: { type: 'boolean', default: false },
     times: { type: 'string', default: '3' },
     days: { type: 'string', default: '28' },
@@ -53,12 +56,10 @@ const { values: options } = parseArgs({
   },
 })
 
-const names = options.only.split(',')
-for (const name of names) {
-  if (BENCHMARKS[name] === undefined) {
-    throw new Error(`--only ${name}: expected ${Object.keys(BENCHMARKS).join(', ')}`)
-  }
-}
+const choice = Object.keys(options.growth ? GROWTH : BENCHMARKS)
+const names = options.only?.split(',') ?? choice
+const unknown = names.find((name) => !choice.includes(name))
+if (unknown !== undefined) throw new Error(`--only ${unknown}: expected ${choice.join(', ')}`)
 const say = (text) => console.error(text)
 const [times, hosts, shards, seed] = ['times', 'hosts', 'shards', 'seed'].map((name) =>
   Number(options[name]),
@@ -68,7 +69,9 @@ const influxd = options.influxd ?? (await findInfluxd())
 const common = { influxd, times, cache: options.cache, say }
 
 if (options.growth) {
-  await growth(common, { hosts, hours, seed, maxShards: Number(options['max-shards']) })
+  const size = { hosts, hours, seed, maxShards: Number(options['max-shards']) }
+  for (const name of names) await GROWTH[name](common, size)
+  console.log(machine())
 } else {
   const context = await openContext({ ...common, data: { hosts, hours, shards, seed } })
   try {

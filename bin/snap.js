@@ -1,8 +1,11 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs'
 
-const entry = new URL('../dist/cli/main.js', import.meta.url)
-if (existsSync(entry)) {
+// The bundle of the build, or the modules that it is made of.
+const entry = ['../dist/program/main.js', '../dist/cli/main.js']
+  .map((path) => new URL(path, import.meta.url))
+  .find((url) => existsSync(url))
+if (entry !== undefined) {
   const { main } = await import(entry.href)
   await main()
 } else {

@@ -1,6 +1,7 @@
-import { posix } from 'node:path'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { readSources } from '../helpers/sources.ts'
+import { ROOT, readSources } from '../helpers/sources.ts'
 
 /** What a command may need before it runs; everything else comes with `await import()` in its work. */
 const LIGHT_PACKAGES = ['commander']
@@ -39,5 +40,18 @@ describe('the start of the program', () => {
       .filter((path) => !LIGHT_FILES.includes(path))
       .filter((path) => !LIGHT_PACKAGES.includes(path.replace('package ', '')))
     expect(heavy).toEqual([])
+  })
+
+  it('is in few files, with packages left to where they are installed', () => {
+    const folder = join(ROOT, 'dist/program')
+    const files = readdirSync(folder)
+    expect(files).toContain('main.js')
+    expect(files.length).toBeLessThan(readSources().length / 2)
+    const imported = files.flatMap((name) =>
+      runtimeImports(readFileSync(join(folder, name), 'utf8')),
+    )
+    expect(imported).toContain('commander')
+    const inside = imported.filter((name) => name.startsWith('.'))
+    expect(inside.filter((name) => !files.includes(name.slice(2)))).toEqual([])
   })
 })
