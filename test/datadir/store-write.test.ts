@@ -16,6 +16,7 @@ import {
   type DataDirectory,
   type IndexVersion,
   openDataDirectory,
+  type WriteFiles,
 } from '../../src/datadir/index.ts'
 import { SnapError } from '../../src/errors.ts'
 import { encodeTombstones } from '../../src/tsm/tombstone.ts'
@@ -337,5 +338,61 @@ describe('deleteShard', () => {
     await directory.close()
     expect(await readdir(join(dir, 'data/db/rp/1'))).toEqual(['fields.idx'])
     expect(await readdir(join(dir, 'wal'))).toEqual([])
+  })
+})
+
+describe('addFiles and replaceFiles', () => {
+  const writing = (name: string): WriteFiles => {
+    return async (openFile) => {
+      const file = await openFile(name)
+      await file.write(tsm)
+      await file.close()
+    }
+  }
+
+  it('add and replace whole files', async () => {
+    await makeShardFiles(dir, {
+      data: { [tsmName(1)]: tsm, [TOMBSTONE]: deletes },
+      wal: { '_00001.wal': '' },
+    })
+    const { tsdbStore, close } = await open()
+    await tsdbStore.addFiles(1n, writing(tsmName(5)))
+    expect(await shardNames()).toEqual([TOMBSTONE, tsmName(1), tsmName(5)])
+    const { state = '' } = (await tsdbStore.standing(1n)) ?? {}
+    await tsdbStore.replaceFiles(1n, writing(tsmName(9)), state)
+    expect(await shardNames()).toEqual([tsmName(9)])
+    expect(await readdir(join(dir, 'wal/db/rp/1'))).toEqual([])
+    expect(await tsdbStore.standing(2n)).toBeUndefined()
+    await close()
+  })
+
+  it('leave a shard as it is that has changed since it was read, or if what writes fails', async () => {
+    await makeShardFiles(dir, { data: { [tsmName(1)]: tsm } })
+    const { tsdbStore, close } = await open()
+    const { state = '' } = (await tsdbStore.standing(1n)) ?? {}
+    const failing: WriteFiles = async (openFile) => {
+      await (await openFile(tsmName(7))).write(tsm)
+      throw new SnapError('E_FORMAT', 'no more')
+    }
+    await expect(tsdbStore.replaceFiles(1n, failing, state)).rejects.toThrow('no more')
+    await expect(tsdbStore.addFiles(1n, failing)).rejects.toThrow('no more')
+    await writeFile(join(dir, 'data/db/rp/1', tsmName(2)), tsm)
+    const replaced = tsdbStore.replaceFiles(1n, writing(tsmName(9)), state)
+    await expect(replaced).rejects.toThrow('changed while it was read')
+    expect(await shardNames()).toEqual([tsmName(1), tsmName(2)])
+    await close()
+  })
+
+  it('refuse a file that is damaged', async () => {
+    await makeShardFiles(dir, { data: { [tsmName(1)]: tsm } })
+    const { tsdbStore, close } = await open()
+    const damaged: WriteFiles = async (openFile) => {
+      const file = await openFile(tsmName(7))
+      await file.write(tsm.subarray(0, 20))
+      await file.close()
+    }
+    await expect(tsdbStore.addFiles(1n, damaged)).rejects.toThrow(SnapError)
+    expect(await shardNames()).toEqual([tsmName(1)])
+    await close()
   })
 })
