@@ -181,6 +181,16 @@ describe('a merge into directories', () => {
     expect(databases[0]?.continuousQueries.map(({ name }) => name)).toEqual(['q'])
   })
 
+  it('lengthens a policy that would drop what it gets, if it may', async () => {
+    const shards = [{ id: 7, hour: 0, files: [{ m: [2, 9] }] }]
+    const { root } = await makeDirectory({ d: { r: { duration: 24 * HOUR, shards } } })
+    expect(await refused(root)).toContain('is older than policy d.r keeps points')
+    await merge(root, '--rp-duration', 'inf')
+    expect(await linesOf(root)).toEqual(MERGED)
+    const { databases } = await readMetastore({ root })
+    expect(databases[0]?.retentionPolicies[0]?.duration).toBe(0n)
+  })
+
   it('makes no directory and no metastore', async () => {
     const root = await live()
     const empty = await tempDir('empty')
