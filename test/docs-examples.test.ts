@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { findAge } from './helpers/age-binary.ts'
@@ -176,14 +176,10 @@ async function runServed(name: string, s3?: SandboxServers['s3']): Promise<void>
   expect((await other.stop()).code).toBe(0)
 }
 
-/** Pages about a server with its HTTP API, or that show both programs. */
-const TO_SERVERS = [
-  'README.md',
-  'docs/getting-started.md',
-  'docs/backup.md',
-  'docs/merge.md',
-  'docs/restore.md',
-]
+/** Pages about what works on a real influxd with either index. */
+const TO_EITHER = ['restore', 'merge', 'diff', 'export', 'migrate'].map((name) => `docs/${name}.md`)
+/** The same, and others about a server with its HTTP API, or that show both programs. */
+const TO_SERVERS = ['README.md', 'docs/getting-started.md', 'docs/backup.md', ...TO_EITHER]
 const TO_BUCKETS = ['docs/s3.md', 'docs/nightly.md']
 const NOTHING = { http: false, s3: false }
 const TO_SERVED = RUN.filter((name) =>
@@ -201,15 +197,27 @@ describe('the examples', () => {
   it.each(TO_SERVED)('of %s work as they stand', (name) => runServed(name), TIMEOUT)
 })
 
+/** Says of the shards of a data directory that their index is one of tsi1: influxd builds it when it starts. */
+async function makeIndexes(data: string): Promise<void> {
+  for (const entry of await readdir(data, { recursive: true, withFileTypes: true })) {
+    const isShard = entry.isDirectory() && /^\d+$/.test(entry.name)
+    if (isShard) await mkdir(join(entry.parentPath, entry.name, 'index'), { recursive: true })
+  }
+}
+
 describeWithInfluxd('the examples, against influxd', () => {
-  it.each(TO_SERVERS)(
-    'of %s work as they stand',
-    async (name) => {
+  it.each([
+    ...TO_SERVERS.map((name) => [name, 'inmem'] as const),
+    ...TO_EITHER.map((name) => [name, 'tsi1'] as const),
+  ])(
+    'of %s work as they stand, with %s',
+    async (name, indexVersion) => {
       const dir = await tempDir('docs')
       const receiver = (await startReceiver(() => 204)).url
       await makeSampleData(join(dir, 'lib'))
-      const server = await startInfluxd({ dir: join(dir, 'lib') })
-      const other = await startInfluxd()
+      if (indexVersion === 'tsi1') await makeIndexes(join(dir, 'lib/data'))
+      const server = await startInfluxd({ dir: join(dir, 'lib'), indexVersion })
+      const other = await startInfluxd({ indexVersion })
       try {
         const http = { http: server.httpUrl, otherHttp: other.httpUrl }
         const servers = { host: server.host, otherHost: other.host, receiver, ...http }

@@ -1,4 +1,5 @@
 import { EXIT_CODES, SnapError } from '../errors.ts'
+import { expandNames } from '../meta/index.ts'
 import type { SetListing } from '../portable/listing.ts'
 import {
   JOURNAL_NAME,
@@ -73,8 +74,8 @@ export async function prune(options: PruneOptions): Promise<Pruned> {
   const { store, signal, confirm } = options
   if (!hasRule(options.keep)) throw noRule()
   const survey = await surveyTarget(store, signal)
-  refuseUnknown(survey, options.databases)
-  const decisions = await decide(survey, options)
+  const databases = namedIn(survey, options.databases)
+  const decisions = await decide(survey, { ...options, databases })
   const removal = await removalOf(survey, decisions, signal)
   const done = confirm
     ? await removeSets(store, survey, removal, signal)
@@ -104,12 +105,13 @@ function noRule(): SnapError {
   })
 }
 
-function refuseUnknown({ listing, sets }: Survey, databases: readonly string[]): void {
-  const held = new Set(sets.flatMap((set) => set.databases))
-  const unknown = databases.find((name) => !held.has(name))
-  if (unknown === undefined) return
+/** Returns the databases that names and patterns mean. */
+function namedIn({ listing, sets }: Survey, patterns: readonly string[]): string[] {
+  const held = [...new Set(sets.flatMap((set) => set.databases))].sort()
+  const unknown = patterns.find((pattern) => expandNames([pattern], held).length === 0)
+  if (unknown === undefined) return expandNames(patterns, held)
   throw new SnapError('E_NOTHING_MATCHED', `${listing.source.url}: no set holds ${unknown}`, {
-    hint: namesHint([...held].sort(), unknown),
+    hint: namesHint(held, unknown),
   })
 }
 

@@ -237,6 +237,11 @@ describe('the rules of prune', () => {
     expect(await removed(store, { databases: ['db'] })).toEqual([24, 48])
     expect(await reasons(store, 0, { databases: ['db'] })).toEqual([{ rule: 'other-databases' }])
     expect(await removed(store, { databases: ['db', 'other'] })).toEqual([0, 24, 48])
+    expect(await removed(store, { databases: ['d?'] })).toEqual([24, 48])
+    expect(await removed(store, { databases: ['d*', 'oth*'] })).toEqual([0, 24, 48])
+    await expect(removed(store, { databases: ['db', 'x*'] })).rejects.toMatchObject({
+      code: 'E_NOTHING_MATCHED',
+    })
   })
 
   it('leave so many good sets of each database as they must', async () => {

@@ -17,7 +17,8 @@ const GROUP = 'Prune:'
 const OPTIONS = {
   databases: listSetting({
     flags: '--db <name>',
-    description: 'only sets that hold nothing but this database (may be given again)',
+    description:
+      'only sets that hold nothing but this database, or those that match tele* (may be given again)',
     parse: parseText,
     group: GROUP,
   }),
