@@ -1,3 +1,4 @@
+import { layLines } from '../tsm/kernels/lines.ts'
 import { parseCompositeKey } from '../tsm/series-key.ts'
 import type { Block } from '../tsm/values.ts'
 import { findLineProblem } from './line-check.ts'
@@ -19,6 +20,10 @@ export interface LineProtocolOptions {
   /** Told of every key, or of points of a key, that cannot be written. */
   readonly onLeftOut?: ((left: LeftOut) => void) | undefined
 }
+
+/** Lines that the kernel should write for a call, and the most that are written without it. */
+const FEW = 4
+const MAX_OTHERS = 256
 
 const SPACE = 0x20
 const LINE_FEED = 0x0a
@@ -85,15 +90,38 @@ function checkKey(key: Uint8Array) {
 function putLines(
   buffer: TextBuffer,
   prefix: Uint8Array,
-  from: { readonly block: Block; readonly at: number },
+  { block, at: from }: { readonly block: Block; readonly at: number },
 ): { at: number; notFinite: number } {
-  const { block } = from
+  const lines = layLines(prefix, block, from)
+  let notFinite = 0
+  let at = from
+  // Where the kernel writes next to nothing, as of floats of 17 digits, it is asked less and less often.
+  let others = 1
+  while (at < lines.end && buffer.length < CHUNK_SIZE) {
+    const written = lines.write(at, CHUNK_SIZE - buffer.length)
+    buffer.put(written.text)
+    others = written.at - at < FEW ? Math.min(2 * others, MAX_OTHERS) : 1
+    const end = Math.min(lines.end, written.at + others)
+    const done = putOthers(buffer, prefix, { block, at: written.at, end })
+    at = done.at
+    notFinite += done.notFinite
+  }
+  return { at, notFinite }
+}
+
+/** Puts lines of any values in, one by one. */
+function putOthers(
+  buffer: TextBuffer,
+  prefix: Uint8Array,
+  from: { readonly block: Block; readonly at: number; readonly end: number },
+): { at: number; notFinite: number } {
+  const { block, end } = from
   const putValue = valueWriter(block, STYLE)
   const times = wordsOf(block.times)
   const floats = block.type === 'float' ? block.values : undefined
   let notFinite = 0
   let at = from.at
-  for (; at < block.times.length && buffer.length < CHUNK_SIZE; at += 1) {
+  for (; at < end && buffer.length < CHUNK_SIZE; at += 1) {
     if (floats !== undefined && !Number.isFinite(floats[at])) {
       notFinite += 1
       continue

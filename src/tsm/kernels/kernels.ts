@@ -20,6 +20,10 @@ interface Kernels {
   addWords(times: number, values: number, count: number, state: number): void
   addBytes(times: number, values: number, count: number, state: number): void
   addStrings(times: number, offsets: number, bytes: number, count: number, state: number): void
+  writeLines(
+    ...[type, from, count, prefix, length, times, values, texts, dst, end]: readonly number[]
+  ): number
+  readonly linesEnd: { readonly value: number }
   addBlock(src: number, length: number, dst: number, limit: number, state: number): number
 }
 
@@ -59,7 +63,7 @@ function instantiate(size: number): Kernels {
 let shared: Kernels | undefined
 
 // Blocks share one memory, of which only touched pages exist; a larger sort gets its own, to be collected after it.
-function kernelsFor(size: number): Kernels {
+export function kernelsFor(size: number): Kernels {
   if (size > SHARED_SIZE) return instantiate(size)
   shared ??= instantiate(SHARED_SIZE)
   return shared
@@ -117,7 +121,7 @@ export function encodeWords(
   return new Uint8Array(buffer.slice(dst, dst + result))
 }
 
-function copyIn(
+export function copyIn(
   column: WordColumn | Uint32Array | Uint8Array,
   buffer: ArrayBuffer,
   offset: number,
@@ -163,7 +167,7 @@ export function sortTimes(times: BigInt64Array): Uint32Array {
 export type FingerprintState = BigUint64Array
 
 // where a state lies while a kernel works on it, with room for two more words, and what comes after it
-const COLUMNS = BASE + 48
+export const COLUMNS = BASE + 48
 
 function withState<T>(
   state: FingerprintState,
