@@ -32,6 +32,8 @@ describeWithInfluxd('the newest set of a chain', () => {
     let target: Influxd
     let chain: string
     let stock: string
+    /** The sets of the same chain, each in a directory of its own. */
+    const links: string[] = []
     let expected: string[]
 
     beforeAll(async () => {
@@ -58,7 +60,10 @@ describeWithInfluxd('the newest set of a chain', () => {
         const from = ['--host', source.host, '--http', source.httpUrl]
         await snapExpecting(0, ['backup', '--quiet', '--incremental', ...from, chain])
         const only = index === 0 ? [] : ['-since', since]
-        await stockBackup(['-portable', '-host', source.host, '-db', 'd', ...only, stock])
+        links.push(await tempDir('link'))
+        for (const target of [stock, links.at(-1) ?? '']) {
+          await stockBackup(['-portable', '-host', source.host, '-db', 'd', ...only, target])
+        }
       }
       expected = await dumpAll(source, { db: 'd', dbAs: 'r' })
     })
@@ -90,6 +95,18 @@ describeWithInfluxd('the newest set of a chain', () => {
       const theirs = await restored()
       const lost = expected.filter((line) => !theirs.includes(line))
       expect(lost.length, 'influxd loses points of its own chain').toBeGreaterThan(0)
+    })
+
+    it('of influxd itself is put together by merging its sets, oldest first', async () => {
+      const to = ['--host', target.host, '--http', target.httpUrl, '--db', 'd', '--newdb', 'r']
+      const [first = '', ...later] = links
+      await snapExpecting(0, ['restore', '--quiet', ...to, first])
+      for (const link of later) {
+        const merge = ['restore', '--merge', '--quiet', '--on-conflict', 'backup', ...to]
+        await snapExpecting(0, [...merge, link])
+      }
+      const dump = await restored()
+      expect(dump).toEqual(expect.arrayContaining(expected))
     })
   })
 })
