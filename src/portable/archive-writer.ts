@@ -1,12 +1,19 @@
 import { createHash } from 'node:crypto'
+import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
-import { constants, crc32, deflateRaw } from 'node:zlib'
+import { constants, deflateRaw } from 'node:zlib'
+import pLimit from 'p-limit'
 import { SnapError } from '../errors.ts'
-
-/** Bytes of tar that are compressed on their own, and so lie between two seek points. */
-export const ARCHIVE_BLOCK_SIZE = 2 ** 20
-/** The same where each block becomes a gzip member of its own: a program is started for each. */
-export const ARCHIVE_MEMBER_SIZE = 4 * ARCHIVE_BLOCK_SIZE
+import { combineCrc32 } from '../io/crc32.ts'
+import {
+  type Block,
+  type BlockKind,
+  blocksOf,
+  MEMBER,
+  PLAIN,
+  STORED,
+  storeBlock,
+} from './archive-blocks.ts'
 
 /** Makes a whole gzip member (RFC 1952) of some bytes. */
 export type CompressMember = (bytes: Uint8Array) => Promise<Uint8Array>
@@ -44,11 +51,21 @@ export interface WriteArchiveOptions {
   readonly level?: number | undefined
   /** Compresses each block into a member of its own, instead of `compression` and `level`. */
   readonly compressMember?: CompressMember | undefined
-  /** Blocks compressed at the same time, on libuv's threads. Default 4, as many as there are. */
+  /** Blocks held at the same time, being compressed or waiting for their turn. Default 4, of members 2. */
   readonly inFlight?: number | undefined
 }
 
 const deflate = promisify(deflateRaw)
+/**
+ * As many at once, of all archives, as there are processors. With more the thread that feeds them is starved, and with it
+ * all of them.
+ */
+const compressing = pLimit(Math.min(4, availableParallelism()))
+
+interface BlockInWork {
+  readonly block: Block
+  readonly bytes: Promise<Uint8Array>
+}
 
 const FILE_NAME = /^[\x20-\x7e]{1,255}$/
 // ID1 ID2 CM=deflate FLG=FNAME MTIME=0 XFL=0 OS=unknown (RFC 1952); influxd's archives begin the same.
@@ -57,13 +74,12 @@ const HEADER = [0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 255]
 const LAST_BLOCK = [3, 0]
 /** CRC-32 and size modulo 2^32 of the tar, little endian. */
 const TRAILER_SIZE = 8
-const MAX_STORED = 65_535
-const STORED_HEADER_SIZE = 5
 
 /**
  * Compresses a tar into one gzip member of blocks that can be inflated on their own: deflate, then a full flush, with
- * no history from the block before; or into a member for each block. It is read once; what it gives belongs to the consumer. No more than `inFlight`
- * blocks are held; the tar is closed when the consumer stops early. Errors of the tar pass unchanged.
+ * no history from the block before; or into a member for each block. It is read once; what it gives belongs to the
+ * consumer, but for blocks that are not compressed: they may change when the next is asked for. No more than `inFlight` blocks
+ * are held; the tar is closed when the consumer stops early. Errors of the tar pass unchanged.
  */
 export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   readonly #tar: AsyncIterable<Uint8Array>
@@ -95,25 +111,22 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    const { compressMember, fileName } = this.#options
-    const blockSize = compressMember ? ARCHIVE_MEMBER_SIZE : ARCHIVE_BLOCK_SIZE
+    const { compressMember, fileName, inFlight = compressMember ? 2 : 4 } = this.#options
     if (!compressMember)
       yield this.#count(Buffer.from([...HEADER, ...Buffer.from(`${fileName}\0`)]))
-    const waiting: { readonly length: number; readonly bytes: Promise<Uint8Array> }[] = []
+    const waiting: BlockInWork[] = []
     try {
-      for await (const block of blocksOf(this.#tar, blockSize)) {
-        this.#crc = crc32(block, this.#crc)
-        this.#blockCrcs.push(crc32(block))
+      for await (const block of blocksOf(this.#tar, this.#kind)) {
         const bytes = this.#compress(block)
         // It is awaited in its turn, which may be after it failed.
         bytes.catch(() => {})
-        waiting.push({ length: block.length, bytes })
-        if (waiting.length < (this.#options.inFlight ?? 4)) continue
+        waiting.push({ block, bytes })
+        if (waiting.length < inFlight) continue
         const first = waiting.shift()
-        if (first !== undefined) yield this.#countBlock(first.length, await first.bytes)
+        if (first !== undefined) yield* this.#finish(first)
       }
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        yield this.#countBlock(next.length, await next.bytes)
+        yield* this.#finish(next)
       }
     } finally {
       await Promise.allSettled(waiting.map(({ bytes }) => bytes))
@@ -130,23 +143,37 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     }
   }
 
-  #compress(block: Uint8Array): Promise<Uint8Array> {
-    const { compression = 'gzip', level = 1, compressMember } = this.#options
-    if (compressMember !== undefined) return compressMember(block)
-    if (compression === 'none') return Promise.resolve(store(block))
-    return deflate(block, {
-      level,
-      memLevel: 9,
-      // Room for all of it, so that one trip to the thread is enough.
-      chunkSize: block.length + 1024,
-      finishFlush: constants.Z_FULL_FLUSH,
+  get #kind(): BlockKind {
+    const { compression, compressMember } = this.#options
+    if (compressMember !== undefined) return MEMBER
+    return compression === 'none' ? STORED : PLAIN
+  }
+
+  async #compress(block: Block): Promise<Uint8Array> {
+    const { level = 1, compressMember } = this.#options
+    if (this.#kind === STORED) return storeBlock(block)
+    const { bytes } = block
+    return await compressing(() => {
+      if (compressMember !== undefined) return compressMember(bytes)
+      return deflate(bytes, {
+        level,
+        memLevel: 9,
+        // Room for all of it, so that one trip to the thread is enough.
+        chunkSize: bytes.length + 1024,
+        finishFlush: constants.Z_FULL_FLUSH,
+      })
     })
   }
 
-  #countBlock(length: number, bytes: Uint8Array): Uint8Array {
+  /** Gives a block when it is compressed, and then takes its memory back. */
+  async *#finish({ block, bytes }: BlockInWork): AsyncGenerator<Uint8Array, void, undefined> {
+    const { size, crc } = block
     this.#seekPoints.push([this.#tarSize, this.#gzSize])
-    this.#tarSize += length
-    return this.#count(bytes)
+    this.#blockCrcs.push(crc)
+    yield this.#count(await bytes)
+    this.#tarSize += size
+    this.#crc = combineCrc32(this.#crc, crc, size)
+    this.#kind.memory.give(block.bytes)
   }
 
   #count(bytes: Uint8Array): Uint8Array {
@@ -162,41 +189,4 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     end.writeUInt32LE(this.#tarSize % 2 ** 32, LAST_BLOCK.length + 4)
     return end
   }
-}
-
-async function* blocksOf(
-  body: AsyncIterable<Uint8Array>,
-  size: number,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  let block = Buffer.allocUnsafeSlow(size)
-  let filled = 0
-  for await (const chunk of body) {
-    for (let taken = 0; taken < chunk.length; ) {
-      const part = chunk.subarray(taken, taken + size - filled)
-      block.set(part, filled)
-      filled += part.length
-      taken += part.length
-      if (filled < size) continue
-      yield block
-      block = Buffer.allocUnsafeSlow(size)
-      filled = 0
-    }
-  }
-  if (filled > 0) yield block.subarray(0, filled)
-}
-
-/** Frames `block` as deflate's stored blocks: 0, length, its complement, both little endian, and the bytes. */
-function store(block: Uint8Array): Uint8Array {
-  const pieces = Math.ceil(block.length / MAX_STORED)
-  const stored = Buffer.allocUnsafeSlow(block.length + pieces * STORED_HEADER_SIZE)
-  let at = 0
-  for (let start = 0; start < block.length; start += MAX_STORED) {
-    const piece = block.subarray(start, start + MAX_STORED)
-    stored[at] = 0
-    stored.writeUInt16LE(piece.length, at + 1)
-    stored.writeUInt16LE(~piece.length & 0xffff, at + 3)
-    stored.set(piece, at + STORED_HEADER_SIZE)
-    at += STORED_HEADER_SIZE + piece.length
-  }
-  return stored
 }

@@ -73,7 +73,8 @@ export interface Store {
    */
   read(name: string, range?: ByteRange, signal?: AbortSignal): AsyncIterable<Uint8Array>
   /**
-   * Stores `body` to be published under `name` later; returns when all of it is safe. On failure nothing is left;
+   * Stores `body`, whose chunks may change when the next is asked for, to be published under `name` later; returns when all of
+   * it is safe. On failure nothing is left;
    * errors of `body` pass unchanged. Whoever stages a name has reserved it, or a name that it belongs
    * to: what an earlier, dead run left under `<name>.pending` is overwritten.
    * @throws SnapError `E_DESTINATION`

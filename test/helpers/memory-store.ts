@@ -52,7 +52,7 @@ export class MemoryStore implements Store {
   async stage(name: string, body: AsyncIterable<Uint8Array>): Promise<Staged> {
     const pending = name + PENDING_SUFFIX
     const chunks: Uint8Array[] = []
-    for await (const chunk of body) chunks.push(chunk)
+    for await (const chunk of body) chunks.push(Buffer.from(chunk))
     const bytes = Buffer.concat(chunks)
     this.files.set(pending, bytes)
     return {

@@ -4,17 +4,14 @@ import { gunzipSync, gzipSync } from 'node:zlib'
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
+import { ARCHIVE_BLOCK_SIZE } from '../../src/portable/archive-blocks.ts'
 import {
   archiveAccess,
   readArchiveRange,
   type SeekableArchive,
 } from '../../src/portable/archive-range.ts'
 import { readArchive } from '../../src/portable/archive-reader.ts'
-import {
-  ARCHIVE_BLOCK_SIZE,
-  type ArchiveSummary,
-  ArchiveWriter,
-} from '../../src/portable/archive-writer.ts'
+import { type ArchiveSummary, ArchiveWriter } from '../../src/portable/archive-writer.ts'
 import { run } from '../helpers/run.ts'
 
 const MIB = ARCHIVE_BLOCK_SIZE
@@ -37,7 +34,7 @@ async function* inChunks(
 
 async function collect(stream: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const chunks: Uint8Array[] = []
-  for await (const chunk of stream) chunks.push(chunk)
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk))
   return Buffer.concat(chunks)
 }
 
