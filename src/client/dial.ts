@@ -5,6 +5,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { asSnapError, errnoOf, messageOf, SnapError } from '../errors.ts'
 import { Connection } from '../io/connection.ts'
 import { withDeadline } from '../io/deadline.ts'
+import { largeReads } from '../io/large-reads.ts'
 import { DOOR_PROTOCOL, encodeTokenLine } from '../protocol/index.ts'
 import { formatAddress, parseAddress } from './address.ts'
 import { beginTls, brokenTls, type ClientTls, handshakeError } from './tls.ts'
@@ -38,7 +39,12 @@ async function dialAddress(text: string, options: DialOptions): Promise<Connecti
   const address = parseAddress(text)
   const name = formatAddress(address)
   // Half-open: the server ends an answer before we have ended our side.
-  const socket = connect({ ...address, allowHalfOpen: true, noDelay: true })
+  const socket: Socket = connect({
+    ...address,
+    ...{ allowHalfOpen: true, noDelay: true },
+    // Under TLS it is read by TLS.
+    ...(options.tls === undefined && { onread: largeReads(() => socket) }),
+  })
   const connected = once(socket, 'connect')
   const connection = new Connection(socket, { name, ...options })
   try {
