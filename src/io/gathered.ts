@@ -6,12 +6,16 @@ const FIRST_SIZE = 1024
  */
 export class Gathered {
   readonly #limit: number
-  #room = Buffer.alloc(0)
+  #room: Buffer
   #size = 0
 
-  /** @param limit bytes it is never to be longer than: room is doubled up to it */
-  constructor(limit: number) {
+  /**
+   * @param limit bytes it is never to be longer than: room is doubled up to it
+   * @param room what they go into as long as they fit
+   */
+  constructor(limit: number, room: Buffer = Buffer.alloc(0)) {
     this.#limit = limit
+    this.#room = room
   }
 
   /** Appends a piece, which may change afterwards. The caller keeps to the limit. */

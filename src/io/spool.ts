@@ -3,11 +3,18 @@ import type { FileHandle } from 'node:fs/promises'
 import { open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asSnapError } from '../errors.ts'
+import { BufferPool } from './buffer-pool.ts'
+import { Gathered } from './gathered.ts'
 import { bytesAccess, handleAccess, type RandomAccess } from './random-access.ts'
 import { RECYCLED_SIZE, takeBuffer } from './recycled.ts'
 
 /** Bytes a spool keeps in memory before it moves to a file. */
 export const SPOOL_MEMORY = 8 * 1024 * 1024
+
+/** Less than this is not worth a buffer of {@link SPOOL_MEMORY}. */
+const LEAST_POOLED = 256 * 1024
+/** Memory of spools that are told how much comes. */
+const POOL = new BufferPool(SPOOL_MEMORY, 4)
 
 /** Where a {@link Spool} may put what does not fit into memory. */
 export interface SpoolOptions {
@@ -16,6 +23,11 @@ export interface SpoolOptions {
   readonly tempDir: string
   /** Bytes kept in memory; default {@link SPOOL_MEMORY}. */
   readonly memoryLimit?: number | undefined
+  /**
+   * Bytes that are to come, if that is known: what fits into memory is then moved once, into memory that is used again.
+   * What was read of it is gone with {@link Spool.close}.
+   */
+  readonly size?: number | undefined
 }
 
 /**
@@ -24,12 +36,16 @@ export interface SpoolOptions {
  */
 export class Spool {
   readonly #options: SpoolOptions
-  #chunks: Uint8Array[] = []
+  #gathered: Gathered
+  #pooled: Buffer | undefined
   #size = 0
   #handle: FileHandle | undefined
 
   constructor(options: SpoolOptions) {
     this.#options = options
+    const { memoryLimit = SPOOL_MEMORY, size = 0 } = options
+    if (size >= LEAST_POOLED && size <= memoryLimit) this.#pooled = POOL.take()
+    this.#gathered = new Gathered(memoryLimit, this.#pooled)
   }
 
   /** Bytes written so far. */
@@ -38,17 +54,19 @@ export class Spool {
   }
 
   /**
-   * Appends `chunk`, which the spool may keep until it is closed.
+   * Appends `chunk`, which may change afterwards.
    * @throws SnapError `E_DESTINATION` when the temporary directory is full or cannot be written
    */
   async write(chunk: Uint8Array): Promise<void> {
-    const { memoryLimit = SPOOL_MEMORY, tempDir, name } = this.#options
-    this.#chunks.push(chunk)
+    const { memoryLimit = SPOOL_MEMORY, size = 0, tempDir, name } = this.#options
     this.#size += chunk.length
-    if (this.#handle === undefined && this.#size <= memoryLimit) return
+    if (this.#handle === undefined && Math.max(size, this.#size) <= memoryLimit) {
+      this.#gathered.add(chunk)
+      return
+    }
     try {
-      this.#handle ??= await openUnnamed(tempDir)
-      await this.#flush(this.#handle)
+      this.#handle ??= await this.#openFile(tempDir)
+      await writeAll(this.#handle, chunk)
     } catch (error) {
       throw asSnapError(error, 'E_DESTINATION', `${name}: temporary file in ${tempDir}`)
     }
@@ -58,26 +76,41 @@ export class Spool {
   access(): RandomAccess {
     const { name } = this.#options
     if (this.#handle !== undefined) return handleAccess(this.#handle, name, this.#size)
-    const bytes = this.#chunks.length === 1 ? this.#chunks[0] : Buffer.concat(this.#chunks)
-    return bytesAccess(bytes ?? new Uint8Array(), name)
+    const access = bytesAccess(this.#gathered.bytes, name)
+    return { ...access, close: async () => this.#release() }
   }
 
   /** Releases memory and file. May be called twice. */
   async close(): Promise<void> {
-    this.#chunks = []
+    this.#release()
     const handle = this.#handle
     this.#handle = undefined
     await handle?.close()
   }
 
-  async #flush(handle: FileHandle): Promise<void> {
-    const chunks = this.#chunks
-    this.#chunks = []
-    for (const chunk of chunks) {
-      for (let done = 0; done < chunk.length; ) {
-        done += (await handle.write(chunk, done)).bytesWritten
-      }
+  /** Moves what is in memory into a file. */
+  async #openFile(directory: string): Promise<FileHandle> {
+    const handle = await openUnnamed(directory)
+    try {
+      await writeAll(handle, this.#gathered.bytes)
+      this.#release()
+      return handle
+    } catch (error) {
+      await handle.close()
+      throw error
     }
+  }
+
+  #release(): void {
+    this.#gathered = new Gathered(0)
+    if (this.#pooled) POOL.give(this.#pooled)
+    this.#pooled = undefined
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    done += (await handle.write(bytes, done)).bytesWritten
   }
 }
 

@@ -1,6 +1,6 @@
-import { createHash, type Hash } from 'node:crypto'
-import { crc32 } from 'node:zlib'
+import { createHash } from 'node:crypto'
 import { SnapError } from '../errors.ts'
+import { hashing } from '../io/hashing.ts'
 import { spool } from '../io/spool.ts'
 import { parseEntryName, type TarEntry } from '../tar/index.ts'
 import { openTsm } from '../tsm/reader.ts'
@@ -17,8 +17,6 @@ export interface InspectedFile {
   /** Bytes of the tar before it. */
   readonly offset: number
   readonly mtime: Date
-  /** CRC32 of its bytes. */
-  readonly crc: number
   /** Of its bytes, in hex; only if it was asked for. */
   readonly sha256?: string | undefined
   readonly kind: 'tsm' | 'tombstone' | 'other'
@@ -58,14 +56,17 @@ export interface InspectOptions {
  */
 export async function inspectEntry(
   entry: TarEntry,
-  { shard, tempDir, sums, hash }: InspectOptions,
+  { shard, tempDir, sums, hash: hashed }: InspectOptions,
 ): Promise<InspectedFile> {
   const name = fileInShard(entry.name, shard)
   const { size, offset, mtime } = entry
-  const digest = new Digest(hash === true)
-  const body = digest.pass(entry.body)
+  const hash = hashed ? createHash('sha256') : undefined
+  const body = hash ? hashing(entry.body, hash) : entry.body
   const kind = kindOf(name)
-  const described = () => ({ name, size, offset, mtime, kind, ...digest.result() })
+  const described = () => ({
+    ...{ name, size, offset, mtime, kind },
+    ...(hash && { sha256: hash.digest('hex') }),
+  })
   if (kind === 'tsm') {
     const tsm = await inspectTsm({ ...entry, body }, { name, tempDir, sums })
     return { ...described(), tsm }
@@ -84,34 +85,11 @@ export function kindOf(name: string): InspectedFile['kind'] {
   return name.endsWith('.tombstone') ? 'tombstone' : 'other'
 }
 
-/** The check sums of a body that passes. */
-class Digest {
-  #crc = 0
-  readonly #hash: Hash | undefined
-
-  constructor(withHash: boolean) {
-    this.#hash = withHash ? createHash('sha256') : undefined
-  }
-
-  async *pass(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const chunk of body) {
-      this.#crc = crc32(chunk, this.#crc)
-      this.#hash?.update(chunk)
-      yield chunk
-    }
-  }
-
-  /** To be asked once, when the body has ended. */
-  result(): Pick<InspectedFile, 'crc' | 'sha256'> {
-    return { crc: this.#crc, ...(this.#hash && { sha256: this.#hash.digest('hex') }) }
-  }
-}
-
 async function inspectTsm(
-  { name: path, body }: TarEntry,
+  { name: path, body, size }: TarEntry,
   { name, tempDir, sums }: Omit<InspectOptions, 'shard'> & { readonly name: string },
 ): Promise<TsmSummary> {
-  const bytes = await spool(body, { name: path, tempDir })
+  const bytes = await spool(body, { name: path, tempDir, size })
   try {
     const file = await openTsm(bytes)
     const contents = sums ? await sums.readTsm(name, file) : await readTsm(file)

@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto'
 import { SnapError } from '../errors.ts'
+import { hashing } from '../io/hashing.ts'
 import { readShardTar, type TarEntry } from '../tar/index.ts'
 import { describeShard, fileInShard, type InspectedFile, type ShardName } from './inspect.ts'
 import type { ShardSource } from './shard-source.ts'
 import { sourceFailure } from './source-errors.ts'
-import { describeEntry, type SentFile } from './upload-shard.ts'
 
 /**
  * Fetches a shard once more and tells whether it has the same files: a tar that was cut between two files has not, nor has
@@ -15,18 +16,18 @@ export async function isSameAgain(
   { shard, files }: { readonly shard: ShardName; readonly files: readonly InspectedFile[] },
   { source, signal }: { readonly source: ShardSource; readonly signal: AbortSignal },
 ): Promise<boolean> {
-  const again = new Map<string, SentFile>()
+  const again = new Map<string, SeenFile>()
   try {
     const entries = readShardTar(source.readShard({ shard }, signal).body, { signal })
     for await (const entry of entries) {
-      const file = await described(entry, shard)
-      again.set(file.name, file)
+      again.set(fileInShard(entry.name, shard), await see(entry))
     }
   } catch (error) {
     throw sourceFailure(error, source)
   }
   const isThere = ({ name, size }: InspectedFile) => again.get(name)?.size === size
-  const other = files.find((file) => isThere(file) && again.get(file.name)?.crc !== file.crc)
+  const isOther = ({ name, sha256 }: InspectedFile) => again.get(name)?.sha256 !== sha256
+  const other = files.find((file) => isThere(file) && isOther(file))
   if (other !== undefined) {
     const message = `${source.name}: shard ${describeShard(shard)}: ${other.name} came with two contents`
     throw new SnapError('E_SOURCE_DAMAGED', message, { retryable: true })
@@ -34,7 +35,10 @@ export async function isSameAgain(
   return files.length === again.size && files.every(isThere)
 }
 
-async function described(entry: TarEntry, shard: ShardName): Promise<SentFile> {
-  const name = fileInShard(entry.name, shard)
-  return { ...(await describeEntry(entry)), name }
+type SeenFile = Pick<InspectedFile, 'size' | 'sha256'>
+
+async function see({ body, size }: TarEntry): Promise<SeenFile> {
+  const hash = createHash('sha256')
+  for await (const _ of hashing(body, hash));
+  return { size, sha256: hash.digest('hex') }
 }

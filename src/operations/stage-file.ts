@@ -1,5 +1,6 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { beginFile, type Recipients, readFileRange, writeFile } from '../age/index.ts'
+import { hashing } from '../io/hashing.ts'
 import type { CatalogFile } from '../portable/catalog.ts'
 import { sealedName } from '../portable/names.ts'
 import type { Staged, Store } from '../storage/index.ts'
@@ -63,16 +64,6 @@ async function* counting(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const chunk of body) {
     counted.size += chunk.length
-    yield chunk
-  }
-}
-
-async function* hashing(
-  body: AsyncIterable<Uint8Array>,
-  hash: Hash,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of body) {
-    hash.update(chunk)
     yield chunk
   }
 }

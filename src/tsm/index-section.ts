@@ -57,7 +57,8 @@ export async function* readIndex(section: IndexSection, readAhead: number): Asyn
   for (let at = start; at < end; ) {
     const keyLength = readU16(await take(at, 2), 0)
     const head = await take(at + 2, keyLength + TYPE_AND_COUNT)
-    const key = head.slice(0, keyLength)
+    // not `slice`: that of a Buffer is a view, over memory that may be used again
+    const key = new Uint8Array(head.subarray(0, keyLength))
     if (keyLength === 0 || (previous !== undefined && Buffer.compare(previous, key) >= 0)) {
       throw fault(section, at, 'a key is empty or not after the key before it')
     }
@@ -87,7 +88,7 @@ function decodeEntries(section: IndexSection, at: number, bytes: Uint8Array): In
     const entry: IndexEntry = {
       minTime: view.getBigInt64(i),
       maxTime: view.getBigInt64(i + 8),
-      offset: Number(view.getBigInt64(i + 16)),
+      offset: view.getInt32(i + 16) * 2 ** 32 + view.getUint32(i + 20),
       size: view.getUint32(i + 24),
     }
     const previous = entries.at(-1)

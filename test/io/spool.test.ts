@@ -57,3 +57,23 @@ describe('spool', () => {
     expect(await readdir(tempDir)).toEqual([])
   })
 })
+
+describe('a spool that is told how much comes', () => {
+  it.each([
+    { size: 7, memoryLimit: 100 },
+    { size: 7, memoryLimit: 3 },
+    { size: 2, memoryLimit: 4 },
+    { size: 1000, memoryLimit: 2000 },
+  ])('reads back what came, and not what was told: %o', async (options) => {
+    const chunks = ['abc', 'def', 'g'].map((text) => Buffer.from(text))
+    const target = new Spool({ name: 'x', tempDir, ...options })
+    for (const chunk of chunks) {
+      await target.write(chunk)
+      chunk.fill(0)
+    }
+    const bytes = target.access()
+    expect(bytes.size).toBe(7)
+    expect(Buffer.from(await bytes.read(0, 7)).toString()).toBe('abcdefg')
+    await target.close()
+  })
+})
