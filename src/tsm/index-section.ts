@@ -73,7 +73,8 @@ export async function* readIndex(section: IndexSection, readAhead: number): Asyn
   }
 }
 
-function readU16(bytes: Uint8Array, at: number): number {
+/** Reads two bytes, big-endian. */
+export function readU16(bytes: Uint8Array, at: number): number {
   return ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)
 }
 

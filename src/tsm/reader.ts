@@ -13,7 +13,7 @@ import {
   TSM_VERSION,
 } from './format.ts'
 import type { IndexEntry, IndexSection, TsmKey } from './index-section.ts'
-import { readIndex } from './index-section.ts'
+import { readIndex, readU16 } from './index-section.ts'
 import { ReadAhead } from './read-ahead.ts'
 import { type Block, MAX_TIME, MIN_TIME, rangeOf, type TimeRange } from './values.ts'
 
@@ -65,10 +65,22 @@ export class TsmFile {
    * read in large pieces.
    * @throws SnapError `E_INTEGRITY` if its CRC is wrong, `E_FORMAT` if its type is not its key's
    */
-  async readBlock({ key, type }: TsmKey, { offset, size }: IndexEntry): Promise<Uint8Array> {
-    const stored = this.#blocks.peek(offset, size) ?? (await this.#blocks.fetch(offset, size))
+  async readBlock(key: TsmKey, entry: IndexEntry): Promise<Uint8Array> {
+    return await this.takeBlock(key, entry)
+  }
+
+  /** As {@link readBlock}, but without a promise where the bytes are at hand: they are for thousands of blocks in a row. */
+  takeBlock(key: TsmKey, entry: IndexEntry): Uint8Array | Promise<Uint8Array> {
+    const { offset, size } = entry
+    const stored = this.#blocks.peek(offset, size)
+    if (stored !== undefined) return this.#check(key, entry, stored)
+    return this.#blocks.fetch(offset, size).then((bytes) => this.#check(key, entry, bytes))
+  }
+
+  /** Returns a stored block without its CRC if that is right, and its type that of its key. */
+  #check({ key, type }: TsmKey, { offset }: IndexEntry, stored: Uint8Array): Uint8Array {
     const bytes = stored.subarray(CRC_SIZE)
-    const expected = Buffer.from(stored.buffer, stored.byteOffset, CRC_SIZE).readUInt32BE()
+    const expected = readU32(stored)
     const got = crc32(bytes)
     if (got !== expected) {
       const sums = `expected ${expected.toString(16)}, got ${got.toString(16)}`
@@ -168,6 +180,11 @@ export class TsmFile {
   #where(key: Uint8Array, offset: number): string {
     return `${this.source.name}: block at offset ${offset} of ${Buffer.from(key).toString()}`
   }
+}
+
+/** Without a view over them: there are thousands of blocks in some megabytes. */
+function readU32(bytes: Uint8Array): number {
+  return readU16(bytes, 0) * 2 ** 16 + readU16(bytes, 2)
 }
 
 /**

@@ -41,7 +41,8 @@ export async function readTsm(file: TsmFile, sums?: MeasurementSums): Promise<Ts
     found.keys++
     let last: bigint | undefined
     for (const entry of key.entries) {
-      const bytes = await file.readBlock(key, entry)
+      const taken = file.takeBlock(key, entry)
+      const bytes = taken instanceof Promise ? await taken : taken
       const flaw = sums && addBlock(sums, file, { key, entry, bytes })
       if (flaw !== undefined && flaws.length < MAX_FLAWS) flaws.push(flaw)
       found.blocks++
