@@ -11,7 +11,7 @@ import {
   type RestoredUser,
   settledQuery,
 } from './forgotten.ts'
-import type { WritableDirectory } from './server.ts'
+import type { WritableDirectory } from './served-directory.ts'
 
 /** Writes continuous queries, users with their hashes, and grants into the metastore of a directory. */
 export async function writeForgotten(

@@ -12,7 +12,8 @@ import { each, isWanted, liveSource } from './merge-look.ts'
 import { blocksOf, type LiveShard, type MergeTarget, type MergeWork } from './merge-target.ts'
 import type { Progress } from './progress.ts'
 import { readPoints } from './read-points.ts'
-import type { OpenServer, WritableDirectory } from './server.ts'
+import type { WritableDirectory } from './served-directory.ts'
+import type { OpenServer } from './server.ts'
 import type { Throttle } from './throttle.ts'
 
 /** How points get into the directories of a stopped server. */

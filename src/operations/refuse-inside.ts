@@ -1,7 +1,5 @@
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { resolveDataDirectory } from '../datadir/index.ts'
-import { isInside } from '../datadir/layout.ts'
 import { errnoOf, SnapError } from '../errors.ts'
 import type { BackupPlace } from './open-source.ts'
 import { schemeOf } from './open-store.ts'
@@ -18,6 +16,8 @@ export async function refuseInside(
   target: string,
 ): Promise<void> {
   if (!('directory' in place) || schemeOf(target) !== undefined) return
+  const { resolveDataDirectory } = await import('../datadir/index.ts')
+  const { isInside } = await import('../datadir/layout.ts')
   const { dataDir, walDir, metaDir } = await resolveDataDirectory(place.directory)
   const real = await realPathOf(resolve(target))
   for (const directory of [dataDir, walDir, metaDir]) {

@@ -5,7 +5,7 @@ import { openDoor, PeerServer, Service, upstreamAnswerer } from '../service/inde
 import type { MetricsServer } from './metrics-server.ts'
 import type { Progress } from './progress.ts'
 import type { ServeMetrics } from './serve-metrics.ts'
-import { SNAP_NODE } from './server.ts'
+import { SNAP_NODE } from './served-directory.ts'
 
 /** A data directory to be served. */
 export interface ServedDirectory {

@@ -1,31 +1,9 @@
 import * as v from 'valibot'
 import { Client, type ClientOptions } from '../client/index.ts'
-import { refuseChanges } from '../datadir/guard.ts'
-import {
-  type DataDirectory,
-  type OpenShard,
-  openDataDirectory,
-  type PathOptions,
-  resolveDataDirectory,
-} from '../datadir/index.ts'
-import { MetaFile } from '../datadir/meta-file.ts'
-import { duplexPair } from '../io/duplex-pair.ts'
-import { type Data, decodeData } from '../meta/index.ts'
-import type { GoJson } from '../protocol/index.ts'
-import { Service } from '../service/index.ts'
+import type { OpenShard } from '../datadir/index.ts'
 import { atDestination } from './at-destination.ts'
 import { type ClientSecurity, readClientSecurity } from './client-security.ts'
-
-/** A data directory that is served in this process. */
-export interface DirectoryPlace {
-  readonly directory: PathOptions
-  readonly mode: 'read-only' | 'read-write'
-  /** The operator's word, where it cannot be seen that no influxd uses the directory. */
-  readonly influxdIsStopped?: boolean | undefined
-  readonly tempDir?: string | undefined
-  /** Read-write, a directory that is missing is an error; default: it is made. */
-  readonly mustExist?: boolean | undefined
-}
+import type { DirectoryPlace, WritableDirectory } from './served-directory.ts'
 
 /** A server on the network, or a data directory. */
 export type ServerPlace =
@@ -36,16 +14,6 @@ export type ServerPlace =
       readonly security?: ClientSecurity | undefined
     }
   | DirectoryPlace
-
-/** What can be done to a data directory beyond the protocol. */
-export interface WritableDirectory
-  extends Pick<DataDirectory['tsdbStore'], 'standing' | 'addFiles' | 'replaceFiles'> {
-  readonly createShard: DataDirectory['tsdbStore']['createShard']
-  /** Ends the service first, for good: nothing must be on its way into the directory any more. */
-  readonly dropDatabase: DataDirectory['dropDatabase']
-  /** Changes the metastore: `change` gets a copy of it. */
-  readonly changeMetadata: (change: (data: Data) => void) => Promise<void>
-}
 
 /** The side that speaks the snapshotter protocol to an operation. */
 export interface OpenServer {
@@ -61,9 +29,6 @@ export interface OpenServer {
   /** Ends the service of a data directory and lets go of it. May be called twice. */
   close(): Promise<void>
 }
-
-/** What our own service says of itself after the metastore; a stock server says `null`. */
-export const SNAP_NODE: GoJson = { snap: { exactExport: true, statement: true, state: true } }
 
 const abilitiesSchema = v.object({
   snap: v.object({
@@ -97,7 +62,11 @@ export function abilitiesOf(node: Uint8Array): ServerAbilities {
 
 /** Opens a server. One on the network is not connected to before it is asked for something. */
 export async function openServer(place: ServerPlace): Promise<OpenServer> {
-  if ('directory' in place) return await openDirectory(place)
+  if ('directory' in place) {
+    // A server on the network needs nothing of the sixty modules behind it.
+    const { serveDirectory } = await import('./served-directory.ts')
+    return await serveDirectory(place)
+  }
   const { host, deadlines, security } = place
   const client = new Client(host, {
     ...deadlines,
@@ -121,54 +90,11 @@ export interface Target {
 export async function openTarget(place: ServerPlace, dryRun: boolean): Promise<Target> {
   return await atDestination(async () => {
     if (dryRun && 'directory' in place) {
-      const { dataDir, metaDir } = await resolveDataDirectory(place.directory)
-      const isThere = await new MetaFile(metaDir, refuseChanges).isThere()
-      if (!isThere) return { name: dataDir, server: undefined }
+      const { missingDirectory } = await import('./served-directory.ts')
+      const missing = await missingDirectory(place)
+      if (missing !== undefined) return { name: missing, server: undefined }
     }
     const server = await openServer(place)
     return { name: server.name, server }
   })
-}
-
-async function openDirectory(place: DirectoryPlace): Promise<OpenServer> {
-  const paths = await resolveDataDirectory(place.directory)
-  const losses: string[] = []
-  const onLoss = (shardId: bigint, message: string) => {
-    losses.push(`shard ${shardId}: ${message}`)
-  }
-  const { mode, influxdIsStopped, tempDir, mustExist } = place
-  const options = { mode, influxdIsStopped, tempDir, mustExist, onLoss }
-  const directory = await openDataDirectory(paths, options)
-  const { metaClient, tsdbStore } = directory
-  const service = new Service({ metaClient, tsdbStore, node: SNAP_NODE })
-  const client = new Client(async () => {
-    const [ours, theirs] = duplexPair()
-    void service.handle(theirs, paths.dataDir)
-    return ours
-  })
-  return {
-    client,
-    name: paths.dataDir,
-    openShard: (shardId, signal) => tsdbStore.openShard(shardId, signal),
-    directory: {
-      createShard: (database, policy, id) => tsdbStore.createShard(database, policy, id),
-      standing: (shardId) => tsdbStore.standing(shardId),
-      addFiles: (shardId, write) => tsdbStore.addFiles(shardId, write),
-      replaceFiles: (shardId, write, state) => tsdbStore.replaceFiles(shardId, write, state),
-      changeMetadata: async (change) => {
-        const data = decodeData(await metaClient.marshalBinary())
-        change(data)
-        await metaClient.setData(data)
-      },
-      dropDatabase: async (database, shardIds) => {
-        await service.close()
-        await directory.dropDatabase(database, shardIds)
-      },
-    },
-    losses: () => [...new Set(losses)],
-    close: async () => {
-      await service.close()
-      await directory.close()
-    },
-  }
 }
