@@ -30,7 +30,8 @@ export class TextBuffer {
   /** Returns what was put in, which belongs to the caller, and begins anew. */
   take(): Uint8Array {
     const bytes = this.#bytes.subarray(0, this.#length)
-    this.#bytes = new Uint8Array(this.#capacity)
+    // What is in it is never shown: only what was put in is.
+    this.#bytes = Buffer.allocUnsafeSlow(this.#capacity)
     this.#length = 0
     return bytes
   }

@@ -12,7 +12,7 @@ const taken = new WeakSet<ArrayBufferLike>()
  * this process it is collected like any other. New ones for all that is sent would be collected ten times a second.
  */
 export function takeBuffer(): Uint8Array<ArrayBuffer> {
-  const buffer = free.pop() ?? new ArrayBuffer(RECYCLED_SIZE)
+  const buffer = free.pop() ?? Buffer.allocUnsafeSlow(RECYCLED_SIZE).buffer
   taken.add(buffer)
   return new Uint8Array(buffer)
 }
