@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { lockFiles } from '../datadir/lock.ts'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
 import { writeFileDurably } from '../io/durable.ts'
+import { expectReplaceable } from '../io/replaceable.ts'
 import { listSets } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
 import { type Family, formatExposition, parseExposition, type Sample } from './exposition.ts'
@@ -69,6 +70,7 @@ export async function writeRunFigures(
   run: EndedRun,
   figures: TargetFigures | undefined,
 ): Promise<void> {
+  await expectReplaceable(path, 'name a file, or one that is not there yet')
   const lock = await lockPatiently(`${path}.lock`)
   try {
     const known = parseExposition(await readText(path), path)

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
@@ -325,5 +326,9 @@ describe('--metrics-file', () => {
     const nowhere = await probe(['--metrics-file', '/nowhere/x.prom'])
     expect(nowhere.exitCode()).toBe(0)
     expect(nowhere.stderr.text).toMatch(/^warning: \/nowhere\/x\.prom/)
+    const pipe = `${path}.pipe`
+    execFileSync('mkfifo', [pipe])
+    const device = await probe(['--metrics-file', pipe])
+    expect(device.stderr.text).toMatch(/^warning: .*x\.prom\.pipe: expected a file, got a device/)
   })
 })

@@ -95,6 +95,8 @@ async function pageOf(found: Report, title: string): Promise<string> {
 
 async function write(path: string, page: string, signal: AbortSignal): Promise<void> {
   const { writeFileDurably } = await import('../../io/durable.ts')
+  const { expectReplaceable } = await import('../../io/replaceable.ts')
+  await expectReplaceable(path, 'name a file, or - for standard output')
   await writeFileDurably(path, Buffer.from(page), { mode: MODE, signal })
 }
 

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -80,6 +81,15 @@ describe('snap report', () => {
     const inNowhere = await expectCode(15, 'report', '-o', join(dir, 'no', 'r.html'), target)
     expect(inNowhere.error?.message).toContain('no/r.html')
     await expectCode(15, 'report', '-o', dir, target)
+    // Not by /dev/null itself, which a failure here would take from the whole machine.
+    const pipe = join(dir, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    const inPipe = await expectCode(15, 'report', '-o', pipe, target)
+    expect(inPipe.error).toMatchObject({
+      message: `${pipe}: expected a file, got a device or a pipe`,
+      hint: 'name a file, or - for standard output',
+    })
+    expect((await stat(pipe)).isFIFO()).toBe(true)
     await writeFile(join(dir, 'theirs'), 'x')
     await symlink('theirs', join(dir, 'link'))
     await expectCode(0, 'report', '-o', join(dir, 'link'), target)
