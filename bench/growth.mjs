@@ -50,6 +50,7 @@ async function table(options, { sizes, unitOf, unit }) {
         ...costs.map(({ memory = 0 }) => memory.toFixed(0)),
       ]
     }),
+    options,
   )
   console.log('')
 }

@@ -114,7 +114,7 @@ export function machine() {
 }
 
 /** Prints the rows of benchmarks as one table. */
-export function printRows(rows) {
+export function printRows(rows, style) {
   const titles = ['work', 'against', 'ours s', 'other s', 'figure', '', 'target', '']
   printTable(
     [...titles, 'CPU', 'other CPU', 'MiB'],
@@ -126,6 +126,7 @@ export function printRows(rows) {
         ...[text(ours?.cpu, 1), text(theirs?.cpu, 1), text(ours?.memory, 0)],
       ]
     }),
+    style,
   )
 }
 
@@ -143,8 +144,14 @@ function verdictOf(one) {
   return met === undefined ? '' : met ? 'met' : 'missed'
 }
 
-/** Prints rows of text under their titles: words to the left, numbers to the right. */
-export function printTable(titles, rows) {
+/** Prints rows of text under their titles: words to the left, numbers to the right, or as a table of Markdown. */
+export function printTable(titles, rows, { markdown } = {}) {
+  if (markdown) {
+    for (const cells of [titles, titles.map(() => '---'), ...rows]) {
+      console.log(`| ${cells.map((cell) => cell.trim()).join(' | ')} |`)
+    }
+    return
+  }
   const lines = [titles, ...rows]
   const widths = titles.map((_, i) => Math.max(...lines.map((cells) => cells[i].length)))
   const isNumber = titles.map((_, i) => rows.every((cells) => /^[\d.]*$/.test(cells[i])))

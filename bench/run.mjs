@@ -53,6 +53,7 @@ const { values: options } = parseArgs({
     cache: { type: 'string', default: join(homedir(), '.cache/influx-snap-bench') },
     influxd: { type: 'string' },
     json: { type: 'boolean', default: false },
+    markdown: { type: 'boolean', default: false },
   },
 })
 
@@ -66,7 +67,8 @@ const [times, hosts, shards, seed] = ['times', 'hosts', 'shards', 'seed'].map((n
 )
 const hours = Number(options.days) * 24
 const influxd = options.influxd ?? (await findInfluxd())
-const common = { influxd, times, cache: options.cache, say }
+const { cache, markdown } = options
+const common = { influxd, times, cache, markdown, say }
 
 if (options.growth) {
   const size = { hosts, hours, seed, maxShards: Number(options['max-shards']) }
@@ -96,7 +98,7 @@ function printAll({ data, startUp: start }, rows) {
   const { values, bytes, shards } = data
   const size = `${(values / 1e6).toFixed(1)} million values, ${(bytes / 1e6).toFixed(0)} MB of TSM`
   console.log(`${size} in ${shards} shards; medians of ${times} runs in turns\n`)
-  printRows(rows)
+  printRows(rows, options)
   const memory = Math.max(...rows.map(({ ours }) => ours?.memory ?? 0))
   console.log(`\nstart-up of ${start.toFixed(2)} s is taken off our times where they are compared`)
   console.log(`most memory of all: ${memory.toFixed(0)} MiB; ${hasIgzip() ? 'with' : 'no'} igzip`)
