@@ -1,7 +1,7 @@
 import type { Ora } from 'ora'
 import type { ProgressEvent, ShardLabel } from '../operations/progress.ts'
 import type { TextStream } from './context.ts'
-import type { Estimate } from './estimate.ts'
+import type { Estimate, Standing } from './estimate.ts'
 import { Estimator } from './estimate.ts'
 import { formatBytes, formatDuration, formatNumberOf, formatRate } from './format.ts'
 import type { Renderer } from './progress-lines.ts'
@@ -10,53 +10,73 @@ import { formatEvent, formatShard } from './progress-lines.ts'
 /** Room for the spinner, a space, and the last column, which wraps in some terminals. */
 const MARGIN = 3
 const SEPARATOR = ' · '
+/** As wide as the spinner and the space behind it. */
+const INDENT = '  '
+/** Shards that have a line of their own. */
+const SHOWN = 4
 
-/** Joins as many parts as fit into `width` columns, the first always. */
+/** Joins the parts that fit into `width` columns, the first always. */
 function joinWithin(parts: readonly string[], width: number): string {
   let line = ''
   for (const part of parts) {
     const longer = line === '' ? part : line + SEPARATOR + part
-    if (longer.length > width && line !== '') break
-    line = longer
+    if (longer.length <= width || line === '') line = longer
   }
   return line.slice(0, Math.max(width, 1))
 }
 
-/** Returns the text of the live line, at most `width` columns, the most important first. */
-export function formatLiveLine(
-  state: {
-    readonly task: string
-    readonly estimate: Estimate
-    /** A shard that is worked on, in words of falling length; the first that fits is shown. */
-    readonly current: readonly string[]
-  },
-  width: number,
-): string {
-  const { task, estimate, current } = state
-  const { shardsDone, shards, bytes, totalBytes, rate, remaining, silent } = estimate
-  const total = totalBytes === undefined ? '' : ` of ${formatBytes(totalBytes)}`
+/** The figures of a run, or of a shard, the most important first. */
+function figuresOf(standing: Standing, about: boolean, silent?: number): string[] {
+  const { bytes, totalBytes, rate, remaining } = standing
+  // What has grown past its size of before is of a size that nobody knows.
+  const isKnown = totalBytes !== undefined && !(about && bytes > totalBytes)
+  const total = isKnown ? ` of ${about ? 'about ' : ''}${formatBytes(totalBytes)}` : ''
+  const figures = [`${formatBytes(bytes)}${total}`]
+  if (silent !== undefined) return [...figures, `waiting for ${formatDuration(silent)}`]
+  if (rate !== undefined) figures.push(formatRate(rate))
+  if (remaining !== undefined) figures.push(`ETA ${formatDuration(remaining)}`)
+  return figures
+}
+
+/** What is shown while a run works. */
+export interface LiveState {
+  readonly task: string
+  readonly estimate: Estimate
+  readonly running: readonly (Standing & { readonly shard: ShardLabel })[]
+}
+
+/** Returns the lines of a run, each at most `width` columns: all of it, and the shards that are worked on, if there are several. */
+export function formatLive({ task, estimate, running }: LiveState, width: number): string[] {
+  const { shardsDone, shards, about, silent } = estimate
   const parts = [
     `${task} ${shardsDone}/${formatNumberOf(shards, 'shard')}`,
-    `${formatBytes(bytes)}${total}`,
+    ...figuresOf(estimate, about, silent),
   ]
-  if (silent !== undefined) parts.push(`waiting for ${formatDuration(silent)}`)
-  else if (rate !== undefined) parts.push(formatRate(rate))
-  if (remaining !== undefined && silent === undefined)
-    parts.push(`ETA ${formatDuration(remaining)}`)
-  const line = joinWithin(parts, width)
-  const isWhole = line === parts.join(SEPARATOR)
-  const shard = current.find((text) => line.length + SEPARATOR.length + text.length <= width)
-  return isWhole && shard !== undefined ? line + SEPARATOR + shard : line
+  if (shards === 1) {
+    const names = running.map(({ shard }) => `shard ${formatShard(shard)}`)
+    return [joinWithin([...parts, ...names], width)]
+  }
+  const lines = running
+    .slice(0, SHOWN)
+    .map((standing) => joinWithin(shardParts(standing, { about, width }), width))
+  const more = running.length - lines.length
+  return [joinWithin(parts, width), ...lines, ...(more > 0 ? [`and ${more} more`] : [])]
 }
 
-function wordsFor(shard: ShardLabel, bytes: string): string[] {
-  return [`shard ${formatShard(shard)} ${bytes}`, `shard ${shard.shardId} ${bytes}`]
+/** The names of a shard are left out where its bytes would not fit beside them. */
+function shardParts(
+  { shard, ...standing }: LiveState['running'][number],
+  { about, width }: { readonly about: boolean; readonly width: number },
+): string[] {
+  const figures = figuresOf(standing, about)
+  const named = `shard ${formatShard(shard)}`
+  const isRoom = named.length + SEPARATOR.length + (figures[0] ?? '').length <= width
+  return [isRoom ? named : `shard ${shard.shardId}`, ...figures]
 }
 
-/** Returns a renderer of one live line on a terminal; finished shards and notes stay above it. */
+/** Returns a renderer of some live lines on a terminal; finished shards and notes stay above it. */
 export function liveRenderer(stream: TextStream, color: boolean): Renderer {
   const estimator = new Estimator(Date.now())
-  const running = new Map<bigint, ShardLabel>()
   let task = ''
   let spinner: Ora | undefined
   let timer: NodeJS.Timeout | undefined
@@ -65,10 +85,10 @@ export function liveRenderer(stream: TextStream, color: boolean): Renderer {
 
   const draw = () => {
     if (spinner === undefined) return
-    const shard = [...running.values()].at(-1)
-    const current = shard ? wordsFor(shard, formatBytes(estimator.bytesOf(shard))) : []
-    const state = { task, estimate: estimator.at(Date.now()), current }
-    spinner.text = formatLiveLine(state, (stream.columns ?? 80) - MARGIN)
+    const now = Date.now()
+    const state = { task, estimate: estimator.at(now), running: estimator.running(now) }
+    const lines = formatLive(state, (stream.columns ?? 80) - MARGIN)
+    spinner.text = lines.join(`\n${INDENT}`)
   }
   const start = async () => {
     // 120 ms to load, and most commands never show a live line.
@@ -92,9 +112,6 @@ export function liveRenderer(stream: TextStream, color: boolean): Renderer {
       task = event.task
       starting ??= start()
     }
-    if (event.type === 'shardStart') running.set(event.shard.shardId, event.shard)
-    if (event.type === 'shardDone' || event.type === 'shardSkipped')
-      running.delete(event.shard.shardId)
     const line = formatEvent(event)
     if (line !== undefined) say(line)
   }

@@ -1,4 +1,4 @@
-import type { ProgressEvent } from '../operations/progress.ts'
+import type { PlanEvent, ProgressEvent } from '../operations/progress.ts'
 import type { CliContext, TextStream } from './context.ts'
 import { formatBytes, formatNumberOf } from './format.ts'
 import { liveRenderer } from './live-progress.ts'
@@ -19,8 +19,7 @@ function plainRenderer(stream: TextStream): Renderer {
   const report = (event: ProgressEvent) => {
     if (event.type === 'plan') {
       shards = event.shards
-      const size = event.bytes === undefined ? '' : `, ${formatBytes(event.bytes)}`
-      stream.write(`${event.task}: ${formatNumberOf(shards, 'shard')}${size}\n`)
+      stream.write(`${event.task}: ${formatNumberOf(shards, 'shard')}${sizeOf(event)}\n`)
     }
     const line = formatEvent(event)
     if (line === undefined) return
@@ -28,6 +27,11 @@ function plainRenderer(stream: TextStream): Renderer {
     stream.write(event.type === 'note' ? `${line}\n` : `[${done}/${shards}] ${line}\n`)
   }
   return { report, stop: async () => {} }
+}
+
+function sizeOf({ bytes, about }: PlanEvent): string {
+  if (bytes === undefined) return ''
+  return `, ${about ? 'about ' : ''}${formatBytes(bytes)}`
 }
 
 /** Returns the renderer that fits the stream: none for `--quiet`, a live line on a terminal, plain lines elsewhere. */

@@ -29,11 +29,21 @@ export function stateOf({ tsm, wal }: Pick<ShardSnapshot, 'tsm' | 'wal'>): Shard
  * them after that is then seen as a new TSM file. A shard that changes meanwhile has a state that no snapshot had.
  */
 export async function readShardState({ dataPath, walPath }: ShardDirectories): Promise<ShardState> {
+  return digest(await statShard({ dataPath, walPath }))
+}
+
+/** Returns how many bytes the files of a shard are, WAL segments included; nothing is opened. */
+export async function readShardSize(directories: ShardDirectories): Promise<number> {
+  const files = await statShard(directories)
+  return files.reduce((sum, { size }) => sum + Math.max(size, 0), 0)
+}
+
+async function statShard({ dataPath, walPath }: ShardDirectories): Promise<StatedFile[]> {
   const wal = await statAll(walPath, segmentNames(await namesIn(walPath)))
   const names = new Set(await namesIn(dataPath))
   const tsm = [...names].filter((name) => name.endsWith(TSM_SUFFIX))
   const tombstones = tsm.map(tombstoneFileName).filter((name) => names.has(name))
-  return digest([...(await statAll(dataPath, [...tsm, ...tombstones])), ...wal])
+  return [...(await statAll(dataPath, [...tsm, ...tombstones])), ...wal]
 }
 
 async function statAll(directory: string, names: readonly string[]): Promise<StatedFile[]> {

@@ -22,7 +22,7 @@ import type { MetaFile, Permit } from './meta-file.ts'
 import { replaceShard } from './replace.ts'
 import { packExport } from './shard-export.ts'
 import { type OpenShard, openShardFiles } from './shard-files.ts'
-import { readShardState, type ShardState, stateOf } from './shard-state.ts'
+import { readShardSize, readShardState, type ShardState, stateOf } from './shard-state.ts'
 import { packSnapshot, type ShardTarOptions } from './shard-tar.ts'
 import { findPlace, findShard } from './shards.ts'
 import { openSnapshot, type ShardDirectories, type ShardSnapshot } from './snapshot.ts'
@@ -110,6 +110,21 @@ export class ShardStore {
   async listShards(ids: readonly bigint[], stated: boolean): Promise<Map<bigint, ListedShard>> {
     const { paths, metaFile } = this.#options
     return await listShardsOnDisk(ids, { paths, data: await metaFile.data(), stated })
+  }
+
+  /** Returns how many bytes the files of shards are now, WAL included; those that are not on this disk are left out. */
+  async readSizes(
+    ids: readonly bigint[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<bigint, number>> {
+    const sizes = new Map<bigint, number>()
+    for (const id of ids) {
+      signal.throwIfAborted()
+      const location = await this.shard(id)
+      if (location === undefined) continue
+      sizes.set(id, await readShardSize(await this.#directories(location)))
+    }
+    return sizes
   }
 
   /** Returns what the shard is made of now; undefined if it is not on this disk. */

@@ -7,6 +7,7 @@ import { listSets, type SetListing } from '../portable/sets.ts'
 import { checkTarget, warnOfLater } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
+import { announce } from './expected-sizes.ts'
 import { type FetchShardsOptions, fetchShards, type Notes } from './fetch-shards.ts'
 import { type FetchedShards, NO_POINTS, shardFacts } from './fetched-shards.ts'
 import { findFinished } from './finished-shards.ts'
@@ -25,7 +26,7 @@ import { SetWriter, type SetWriterOptions } from './set-writer.ts'
 /** What to back up, and how. */
 export interface BackupOptions
   extends SetWriterOptions,
-    Omit<FetchShardsOptions, 'keepKey' | 'clock' | 'reuse' | 'notes'> {
+    Omit<FetchShardsOptions, 'keepKey' | 'clock' | 'reuse' | 'notes' | 'sizes'> {
   readonly store: Store
   readonly selection: Selection
   /** Only the points of these series. */
@@ -82,9 +83,13 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   const selection = withNames(plan.data, options.selection)
   const scope = scopeOf({ ...options, selection }, plan.scope)
   await checkTarget(listing, { clusterId: plan.data.clusterId, kind: scope.kind }, signal)
-  progress({ type: 'plan', task, shards: shards.length })
   const clock = scope.kind === 'full' ? await clockOf(options) : undefined
   const reuse = await findReuse(options, plan, { listing, clock })
+  const { clusterId } = plan.data
+  const sizes = await announce(shards, {
+    ...{ ...options, progress, task, listing, clusterId, isPart: scope.kind === 'range' },
+    unchanged: reuse?.unchanged,
+  })
   if (options.dryRun) return dryRunResult(shards, plan, reuse)
   await removeLeftovers(store, listing, finishedSets(reuse))
   const heldUntil = options.since === undefined ? undefined : await holdingTimes(listing, signal)
@@ -94,7 +99,7 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   if (warning) progress({ type: 'note', level: 'warning', message: warning })
   try {
     const notes = scope.kind === 'full' ? notesOn(plan) : undefined
-    const fetch = { ...options, keepKey, heldUntil, clock, reuse, notes }
+    const fetch = { ...options, keepKey, heldUntil, clock, reuse, notes, sizes }
     const fetched = await fetchShards(set, shards, fetch)
     if (fetched.shards.length === 0) throw nothingStored(fetched)
     await set.commit(plan.metaBytes, catalogFacts(options, plan, { scope, fetched, vanished }))

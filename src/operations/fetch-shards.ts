@@ -44,6 +44,8 @@ export interface FetchShardsOptions
   readonly twice?: boolean | undefined
   /** What notes of finished shards say of them, by their ids; without it there are none. */
   readonly notes?: Notes | undefined
+  /** Bytes that shards are expected to be, by their ids, for progress. */
+  readonly sizes?: ReadonlyMap<bigint, number> | undefined
   /** The server's HTTP API, to compare what came with what the server counts. */
   readonly http?: HttpClient | undefined
 }
@@ -133,7 +135,7 @@ async function fetchOrLeaveOut(output: Output, shard: ShardName, fetch: Fetch): 
     list.push({ ...shard, reason })
   }
   try {
-    fetch.progress?.({ type: 'shardStart', shard })
+    fetch.progress?.({ type: 'shardStart', shard, bytes: fetch.sizes?.get(shard.shardId) })
     await retryShard(shard, () => fetchOnce(output, shard, fetch), fetch)
   } catch (error) {
     if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_SOURCE) throw error

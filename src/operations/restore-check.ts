@@ -1,8 +1,9 @@
 import type { Store } from '../storage/index.ts'
 import { checkArchive, checkStoredHash } from './check-archive.ts'
+import type { InspectedFile } from './inspect.ts'
 import { mapParallel } from './parallel.ts'
 import type { Restorable, RestorableShard } from './restorable.ts'
-import { type ShardContent, wholeContent } from './restore-content.ts'
+import { type ContentSize, type ShardContent, wholeContent } from './restore-content.ts'
 import { type Loss, salvageShard } from './salvage.ts'
 import { isStoredDamage } from './salvage-image.ts'
 
@@ -16,16 +17,40 @@ export interface CheckOptions {
 
 /**
  * Checks what is stored before it goes anywhere: by hash where a catalog has one, else by reading all of it.
+ * Returns what its files come to, if all of it was read.
  * @throws SnapError `E_INTEGRITY`
  */
 export async function checkShard(
   shard: RestorableShard,
   { store, tempDir, signal }: Omit<CheckOptions, 'jobs'>,
-): Promise<void> {
+): Promise<ContentSize | undefined> {
+  const read: InspectedFile[] = []
   for (const part of shard.parts) {
-    if (part.stored === undefined) await checkArchive(shard, part, { tempDir, signal })
+    if (part.stored === undefined)
+      read.push(...(await checkArchive(shard, part, { tempDir, signal })))
     else await checkStoredHash(store, part, { signal })
   }
+  return read.length > 0 ? sizeOf(read) : undefined
+}
+
+/** Of files that come twice under one name the first counts, as in a restore. */
+function sizeOf(read: readonly InspectedFile[]): ContentSize {
+  const files = new Map(read.toReversed().map((file) => [file.name, file]))
+  const kept = [...files.values()].filter(({ kind }) => kind !== 'tombstone')
+  const bytes = kept.reduce((sum, { size }) => sum + size, 0)
+  return { bytes, about: kept.length < files.size }
+}
+
+/** What the catalog says of an archive that was checked by its hash. */
+function notedSize(
+  { shardId, database }: RestorableShard,
+  { backup }: Restorable,
+): ContentSize | undefined {
+  const shards = 'catalog' in backup ? backup.catalog?.shards : undefined
+  const noted = shards?.find((shard) => shard.shardId === shardId && shard.database === database)
+  if (noted?.evidence === undefined) return undefined
+  const { tsmBytes, tombstoneBytes } = noted.evidence
+  return { bytes: tsmBytes, about: tombstoneBytes > 0 }
 }
 
 /** What was found in stored shards. */
@@ -48,8 +73,8 @@ export async function checkShards(
   const checked = await mapParallel(shards, { jobs, signal }, async (shard, stop) => {
     const within = { ...options, signal: stop }
     try {
-      await checkShard(shard, within)
-      return { content: wholeContent(shard, tempDir), losses: [] }
+      const size = (await checkShard(shard, within)) ?? notedSize(shard, options.backup)
+      return { content: wholeContent(shard, tempDir, size), losses: [] }
     } catch (error) {
       if (!salvage || !isStoredDamage(error)) throw error
       return await salvageShard(shard, within)

@@ -6,17 +6,30 @@ import type { ShardName } from './inspect.ts'
 import type { RestorableShard } from './restorable.ts'
 import { rewriteEntries } from './rewrite-entries.ts'
 
+/** How large the files of a shard are. */
+export interface ContentSize {
+  readonly bytes: number
+  /** True if tombstones will be applied to them, which makes them smaller. */
+  readonly about: boolean
+}
+
 /** What is restored of one shard. */
 export interface ShardContent extends ShardName {
+  /** What its files come to, if that is known without reading them. */
+  readonly size?: ContentSize | undefined
   /** Gives the files, named as in the backup, tombstones applied; the same ones each time it is called. */
   entries(signal: AbortSignal): AsyncIterable<TarEntryInput>
 }
 
 /** Returns all of a stored shard. A TSM file to be rewritten may be spooled into `tempDir`. */
-export function wholeContent(shard: RestorableShard, tempDir: string): ShardContent {
+export function wholeContent(
+  shard: RestorableShard,
+  tempDir: string,
+  size?: ContentSize,
+): ShardContent {
   const { database, retentionPolicy, shardId } = shard
   const entries = (signal: AbortSignal) => rewriteEntries(entriesOf(shard, signal), { tempDir })
-  return { database, retentionPolicy, shardId, entries }
+  return { database, retentionPolicy, shardId, size, entries }
 }
 
 /** Returns what a filter wants of a content, exact to the point; a file of which it wants nothing is left out. */

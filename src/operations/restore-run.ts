@@ -164,12 +164,12 @@ export class RestoreRun {
     signal: AbortSignal,
   ): Promise<RestoredShard> {
     const { server, progress, readBack } = this.#options
-    const { database, retentionPolicy, shardId } = content
+    const { database, retentionPolicy, shardId, size } = content
     const shard = { database, retentionPolicy, shardId }
     const newShardId = made.ids?.get(shardId)
     if (newShardId === undefined) throw notMapped(shard, server.name)
     const started = performance.now()
-    progress({ type: 'shardStart', shard })
+    progress({ type: 'shardStart', shard, bytes: size?.bytes })
     const wasFinished = made.finished.has(shardId)
     const before = wasFinished ? 'all' : this.#left.has(made.plan.newDatabase) ? 'some' : 'nothing'
     made.begun.add(shardId)

@@ -2,6 +2,7 @@ import type { HttpClient } from '../client/index.ts'
 import { messageOf, SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
 import { atDestination } from './at-destination.ts'
+import { type ExpectedSizes, planEvent } from './expected-sizes.ts'
 import {
   type Forgotten,
   type ForgottenResult,
@@ -51,7 +52,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   const contents = await checkBackup({ backup, plan }, options, damaged)
   const { name, server } = await openTarget(options.target, dryRun)
   try {
-    progress({ type: 'plan', task: 'restore', shards: contents.size })
+    progress(planEvent('restore', [...contents.values()], sizesOf(contents)))
     const forgotten = planForgotten(backup.data, plan.databases, forgottenWish(options))
     const work = { backup, plan, contents, forgotten }
     const done =
@@ -118,6 +119,16 @@ async function chosen(
   const cut = new Map(parts)
   await refuseNothing(cut.values(), placeOf(backup), signal)
   return cut
+}
+
+function sizesOf(contents: ReadonlyMap<bigint, ShardContent>): ExpectedSizes {
+  const sizes = [...contents.values()].flatMap(({ shardId, size }) =>
+    size ? [{ shardId, ...size }] : [],
+  )
+  return {
+    bytes: new Map(sizes.map(({ shardId, bytes }) => [shardId, bytes])),
+    about: sizes.some(({ about }) => about),
+  }
 }
 
 const SALVAGE_HINT =

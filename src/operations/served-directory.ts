@@ -42,6 +42,7 @@ export interface ServedDirectory {
   readonly client: Client
   readonly name: string
   readonly openShard: (shardId: bigint, signal: AbortSignal) => Promise<OpenShard>
+  readonly readSizes: DataDirectory['tsdbStore']['readSizes']
   readonly directory: WritableDirectory
   losses(): readonly string[]
   close(): Promise<void>
@@ -78,6 +79,7 @@ export async function serveDirectory(place: DirectoryPlace): Promise<ServedDirec
     client,
     name: paths.dataDir,
     openShard: (shardId, signal) => tsdbStore.openShard(shardId, signal),
+    readSizes: (ids, signal) => tsdbStore.readSizes(ids, signal),
     directory: {
       createShard: (database, policy, id) => tsdbStore.createShard(database, policy, id),
       standing: (shardId) => tsdbStore.standing(shardId),

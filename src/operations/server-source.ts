@@ -128,6 +128,11 @@ export class ServerSource implements ShardSource {
     )
   }
 
+  /** Of a server on the network nothing is known: undefined. */
+  async readSizes(ids: readonly bigint[], signal: AbortSignal) {
+    return await this.#server.readSizes?.(ids, signal)
+  }
+
   /** Files of a data directory are read where they are; those of a server are spooled. */
   async openShard(request: ShardRequest, options: OpenShardOptions): Promise<ShardFiles> {
     const { throttle, onBytes, tempDir, signal } = options

@@ -22,6 +22,11 @@ export interface OpenServer {
   readonly name: string
   /** Opens the files of a shard where they are; left out for a server on the network. */
   readonly openShard?: (shardId: bigint, signal: AbortSignal) => Promise<OpenShard>
+  /** Returns how many bytes the files of shards are now, by id; left out for a server on the network. */
+  readonly readSizes?: (
+    ids: readonly bigint[],
+    signal: AbortSignal,
+  ) => Promise<ReadonlyMap<bigint, number>>
   /** What can be done to a data directory and has no place in the protocol; left out for a server on the network. */
   readonly directory?: WritableDirectory
   /** Acknowledged points that the source itself has lost so far, one line each; known of a data directory alone. */

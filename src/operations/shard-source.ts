@@ -83,6 +83,11 @@ export interface ShardSource {
     selection: Selection,
     signal: AbortSignal,
   ): Promise<ReadonlyMap<bigint, ShardState> | undefined>
+  /** Returns how many bytes the files of shards are now, by id; left out where the source does not see them. */
+  readSizes?(
+    ids: readonly bigint[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<bigint, number> | undefined>
   /** Tells whether the source no longer wants to have a shard that it could not give. */
   wasDropped(shard: ShardName, signal: AbortSignal): Promise<boolean>
   /** Returns damage that was found in what the source gave as the source's failure. */

@@ -16,6 +16,7 @@ import { readBack } from './readback.ts'
 import type { ArchivePart } from './restorable.ts'
 import { wholeContent } from './restore-content.ts'
 import type { OpenServer } from './server.ts'
+import { totalsOf } from './shard-stats.ts'
 import { createThrottle } from './throttle.ts'
 import { uploadShard } from './upload-shard.ts'
 
@@ -68,8 +69,10 @@ export async function uploadArchive(options: UploadArchiveOptions): Promise<Uplo
   const retentionPolicy = options.newRetentionPolicy ?? from.retentionPolicy
   const to = { database, retentionPolicy, shardId: newShardId }
   checkTimes(files, { path, to, group: await groupOf(to, options) })
-  progress({ type: 'plan', task: 'upload', shards: 1 })
-  progress({ type: 'shardStart', shard: from })
+  const { tsmBytes, tombstoneBytes } = totalsOf(files)
+  const about = tombstoneBytes > 0
+  progress({ type: 'plan', task: 'upload', shards: 1, bytes: tsmBytes, about })
+  progress({ type: 'shardStart', shard: from, bytes: tsmBytes })
   const started = performance.now()
   const throttle = createThrottle(limitRate)
   const content = wholeContent(shard, tempDir)

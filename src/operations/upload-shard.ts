@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import type { Client } from '../client/index.ts'
-import { packShardTar, type TarEntry, tapShardTar } from '../tar/index.ts'
+import { packShardTar, type TarEntry, type TarEntryInput, tapShardTar } from '../tar/index.ts'
 import { parseEntryName } from '../tar/names.ts'
 import type { ShardContent } from './restore-content.ts'
 import type { Throttle } from './throttle.ts'
@@ -41,7 +41,8 @@ export async function uploadShard(
   const { client, throttle, onBytes, signal } = options
   const sent: SentFile[] = []
   let bytes = 0
-  const tar = tapShardTar(packShardTar(content.entries(signal)), async (entry) => {
+  const entries = throttled(content.entries(signal), throttle, signal)
+  const body = tapShardTar(packShardTar(entries), async (entry) => {
     const file = await describeEntry(entry, (length) => {
       bytes += length
       onBytes?.(bytes)
@@ -49,9 +50,21 @@ export async function uploadShard(
     sent.push(file)
   })
   const { newShardId, database, retentionPolicy } = target
-  const body = throttle(tar, signal)
   await client.uploadShard(content.shardId, newShardId, database, retentionPolicy, body, signal)
   return sent
+}
+
+/** Limits the bodies, not the whole tar: bytes are then counted as they leave, and not a chunk before. */
+async function* throttled(
+  entries: AsyncIterable<TarEntryInput>,
+  throttle: Throttle,
+  signal: AbortSignal,
+): AsyncGenerator<TarEntryInput, void, undefined> {
+  for await (const entry of entries) yield { ...entry, body: throttle(each(entry.body), signal) }
+}
+
+async function* each<T>(items: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T, void, undefined> {
+  yield* items
 }
 
 /**

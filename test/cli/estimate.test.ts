@@ -40,6 +40,7 @@ describe('Estimator', () => {
     expect(play(0.5, plan(3, 10 * MB), start(0, 1), moved(0.2, 1, MB))).toEqual({
       shardsDone: 0,
       shards: 3,
+      about: false,
       bytes: MB,
       totalBytes: 10 * MB,
       rate: undefined,
@@ -101,6 +102,41 @@ describe('Estimator', () => {
     const events = [start(0, 1), moved(1, 1, MB)] as const
     const more: ProgressEvent = { type: 'shardProgress', shard: other, bytes: MB }
     expect(play(1, plan(2), ...events, [1, more]).bytes).toBe(2 * MB)
+  })
+
+  it('knows of each shard what it knows of all', () => {
+    const estimator = new Estimator(0)
+    const take = (...[time, event]: readonly [number, ProgressEvent]) =>
+      estimator.take(event, time * 1000)
+    take(0, { type: 'plan', task: 'restore', shards: 2, bytes: 30 * MB })
+    take(0, { type: 'shardStart', shard: shard(1), bytes: 10 * MB })
+    take(0, { type: 'shardStart', shard: shard(2), bytes: 20 * MB })
+    for (let second = 1; second <= 4; second++) {
+      take(...moved(second, 1, 2 * second * MB))
+      take(...moved(second, 2, second * MB))
+      estimator.running(second * 1000)
+    }
+    expect(estimator.running(4_000)).toEqual([
+      { shard: shard(1), bytes: 8 * MB, totalBytes: 10 * MB, rate: 2 * MB, remaining: 1_000 },
+      { shard: shard(2), bytes: 4 * MB, totalBytes: 20 * MB, rate: MB, remaining: 16_000 },
+    ])
+    take(...done(5, 1, 10 * MB))
+    expect(estimator.running(5_000).map((each) => each.shard)).toEqual([shard(2)])
+  })
+
+  it('corrects a total by what shards turn out to be, and takes out those that are skipped', () => {
+    const sized = (id: number, bytes: number): readonly [number, ProgressEvent] => [
+      0,
+      { type: 'shardStart', shard: shard(id), bytes },
+    ]
+    const skipped: ProgressEvent = { type: 'shardSkipped', shard: shard(2), reason: 'unchanged' }
+    const about: ProgressEvent = {
+      ...{ type: 'plan', task: 'backup', shards: 3, bytes: 30 * MB, about: true },
+    }
+    const events = [[0, about], sized(1, 10 * MB), done(1, 1, 11 * MB), sized(2, 5 * MB)] as const
+    expect(play(1, ...events, [1, skipped])).toMatchObject({
+      ...{ totalBytes: 26 * MB, about: true, bytes: 11 * MB },
+    })
   })
 
   it('refuses an event it does not know', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { formatLiveLine } from '../../src/cli/live-progress.ts'
+import { formatLive } from '../../src/cli/live-progress.ts'
 import type { OutputMode } from '../../src/cli/output.ts'
 import { colorAllowed } from '../../src/cli/output.ts'
 import { createRenderer } from '../../src/cli/progress.ts'
@@ -66,6 +66,13 @@ describe('progress', () => {
     expect(noProgress({ type: 'shardStart', shard })).toBeUndefined()
   })
 
+  it('says that a total is not exact', () => {
+    const screen = new Screen()
+    const renderer = createRenderer(screen, MODE, {})
+    renderer.report({ type: 'plan', task: 'backup', shards: 2, bytes: 2048, about: true })
+    expect(screen.text).toBe('backup: 2 shards, about 2.0 KiB\n')
+  })
+
   it('leaves a rate and a size out that are not known', async () => {
     const screen = new Screen()
     const renderer = createRenderer(screen, MODE, {})
@@ -126,40 +133,65 @@ describe('progress on a terminal', () => {
     expect(context.stderr.text).toContain('unexpected: no (E_FAILED)\n')
   })
 
-  const estimate = {
-    shardsDone: 3,
-    shards: 12,
-    bytes: 128 * 1024 * 1024,
-    totalBytes: 400 * 1024 * 1024,
-    rate: 45 * 1024 * 1024,
+  const MiB = 1024 * 1024
+  const standing = {
+    bytes: 128 * MiB,
+    totalBytes: 400 * MiB,
+    rate: 45 * MiB,
     remaining: 6_000,
-    silent: undefined,
   }
-  const state = {
-    task: 'backup',
-    estimate,
-    current: ['shard 7 telegraf/autogen 12 B', 'shard 7 12 B'],
-  }
+  const estimate = { ...standing, shardsDone: 3, shards: 12, about: false, silent: undefined }
+  const running = [
+    {
+      shard: { ...shard, database: 'telegraf' },
+      ...{ bytes: 12 * MiB, totalBytes: 40 * MiB, rate: 7 * MiB, remaining: 4_000 },
+    },
+  ]
+  const state = { task: 'backup', estimate, running }
 
   it('shows what fits, the most important first', () => {
-    expect(formatLiveLine(state, 200)).toBe(
-      'backup 3/12 shards · 128.0 MiB of 400.0 MiB · 45.0 MiB/s · ETA 6.0s · shard 7 telegraf/autogen 12 B',
-    )
-    expect(formatLiveLine(state, 85)).toBe(
-      'backup 3/12 shards · 128.0 MiB of 400.0 MiB · 45.0 MiB/s · ETA 6.0s · shard 7 12 B',
-    )
-    expect(formatLiveLine(state, 77)).toBe(
+    expect(formatLive(state, 77)).toEqual([
       'backup 3/12 shards · 128.0 MiB of 400.0 MiB · 45.0 MiB/s · ETA 6.0s',
-    )
-    expect(formatLiveLine(state, 30)).toBe('backup 3/12 shards')
-    expect(formatLiveLine(state, 10)).toBe('backup 3/1')
-    expect(formatLiveLine(state, -1)).toBe('b')
+      'shard 7 telegraf/autogen · 12.0 MiB of 40.0 MiB · 7.0 MiB/s · ETA 4.0s',
+    ])
+    expect(formatLive(state, 37)).toEqual([
+      'backup 3/12 shards · 45.0 MiB/s',
+      'shard 7 · 12.0 MiB of 40.0 MiB',
+    ])
+    expect(formatLive(state, 10)).toEqual(['backup 3/1', 'shard 7'])
+    expect(formatLive(state, -1)).toEqual(['b', 's'])
+  })
+
+  it('names the shard beside the figures where it is the only one', () => {
+    const one = { ...state, estimate: { ...estimate, shardsDone: 0, shards: 1 } }
+    expect(formatLive(one, 100)).toEqual([
+      'backup 0/1 shard · 128.0 MiB of 400.0 MiB · 45.0 MiB/s · ETA 6.0s · shard 7 telegraf/autogen',
+    ])
+  })
+
+  it('gives four shards a line, and counts the others', () => {
+    const many = Array.from({ length: 6 }, () => running).flat()
+    const lines = formatLive({ ...state, running: many }, 80)
+    expect(lines).toHaveLength(6)
+    expect(lines.at(-1)).toBe('and 2 more')
+  })
+
+  it('says that a size is not exact, and drops it once it proves wrong', () => {
+    const about = { ...state, estimate: { ...estimate, about: true } }
+    expect(formatLive(about, 80)).toEqual([
+      'backup 3/12 shards · 128.0 MiB of about 400.0 MiB · 45.0 MiB/s · ETA 6.0s',
+      'shard 7 telegraf/autogen · 12.0 MiB of about 40.0 MiB · 7.0 MiB/s · ETA 4.0s',
+    ])
+    const past = { ...about.estimate, totalBytes: MiB, remaining: undefined }
+    expect(formatLive({ ...about, estimate: past, running: [] }, 80)).toEqual([
+      'backup 3/12 shards · 128.0 MiB · 45.0 MiB/s',
+    ])
   })
 
   it('tells a silence, and no time to go in it', () => {
-    const silent = { ...state, estimate: { ...estimate, silent: 65_000 }, current: [] }
-    expect(formatLiveLine(silent, 200)).toBe(
+    const silent = { ...state, estimate: { ...estimate, silent: 65_000 }, running: [] }
+    expect(formatLive(silent, 200)).toEqual([
       'backup 3/12 shards · 128.0 MiB of 400.0 MiB · waiting for 1m 05s',
-    )
+    ])
   })
 })
