@@ -65,8 +65,8 @@ export class Spool {
       return
     }
     try {
-      this.#handle ??= await this.#openFile(tempDir)
-      await writeAll(this.#handle, chunk)
+      const handle = this.#handle ?? (await this.#openFile(tempDir))
+      await writeAll(handle, chunk)
     } catch (error) {
       throw asSnapError(error, 'E_DESTINATION', `${name}: temporary file in ${tempDir}`)
     }
@@ -91,14 +91,10 @@ export class Spool {
   /** Moves what is in memory into a file. */
   async #openFile(directory: string): Promise<FileHandle> {
     const handle = await openUnnamed(directory)
-    try {
-      await writeAll(handle, this.#gathered.bytes)
-      this.#release()
-      return handle
-    } catch (error) {
-      await handle.close()
-      throw error
-    }
+    this.#handle = handle
+    await writeAll(handle, this.#gathered.bytes)
+    this.#release()
+    return handle
   }
 
   #release(): void {
