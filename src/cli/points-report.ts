@@ -1,8 +1,10 @@
 import { SnapError } from '../errors.ts'
 import type { ExportPointsResult, PointFormat } from '../operations/export-points.ts'
 import type { ExportUrlResult } from '../operations/export-url.ts'
+import type { ShardName } from '../operations/inspect.ts'
 import { formatBytes, formatCount, formatNumberOf, printable } from './format.ts'
 import type { CommandResult } from './output.ts'
+import { formatShard } from './progress-lines.ts'
 
 /** Renders what an export of points did. */
 export function pointsReport(
@@ -45,9 +47,26 @@ export function pointsReport(
     }),
   ]
   return {
-    document: { target, format, exact: true, ...result },
+    document: { target, format, exact: true, dryRun: false, ...result },
     summary: [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n'),
     problem: fewer.length > 0 ? missingAt(target, fewer) : incompleteness(result),
+  }
+}
+
+/** Renders which shards an export of points would read. */
+export function pointsPlanReport(
+  plan: { readonly shards: readonly ShardName[]; readonly absent: readonly ShardName[] },
+  to: { readonly source: string; readonly target: string; readonly format: PointFormat },
+): CommandResult {
+  const { source, target, format } = to
+  const what = `the selected points of ${formatNumberOf(plan.shards.length, 'shard')}`
+  const lines = [
+    `would export ${what} of ${source}, as ${format}, to ${target}`,
+    ...plan.shards.map((shard) => `  shard ${formatShard(shard)}`),
+  ]
+  return {
+    document: { target, format, exact: true, dryRun: true, ...plan },
+    summary: lines.map(printable).join('\n'),
   }
 }
 

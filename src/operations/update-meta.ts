@@ -1,6 +1,7 @@
 import type { SetWish } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
+import type { ShardName } from './inspect.ts'
 import { openRestorable, wishOf } from './restorable.ts'
 import { createDatabase, refuseExisting } from './restore-database.ts'
 import type { Renames } from './restore-names.ts'
@@ -15,6 +16,8 @@ export interface UpdateMetaOptions {
   readonly set?: SetWish['set']
   readonly selection: Selection
   readonly renames: Renames
+  /** Only check, and say what would be made. */
+  readonly dryRun: boolean
   readonly signal: AbortSignal
 }
 
@@ -22,7 +25,9 @@ export interface UpdateMetaOptions {
 export interface UpdatedMeta {
   readonly set: string | undefined
   readonly databases: readonly { readonly from: string; readonly to: string }[]
-  /** From the ids in the backup to those on the server. */
+  /** The shards that are made, as the backup names them. */
+  readonly planned: readonly ShardName[]
+  /** From the ids in the backup to those on the server; empty after a dry run. */
   readonly shardIds: ReadonlyMap<bigint, bigint>
 }
 
@@ -31,18 +36,25 @@ export interface UpdatedMeta {
  * @throws SnapError as a restore does
  */
 export async function updateMeta(options: UpdateMetaOptions): Promise<UpdatedMeta> {
-  const { server, store, set, selection, renames, signal } = options
+  const { server, store, set, selection, renames, dryRun, signal } = options
   const backup = await openRestorable(store, wishOf({ set, selection }), signal)
   const plan = planRestore(backup, selection, { ...renames, subscriptions: true })
   const data = await atDestination(() => server.client.metastoreBackup(signal))
   for (const database of plan.databases) refuseExisting(database, { data, name: server.name })
   const shardIds = new Map<bigint, bigint>()
-  for (const database of plan.databases) {
+  for (const database of dryRun ? [] : plan.databases) {
     for (const [from, to] of await createDatabase(database, server, signal)) shardIds.set(from, to)
   }
   const names = plan.databases.map(({ database, newDatabase }) => ({
     from: database,
     to: newDatabase,
   }))
-  return { set: backup.set, databases: names, shardIds }
+  const planned = plan.databases.flatMap(({ shards }) =>
+    shards.map(({ database, retentionPolicy, shardId }) => ({
+      database,
+      retentionPolicy,
+      shardId,
+    })),
+  )
+  return { set: backup.set, databases: names, planned, shardIds }
 }

@@ -36,6 +36,8 @@ export interface UploadArchiveOptions {
   readonly attempts: number
   readonly limitRate?: number | undefined
   readonly tempDir: string
+  /** Only check, and say what would be uploaded. */
+  readonly dryRun: boolean
   readonly progress: Progress
   readonly signal: AbortSignal
 }
@@ -69,7 +71,8 @@ export async function uploadArchive(options: UploadArchiveOptions): Promise<Uplo
   const retentionPolicy = options.newRetentionPolicy ?? from.retentionPolicy
   const to = { database, retentionPolicy, shardId: newShardId }
   checkTimes(files, { path, to, group: await groupOf(to, options) })
-  const { tsmBytes, tombstoneBytes } = totalsOf(files)
+  const { tsmFiles, tsmBytes, tombstoneBytes } = totalsOf(files)
+  if (options.dryRun) return { from, to, files: tsmFiles, bytes: tsmBytes }
   const about = tombstoneBytes > 0
   progress({ type: 'plan', task: 'upload', shards: 1, bytes: tsmBytes, about })
   progress({ type: 'shardStart', shard: from, bytes: tsmBytes })

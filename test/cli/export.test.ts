@@ -118,3 +118,47 @@ describe('snap export', () => {
     expect(summary.stdout.text).toMatch(/^exported 2 shards, /)
   })
 })
+
+describe('a dry run of snap export', () => {
+  it.each([
+    ['portable', 'set'],
+    ['lp', 'points.lp'],
+    ['parquet', 'files/'],
+  ])('says which shards %s would be made of, and writes nothing', async (format, name) => {
+    const root = await tempDir('dry')
+    const target = join(root, name)
+    const words = [
+      ...SOURCE,
+      '--dry-run',
+      '--format',
+      format,
+      '--end',
+      '1970-01-03T00:00:00Z',
+      target,
+    ]
+    const { document, code } = await asJson(...words)
+    expect(code).toBe(0)
+    expect(document).toMatchObject({
+      dryRun: true,
+      format,
+      shards: [{ shardId: '1' }, { shardId: '2' }],
+    })
+    const { stdout } = await exported(...words)
+    expect(stdout.text).toMatch(/^would export .*2 shards/)
+    expect(await readdir(root)).toEqual([])
+  })
+
+  it('needs something to export', async () => {
+    const target = join(await tempDir('dry'), 'x')
+    const context = await exported(
+      ...SOURCE,
+      '--dry-run',
+      '--format',
+      'csv',
+      '--shard',
+      '9',
+      target,
+    )
+    expect(context.exitCode()).toBe(16)
+  })
+})

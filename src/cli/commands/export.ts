@@ -29,7 +29,7 @@ import { addSettings, switchSetting, valueSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { readPackageInfo } from '../package-info.ts'
 import { addPointOptions, readPointOptions } from '../point-options.ts'
-import { pointsReport } from '../points-report.ts'
+import { pointsPlanReport, pointsReport } from '../points-report.ts'
 import { placeOf, type Run, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { setSetting } from '../set-option.ts'
@@ -82,6 +82,11 @@ const OPTIONS = {
     description: 'begin line protocol with CREATE statements, for influx -import',
     group: GROUP,
   }),
+  dryRun: switchSetting({
+    flags: '--dry-run',
+    description: 'say what would be exported; nothing is written',
+    group: GROUP,
+  }),
 }
 
 /** Defines `snap export`. */
@@ -114,6 +119,8 @@ export function defineExport(program: Command, context: CliContext): void {
       return await fromPlace(command, { context, run }, async (place, run) => {
         const { refuseInside } = await import('../../operations/refuse-inside.ts')
         if (target !== '-' && away === undefined) await refuseInside(place, target)
+        if (OPTIONS.dryRun.read(command) && format !== 'portable')
+          return await planPoints(command, { place, target, format }, run)
         if (away !== undefined) return await exportAway(command, { place, away, context }, run)
         return format === 'portable'
           ? await exportSet(command, { place, target, context }, run)
@@ -167,7 +174,8 @@ async function fromPlace(
   if (location === undefined) return await work(readServerPlace(command, context), run)
   const set = OPTIONS.set.read(command)
   const selection = readSelectionOptions(command)
-  const where = { context, run, location, use: 'read' } as const
+  const use = OPTIONS.dryRun.read(command) ? 'look' : 'read'
+  const where = { context, run, location, use } as const
   return await withOpenedStore(command, where, ({ store, signal }) =>
     work({ store, set, selection, signal }, { ...run, signal }),
   )
@@ -201,24 +209,29 @@ async function exportSet(
   const recipients = await readKeys(command, context)
   const { backup } = await import('../../operations/backup.ts')
   const compression = OPTIONS.compression.read(command) ?? 'gzip'
+  const dryRun = OPTIONS.dryRun.read(command)
   const { findIgzip } = await import('../../operations/igzip.ts')
   const { withSource } = await import('../../operations/open-source.ts')
-  return await withStore(command, { run, location: target, use: 'write' }, (into) =>
-    withSource(place, async (source) => {
-      const result = await backup({
-        ...{ ...wish, ...into, source, recipients, task: 'export' },
-        ...{
-          skipErrors: false,
-          dryRun: false,
-          compressMember: compression === 'gzip' ? await findIgzip(context.env['PATH']) : undefined,
-        },
-        compression,
-        fingerprint: OPTIONS.fingerprint.read(command) === 'on',
-        version: readPackageInfo().version,
-      })
-      const { document, ...report } = backupReport(result, into.store.url, 'export')
-      return { ...report, document: { format: 'portable', exact: true, ...document } }
-    }),
+  return await withStore(
+    command,
+    { run, location: target, use: dryRun ? 'look' : 'write' },
+    (into) =>
+      withSource(place, async (source) => {
+        const result = await backup({
+          ...{ ...wish, ...into, source, recipients, task: 'export' },
+          ...{
+            skipErrors: false,
+            dryRun,
+            compressMember:
+              compression === 'gzip' ? await findIgzip(context.env['PATH']) : undefined,
+          },
+          compression,
+          fingerprint: OPTIONS.fingerprint.read(command) === 'on',
+          version: readPackageInfo().version,
+        })
+        const { document, ...report } = backupReport(result, into.store.url, 'export')
+        return { ...report, document: { format: 'portable', exact: true, ...document } }
+      }),
   )
 }
 
@@ -243,6 +256,22 @@ async function exportAway(
     const result = await exportToUrl({ ...wish, ...how, source, to, ddl })
     const target = to.url.origin + to.url.pathname
     return pointsReport({ ...result, files: [] }, { target, format: 'lp' })
+  })
+}
+
+/** Neither the target nor a point is looked at: only which shards may hold what was asked for. */
+async function planPoints(
+  command: Command,
+  { place, target, format }: Export & { readonly format: PointFormat },
+  run: Run,
+): Promise<CommandResult> {
+  const { withSource } = await import('../../operations/open-source.ts')
+  const { planShards, shardName } = await import('../../operations/plan-shards.ts')
+  const { selection, range, signal } = wishOf(command, run)
+  return await withSource(place, async (source) => {
+    const plan = await planShards({ source, selection, range, signal })
+    const found = { shards: plan.shards.map(shardName), absent: plan.missing }
+    return pointsPlanReport(found, { source: source.name, target, format })
   })
 }
 

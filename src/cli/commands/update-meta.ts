@@ -6,13 +6,24 @@ import {
   readSelectionOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
+import { formatNumberOf, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
+import { addSettings, switchSetting } from '../options.ts'
 import type { CommandResult } from '../output.ts'
+import { formatShard } from '../progress-lines.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { readHostPlace } from '../server-place.ts'
 import { addLockOptions, addStoreOptions } from '../store-options.ts'
+
+const OPTIONS = {
+  dryRun: switchSetting({
+    flags: '--dry-run',
+    description: 'check everything and say what would be made',
+    group: 'Update:',
+  }),
+}
 
 /** Defines `snap update-meta`. */
 export function defineUpdateMeta(program: Command, context: CliContext): void {
@@ -23,6 +34,7 @@ export function defineUpdateMeta(program: Command, context: CliContext): void {
   addConnectionOptions(command)
   addSelectionOptions(command)
   addRenameOptions(command)
+  addSettings(command, OPTIONS)
   addStoreOptions(command)
   addLockOptions(command)
   addIdentityOptions(command)
@@ -35,10 +47,12 @@ export function defineUpdateMeta(program: Command, context: CliContext): void {
       const { set, ...renames } = readRenameOptions(command)
       const target = readHostPlace(command, context)
       const selection = readSelectionOptions(command)
-      const where = { context, run, location: source, use: 'read' } as const
+      const dryRun = OPTIONS.dryRun.read(command)
+      const where = { context, run, location: source, use: dryRun ? 'look' : 'read' } as const
       return await withOpenedStore(command, where, async (place) => {
         const server = await openServer(target)
-        return report(await updateMeta({ ...place, server, set, renames, selection }))
+        const made = await updateMeta({ ...place, server, set, renames, selection, dryRun })
+        return dryRun ? planReport(made, server.name) : report(made)
       })
     }),
   )
@@ -47,5 +61,20 @@ export function defineUpdateMeta(program: Command, context: CliContext): void {
 function report({ set, databases, shardIds }: UpdatedMeta): CommandResult {
   const inOrder = [...shardIds].sort(([a], [b]) => (a < b ? -1 : 1))
   const lines = inOrder.map(([from, to]) => `${from} ${to}`)
-  return { document: { set: set ?? null, databases, shards: shardIds }, text: lines.join('\n') }
+  const document = { set: set ?? null, dryRun: false, databases, shards: shardIds }
+  return { document, text: lines.join('\n') }
+}
+
+function planReport({ set, databases, planned, shardIds }: UpdatedMeta, to: string): CommandResult {
+  const names = databases.map((name) =>
+    name.from === name.to ? name.from : `${name.from} as ${name.to}`,
+  )
+  const lines = [
+    `would make ${names.join(', ')}: ${formatNumberOf(planned.length, 'shard')}, empty, on ${to}`,
+    ...planned.map((shard) => `  shard ${formatShard(shard)}`),
+  ]
+  return {
+    document: { set: set ?? null, dryRun: true, databases, shards: shardIds, planned },
+    summary: lines.map(printable).join('\n'),
+  }
 }

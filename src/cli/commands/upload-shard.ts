@@ -46,6 +46,11 @@ const OPTIONS = {
     description: 'do not read the shard back and compare it',
     group: GROUP,
   }),
+  dryRun: switchSetting({
+    flags: '--dry-run',
+    description: 'check everything and say what would be uploaded',
+    group: GROUP,
+  }),
 }
 
 /** Defines `snap upload-shard`. */
@@ -68,12 +73,13 @@ export function defineUploadShard(program: Command, context: CliContext): void {
           hint: 'name the shard on the server; snap update-meta prints the ids',
         })
       }
+      const dryRun = OPTIONS.dryRun.read(command)
       const { limitRate, tempDir = tmpdir() } = readTransferOptions(command)
       const { uploadArchive } = await import('../../operations/upload-archive.ts')
       const { openServer } = await import('../../operations/server.ts')
       const server = await openServer(readHostPlace(command, context))
       const { from, to, files, bytes } = await uploadArchive({
-        ...{ server, path, shardId, newShardId, limitRate, tempDir, progress, signal },
+        ...{ server, path, shardId, newShardId, limitRate, tempDir, dryRun, progress, signal },
         newDatabase: OPTIONS.newDatabase.read(command),
         newRetentionPolicy: OPTIONS.newRetentionPolicy.read(command),
         readBack: OPTIONS.readBack.read(command),
@@ -82,8 +88,8 @@ export function defineUploadShard(program: Command, context: CliContext): void {
       const what = `${formatNumberOf(files, 'file')}, ${formatBytes(bytes)}`
       const place = `shard ${to.shardId} of ${to.database}.${to.retentionPolicy} on ${server.name}`
       return {
-        document: { target: server.name, from, to, files, bytes },
-        summary: printable(`uploaded ${what}, into ${place}`),
+        document: { target: server.name, dryRun, from, to, files, bytes },
+        summary: printable(`${dryRun ? 'would upload' : 'uploaded'} ${what}, into ${place}`),
       }
     }),
   )

@@ -48,6 +48,29 @@ describe('snap update-meta and snap upload-shard', () => {
   })
 })
 
+describe('a dry run of snap update-meta and snap upload-shard', () => {
+  it('checks everything, says what it would do, and does nothing', async () => {
+    const set = await backedUp()
+    const { directory, host } = await writable()
+    const words = ['update-meta', '--host', host, '--dry-run', '--db', 'telegraf', '--newdb', 't']
+    const plan = await expectCode(0, ...words, set)
+    expect(plan.document).toMatchObject({ dryRun: true, shards: {} })
+    expect(plan.document.planned).toHaveLength(3)
+    expect((await snap(...words, set)).stdout).toMatch(
+      /^would make telegraf as t: 3 shards, empty, on 127\.0\.0\.1:\d+\n {2}shard 1 telegraf\/autogen\n/,
+    )
+    expect((await metastoreOf(directory)).databases).toEqual([])
+    await expectCode(0, 'update-meta', '--host', host, set)
+    await expectCode(17, ...words, '--newdb', 'telegraf', set)
+    const upload = ['upload-shard', '--host', host, '--dry-run', await archiveIn(set, '10')]
+    const { document } = await expectCode(0, ...upload, '--to-shard', '4')
+    expect(document).toMatchObject({ dryRun: true, files: 1, to: { shardId: '4' } })
+    expect((await snap(...upload, '--to-shard', '4')).stdout).toMatch(/^would upload 1 file, /)
+    await expectCode(15, ...upload, '--to-shard', '99')
+    expect(await pointsOnDisk(directory)).toEqual([])
+  })
+})
+
 describe('snap update-meta', () => {
   it('makes one database under new names and prints the map', async () => {
     const set = await backedUp()
