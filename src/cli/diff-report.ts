@@ -9,7 +9,7 @@ import { tableLines } from './table.ts'
 const SHOWN = 40
 
 const COLUMNS = [
-  { title: 'measurement' },
+  { title: 'measurement', wraps: true },
   { title: 'added', align: 'right' },
   { title: 'removed', align: 'right' },
   { title: 'changed', align: 'right' },
@@ -17,8 +17,11 @@ const COLUMNS = [
   { title: 'series', align: 'right' },
 ] as const
 
-/** Renders how two sides compare. */
-export function diffReport(result: DiffResult): CommandResult {
+/**
+ * Renders how two sides compare.
+ * @param width columns of a terminal
+ */
+export function diffReport(result: DiffResult, width?: number): CommandResult {
   const { left, right, measurements, compared, known, lost } = result
   const different = measurements.filter(isDifferent)
   const totals = totalsOf(measurements)
@@ -34,7 +37,7 @@ export function diffReport(result: DiffResult): CommandResult {
     `from ${left}`,
     `  to ${right}`,
     verdict,
-    ...differenceLines(different),
+    ...differenceLines(different, width),
     ...lost.map((line) => `not compared: ${line}`),
   ]
   return {
@@ -60,7 +63,10 @@ function totalsOf(measurements: readonly MeasurementDifference[]) {
   }
 }
 
-function differenceLines(different: readonly MeasurementDifference[]): string[] {
+function differenceLines(
+  different: readonly MeasurementDifference[],
+  width: number | undefined,
+): string[] {
   if (different.length === 0) return []
   const rows = different.slice(0, SHOWN).map((row) => {
     const { database, retentionPolicy, measurement, added, removed, changed, equal } = row
@@ -69,7 +75,7 @@ function differenceLines(different: readonly MeasurementDifference[]): string[] 
   })
   const more = different.length - SHOWN
   const rest = more > 0 ? [`and ${formatNumberOf(more, 'measurement')} more (--json has all)`] : []
-  return [...tableLines(COLUMNS, rows), ...rest]
+  return [...tableLines(COLUMNS, rows, width), ...rest]
 }
 
 function seriesOf({ seriesAdded, seriesRemoved }: MeasurementDifference): string {

@@ -6,6 +6,7 @@ import { Estimator } from './estimate.ts'
 import { formatBytes, formatDuration, formatNumberOf, formatRate } from './format.ts'
 import type { Renderer } from './progress-lines.ts'
 import { formatEvent, formatShard } from './progress-lines.ts'
+import { wrapFor } from './wrap.ts'
 
 /** Room for the spinner, a space, and the last column, which wraps in some terminals. */
 const MARGIN = 3
@@ -103,7 +104,7 @@ export function liveRenderer(stream: TextStream, color: boolean): Renderer {
   }
   const say = (line: string) => {
     spinner?.clear()
-    stream.write(`${line}\n`)
+    stream.write(`${wrapFor(stream, line)}\n`)
     spinner?.render()
   }
   const report = (event: ProgressEvent) => {

@@ -9,14 +9,27 @@ import type { CommandResult } from './output.ts'
 import { tableLines } from './table.ts'
 
 const COLUMNS = [
-  { title: 'shard' },
+  { title: 'shard', wraps: true },
   { title: 'new', align: 'right' },
   { title: 'equal', align: 'right' },
   { title: 'conflicting', align: 'right' },
 ] as const
 
+const INDENT = '  '
+const indented = (line: string) => INDENT + line
+
+/** How a merge is rendered. */
+export interface MergeReportOptions {
+  readonly onConflict: OnConflict
+  /** Columns of a terminal. */
+  readonly width?: number | undefined
+}
+
 /** Renders what a merge did, or would do. */
-export function mergeReport(result: MergeResult, onConflict: OnConflict): CommandResult {
+export function mergeReport(
+  result: MergeResult,
+  { onConflict, width }: MergeReportOptions,
+): CommandResult {
   const { target, set, added, equal, conflicting, dryRun, shards, databases } = result
   const { unwritten, lost } = result
   const overruled = shards.flatMap((shard) => shard.overruled)
@@ -27,7 +40,7 @@ export function mergeReport(result: MergeResult, onConflict: OnConflict): Comman
     ...result.replaced.map(
       (id) => `  shard ${id} of the server: ${dryRun ? 'would be ' : ''}dropped and made anew`,
     ),
-    ...tableLines(COLUMNS, shards.map(rowOf)).map((line) => `  ${line}`),
+    ...tableLines(COLUMNS, shards.map(rowOf), width && width - INDENT.length).map(indented),
     ...unwritten.map(
       ({ database, retentionPolicy, measurement, reason }) =>
         `  ${database}.${retentionPolicy}.${measurement}: cannot be written over HTTP: ${reason}`,

@@ -4,6 +4,7 @@ import type { CliContext, TextStream } from './context.ts'
 import { printable } from './format.ts'
 import { DEFAULT_HINTS } from './hints.ts'
 import { parseSwitch } from './options.ts'
+import { wrapFor } from './wrap.ts'
 
 /** How a run speaks. */
 export interface OutputMode {
@@ -148,19 +149,25 @@ export async function writeError(
   const fields = errorFields(error)
   const text = mode.json
     ? `${formatJson({ schema: 'snap/error/1', ...fields })}\n`
-    : await formatError(fields, mode.color)
+    : await formatError(fields, { stderr, color: mode.color })
   await writeText(stderr, stack + text).catch(() => {})
 }
 
-async function formatError(fields: ReturnType<typeof errorFields>, color: boolean) {
+async function formatError(
+  { code, message, hint: advice }: ReturnType<typeof errorFields>,
+  { stderr, color }: { readonly stderr: TextStream; readonly color: boolean },
+) {
   let label = 'error:'
   let hint = 'hint:'
+  const wrapped = (prefix: string, text: string) =>
+    wrapFor(stderr, `${prefix} ${text}`).slice(prefix.length)
+  const said = wrapped(label, `${printable(message)} (${code})`)
+  const advised = wrapped(hint, printable(advice))
   if (color) {
     const { Chalk } = await import('chalk')
     const chalk = new Chalk({ level: 1 })
     label = chalk.red.bold(label)
     hint = chalk.cyan(hint)
   }
-  const { code, message } = fields
-  return `${label} ${printable(message)} (${code})\n${hint} ${printable(fields.hint)}\n`
+  return `${label}${said}\n${hint}${advised}\n`
 }

@@ -1,3 +1,5 @@
+import { wrapWords } from './wrap.ts'
+
 /** A column of a table for people. */
 export interface Column {
   readonly title: string
@@ -63,7 +65,7 @@ function rowLines(
   cells: readonly string[],
   widths: readonly number[],
 ): string[] {
-  const pieces = columns.map((_, i) => wrapped(cells[i] ?? '', widths[i] ?? 0))
+  const pieces = columns.map((_, i) => wrapWords(cells[i] ?? '', widths[i] ?? 0))
   const height = Math.max(...pieces.map(({ length }) => length))
   return Array.from({ length: height }, (_, line) =>
     columns
@@ -77,18 +79,4 @@ function rowLines(
       .join(GAP)
       .trimEnd(),
   )
-}
-
-/** Cuts a text into lines between words, and words that are longer than a line anywhere. */
-function wrapped(text: string, width: number): string[] {
-  if (text.length <= width) return [text]
-  const lines: string[] = []
-  let rest = text
-  while (rest.length > width) {
-    const space = rest.lastIndexOf(' ', width)
-    const end = space > 0 ? space : width
-    lines.push(rest.slice(0, end))
-    rest = rest.slice(end).trimStart()
-  }
-  return [...lines, rest]
 }

@@ -20,6 +20,7 @@ import { addIdentityOptions, withOpenedStore } from '../key-options.ts'
 import type { CommandResult } from '../output.ts'
 import { addPointOptions, readPointOptions } from '../point-options.ts'
 import { placeOf, type Run, runCommand } from '../run.ts'
+import { screenOf } from '../screen.ts'
 import { readHostPlace, readServerPlace } from '../server-place.ts'
 import { addLockOptions, addStoreOptions } from '../store-options.ts'
 
@@ -52,10 +53,11 @@ export function defineDiff(program: Command, context: CliContext): void {
         series: readPointOptions(command),
         attempts: readConnectionOptions(command).retries + 1,
       }
+      const { width } = await screenOf(command, context)
       const { diff } = await import('../../operations/diff.ts')
       return await withPlace(first, command, { context, run }, (left, within) =>
         withPlace(second, command, { context, run: within }, async (right, { signal }) =>
-          diffReport(await diff({ ...wish, left, right, signal })),
+          diffReport(await diff({ ...wish, left, right, signal }), width),
         ),
       )
     }),

@@ -26,6 +26,7 @@ import { addSettings, switchSetting } from '../options.ts'
 import { addRenameOptions, readRenameOptions } from '../rename-options.ts'
 import { restoreReport } from '../restore-report.ts'
 import { placeOf, runCommand } from '../run.ts'
+import { screenOf } from '../screen.ts'
 import { readWritablePlace } from '../server-place.ts'
 import { stateDirectory } from '../state-directory.ts'
 import { addLockOptions, addStoreOptions } from '../store-options.ts'
@@ -106,7 +107,8 @@ export function defineRestore(program: Command, context: CliContext): void {
             target,
             progress,
           })
-          return mergeReport(result, merging.onConflict)
+          const { width } = await screenOf(command, context)
+          return mergeReport(result, { onConflict: merging.onConflict, width })
         })
       }
       const { restore } = await import('../../operations/restore.ts')
