@@ -22,8 +22,9 @@ function editDistance(from: string, to: string): number {
 /** Returns the one of `candidates` that `word` was probably meant to be, or `undefined` if none is near. */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined
-  // At least one letter has to be right.
-  let bestDistance = Math.min(3, Math.ceil(word.length * 0.4), word.length - 1) + 1
+  // At least one letter has to be right, and of four letters three.
+  const allowed = Math.max(1, Math.floor(word.length * 0.4))
+  let bestDistance = Math.min(3, allowed, word.length - 1) + 1
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) >= bestDistance) continue
     const distance = editDistance(word.slice(0, 64), candidate)

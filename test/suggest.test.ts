@@ -23,6 +23,11 @@ describe('suggest', () => {
     },
   )
 
+  it('takes no word for another that shares half of its letters', () => {
+    expect(suggest('nope', ['copy'])).toBeUndefined()
+    expect(suggest('cpoy', ['copy'])).toBe('copy')
+  })
+
   it('takes no single letter for another', () => {
     expect(suggest('x', ['a'])).toBeUndefined()
   })

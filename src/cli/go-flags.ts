@@ -30,6 +30,9 @@ const GO_SWITCHES: Readonly<Record<string, string | undefined>> = {
   help: '--help',
 }
 
+/** The names of all of them, without a dash. */
+export const GO_NAMES: readonly string[] = [...Object.keys(GO_VALUES), ...Object.keys(GO_SWITCHES)]
+
 /** One flag as Go's flag package sees it. */
 const FLAG = /^(--?)([a-z][a-z-]*)(?:=(.*))?$/s
 

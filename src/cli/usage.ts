@@ -1,6 +1,7 @@
 import type { Command, CommanderError } from 'commander'
 import { SnapError } from '../errors.ts'
 import { suggest } from '../suggest.ts'
+import { GO_NAMES } from './go-flags.ts'
 
 /** Codes of commander that are no errors: help or the version was asked for. */
 const SHOWN = new Set(['commander.helpDisplayed', 'commander.version'])
@@ -32,9 +33,18 @@ function didYouMean(error: CommanderError, program: Command, words: readonly str
   if (error.code === 'commander.unknownCommand') return suggest(quoted, commandNames)
   if (error.code !== 'commander.unknownOption') return undefined
   const options = (findCommand(program, words[0]) ?? program).options
-  // An option in Go's manner, with one dash, is as near as one with a wrong letter.
-  const flag = quoted.replace(/=.*$/s, '').replace(/^-(?=[^-])/, '--')
-  return suggest(flag, [...options.flatMap(({ long }) => long ?? []), '--help'])
+  return suggestOption(
+    quoted.replace(/=.*$/s, ''),
+    options.flatMap(({ long }) => long ?? []),
+  )
+}
+
+/** Dashes are no letters that could be right; one alone may be of Go's manner, with names of its own. */
+function suggestOption(flag: string, options: readonly string[]): string | undefined {
+  const names = [...options.map((option) => option.slice(2)), 'help']
+  const goNames = /^-[^-]/.test(flag) ? GO_NAMES : []
+  const near = suggest(flag.replace(/^-+/, ''), [...names, ...goNames])
+  return near === undefined ? undefined : `${names.includes(near) ? '--' : '-'}${near}`
 }
 
 function hintFor(error: CommanderError, program: Command, words: readonly string[]): string {

@@ -63,6 +63,12 @@ describe('a wrong line', () => {
       'did you mean --json? see `snap probe --help`',
     ],
     [['probe', '-json'], "unknown option '-json'", 'did you mean --json? see `snap probe --help`'],
+    [
+      ['probe', '-databse', 'x'],
+      "unknown option '-databse'",
+      'did you mean -database? see `snap probe --help`',
+    ],
+    [['probe', '-q'], "unknown option '-q'", 'see `snap probe --help`'],
     [['probe', '--pasword=x'], "unknown option '--pasword'", 'see `snap probe --help`'],
     [
       ['probe', '--target', 'x', '--config', ''],
