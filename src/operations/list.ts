@@ -1,6 +1,6 @@
 import { SnapError } from '../errors.ts'
 import { readKnownChecks, type SetChecks } from '../portable/checks.ts'
-import { type ListedSet, listSets, type SetListing } from '../portable/listing.ts'
+import { type ListedSet, listHeadless, listSets, type SetListing } from '../portable/listing.ts'
 import { pinName } from '../portable/names.ts'
 import { nothingToTake } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
@@ -35,11 +35,18 @@ export interface SetSummary extends SetChecks {
   readonly problem?: string | undefined
 }
 
+/** What {@link list} finds, both newest first. */
+export interface TargetList {
+  readonly sets: readonly SetSummary[]
+  /** Names of sets that have lost the manifest, which made them sets. */
+  readonly headless: readonly string[]
+}
+
 /**
- * Lists the sets of a target, newest first, those that cannot be read too.
+ * Lists the sets of a target, those that cannot be read too.
  * @throws SnapError `E_NO_BACKUP` if there is none, `E_INTEGRITY` if there is nothing but one without its manifest
  */
-export async function list(store: Store, signal: AbortSignal): Promise<SetSummary[]> {
+export async function list(store: Store, signal: AbortSignal): Promise<TargetList> {
   const listing = await listSets(store, signal)
   if (listing.sets.length === 0) throw await nothingToTake(listing, signal)
   const stock: StockArchives = new Map()
@@ -48,7 +55,7 @@ export async function list(store: Store, signal: AbortSignal): Promise<SetSummar
     const { summary } = await summarizeSet(listing, set, { stock, signal })
     summaries.push(summary)
   }
-  return summaries.reverse()
+  return { sets: summaries.reverse(), headless: listHeadless(listing).sort().reverse() }
 }
 
 /** Reads the small files of a set and says what it is; its contents are undefined if they cannot be read. */

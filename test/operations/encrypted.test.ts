@@ -103,7 +103,9 @@ describe('sets on a host that has only the recipient', () => {
     expect(target.files.has(`${second}.s3.tar.gz.age`)).toBe(true)
     expect(target.files.has(`${second}.s1.tar.gz.age`)).toBe(false)
     const signal = new AbortController().signal
-    const [newest, oldest] = await list(target, signal)
+    const {
+      sets: [newest, oldest],
+    } = await list(target, signal)
     expect(newest).toMatchObject({ set: second, encrypted: true, shards: 3, databases: ['d'] })
     expect(oldest).toMatchObject({ set: first, encrypted: true, shards: 2 })
     const rules = { keep: { last: 1 }, minSets: 1, databases: [], includeStock: false }

@@ -48,7 +48,7 @@ describe('a large target', () => {
       const none = { stats: 0, writes: 0, deletes: 0 }
 
       const listed = await measured('list', target, () => list(target, signal))
-      expect(listed.result).toHaveLength(sets)
+      expect(listed.result.sets).toHaveLength(sets)
       expect(listed.requests).toEqual({ lists: pages, reads: sets, ...none })
 
       const planned = await measured('incremental', target, async () =>

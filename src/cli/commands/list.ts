@@ -24,6 +24,9 @@ const columnsOn = ({ paint }: Screen): readonly Column[] => [
   { title: 'databases', wraps: true },
 ]
 
+const NO_MANIFEST =
+  'its manifest is gone, so it is no backup any more; bring the manifest back from a copy'
+
 /** Defines `snap list`. */
 export function defineList(program: Command, context: CliContext): void {
   const command = program
@@ -36,14 +39,15 @@ export function defineList(program: Command, context: CliContext): void {
     runCommand(context, command, async (run) => {
       const source = placeOf(run, { name: 'SOURCE', value })
       const { list } = await import('../../operations/list.ts')
-      const sets = await list(await openStoreAt(command, source), run.signal)
+      const { sets, headless } = await list(await openStoreAt(command, source), run.signal)
       const screen = await screenOf(command, context)
       const lines = tableLines(columnsOn(screen), sets.map(rowOf), screen.width)
       const problems = sets.flatMap(({ set, problem }) =>
         problem === undefined ? [] : [`${set}: ${screen.paint(printable(problem), 'bad')}`],
       )
-      const text = [...lines, ...problems].join('\n')
-      return { document: { source, sets: sets.map(setDocument) }, text }
+      const lost = headless.map((set) => `${set}: ${screen.paint(NO_MANIFEST, 'bad')}`)
+      const text = [...lines, ...problems, ...lost].join('\n')
+      return { document: { source, sets: sets.map(setDocument), headless }, text }
     }),
   )
 }

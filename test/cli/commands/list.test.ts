@@ -72,6 +72,18 @@ describe('snap list', () => {
     )
   })
 
+  it('names a set that has lost its manifest', async () => {
+    const target = await backedUp()
+    const { flags } = await makeDirectory()
+    const { document: gone } = await expectCode(0, 'backup', ...flags, target)
+    await rm(join(target, `${gone.set}.manifest`))
+    const { document } = await expectCode(0, 'list', target)
+    expect(document.sets).toHaveLength(1)
+    expect(document.headless).toEqual([gone.set])
+    const { stdout } = await snap('list', target)
+    expect(stdout).toContain(`\n${gone.set}: its manifest is gone, so it is no backup any more;`)
+  })
+
   it('names the first of several archives that are missing', async () => {
     const target = await backedUp()
     const archives = (await readdir(target)).filter((name) => name.endsWith('.tar.gz'))
