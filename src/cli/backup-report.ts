@@ -49,7 +49,7 @@ export function backupReport(
       : []),
     ...lost.map((line) => `lost at the source: ${line}`),
     ...(set !== undefined && completeness === 'unconfirmed'
-      ? [`not confirmed to be all that the server has: ${completenessReason}`]
+      ? [`not confirmed to be all that the server has: ${completenessReason}${remedyOf(result)}`]
       : []),
     ...(undeleted > 0
       ? [`${formatNumberOf(undeleted, 'unfinished object')} stay: this key may not delete them`]
@@ -67,6 +67,12 @@ function sharing({ set, fetchedBytes }: BackupResult, shared: number, bytes: num
 
 function unheldOf({ unchanged }: BackupResult) {
   return unchanged.filter(({ held }) => !held)
+}
+
+/** What makes a server tell, if that is what was missing. */
+function remedyOf({ shards, skipped }: BackupResult): string {
+  const isUntold = skipped.length === 0 && shards.some(({ complete }) => !complete)
+  return isUntold ? '; name its HTTP API (--http) or have it asked twice (--twice)' : ''
 }
 
 function incompleteness(result: BackupResult): SnapError | undefined {

@@ -18,6 +18,11 @@ describe('the report of a backup', () => {
     expect(backupReport(unconfirmed, 'there').summary).toMatch(
       /\n {2}not confirmed to be all that the server has: the server does not say whether a shard /,
     )
+    const names = { database: 'a', retentionPolicy: 'b', shardId: 1n }
+    const untold = { ...unconfirmed, shards: [{ ...names, bytes: 1, stored: 1, complete: false }] }
+    expect(backupReport(untold, 'there').summary).toMatch(
+      / complete; name its HTTP API \(--http\) or have it asked twice \(--twice\)$/m,
+    )
     expect(backupReport(RESULT, 'there').summary).not.toContain('confirmed')
     expect(backupReport({ ...unconfirmed, set: undefined }, 'there').summary).not.toContain(
       'confirmed',
