@@ -1,6 +1,7 @@
 import type { SetSummary } from '../operations/list.ts'
 import type { DrillRecord, VerifyRecord } from '../portable/checks.ts'
 import { formatGoTime } from '../protocol/go-time.ts'
+import { formatNumberOf } from './format.ts'
 import type { Meaning } from './screen.ts'
 
 /** The fields of a set in JSON: times as text. */
@@ -50,7 +51,7 @@ export function verifiedText(record: VerifyRecord | undefined): string {
     ...(complete ? [] : ['a part of the archives']),
     ...(onlyHashes ? ['hashes alone'] : []),
   ]
-  return `${time}, ${[...how, ok ? 'whole' : `${problems} problems`].join(', ')}`
+  return `${time}, ${[...how, ok ? 'whole' : formatNumberOf(problems, 'problem')].join(', ')}`
 }
 
 /** Tells when a set was drilled, and how that ended. */
@@ -58,5 +59,5 @@ export function drilledText(record: DrillRecord | undefined): string {
   if (record === undefined) return 'never'
   const { time, ok, differences, complete } = record
   const how = complete ? [] : ['a selection']
-  return `${time}, ${[...how, ok ? 'as in the backup' : `${differences} differences`].join(', ')}`
+  return `${time}, ${[...how, ok ? 'as in the backup' : formatNumberOf(differences, 'difference')].join(', ')}`
 }

@@ -63,14 +63,18 @@ function chainOf({ set, sharesWith }: ReportSet): AnomalyItem {
   return { set, count: sharesWith }
 }
 
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
 function failedChecks({ set, verified, drilled }: ReportSet): AnomalyItem[] {
   const items: AnomalyItem[] = []
   if (verified?.ok === false) {
-    const message = `verify: ${verified.problems} problems`
+    const message = `verify: ${counted(verified.problems, 'problem')}`
     items.push({ set, time: new Date(verified.time), message })
   }
   if (drilled?.ok === false) {
-    const message = `drill: ${drilled.differences} differences`
+    const message = `drill: ${counted(drilled.differences, 'difference')}`
     items.push({ set, time: new Date(drilled.time), message })
   }
   return items

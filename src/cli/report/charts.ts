@@ -2,7 +2,7 @@ import type { Report, ReportSet } from '../../operations/report-data.ts'
 import { formatBytes, formatCount, formatDuration } from '../format.ts'
 import { type Html, html } from './html.ts'
 import { anchorOf } from './lanes.ts'
-import { dayText, percent, spanText } from './words.ts'
+import { DAY, dayText, minuteText, percent, spanText } from './words.ts'
 
 /** A number that changes from set to set. */
 interface Series {
@@ -156,11 +156,13 @@ function chartSvg({ id, title, format }: Series, curve: Curve): Html {
   )}<line class="axis" x1="0" x2="100%" y1="${HEIGHT}" y2="${HEIGHT}"/><svg viewBox="0 0 ${ACROSS} ${HEIGHT}" preserveAspectRatio="none" width="100%" height="${HEIGHT}"><polygon class="area" points="${area}"/><polyline class="line" points="${line}"/></svg>${grid.map(({ y, text }) => html`<text x="0" y="${y - 3}">${text}</text>`)}${dots.map(
     (point) =>
       html`<circle class="dot" cx="${percent(xOf(point))}" cy="${round(yOf(point))}" r="3"><title>${at(point)}: ${format(point.value)}</title></circle>`,
-  )}${(width === 0 ? [first] : [first, last]).map((point) => tickText(point, xOf(point)))}</g></svg>`
+  )}${(width === 0 ? [first] : [first, last]).map((point) => tickText(point, xOf(point), width))}</g></svg>`
 }
 
-function tickText({ time }: Point, at: number): Html {
-  const text = new Date(time).toISOString().slice(0, 10)
+/** Says the day, and where days do not tell the ends of `width` ms apart the minute. */
+function tickText({ time }: Point, at: number, width: number): Html {
+  const minute = minuteText(new Date(time))
+  const text = width < DAY ? minute : minute.slice(0, 10)
   return html`<text x="${percent(at)}" y="${HEIGHT + 15}" text-anchor="${anchorOf(at)}">${text}</text>`
 }
 

@@ -28,7 +28,8 @@ export function agoText(time: Date, now: Date): string {
   return ms >= 0 ? `${spanText(ms)} ago` : `in ${spanText(-ms)}`
 }
 
-const DAY = 86_400_000
+/** In ms. */
+export const DAY = 86_400_000
 
 /** A duration in one or two units, without fractions of a second, for ages and intervals. */
 export function spanText(ms: number): string {

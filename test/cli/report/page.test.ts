@@ -85,6 +85,17 @@ describe('the page', () => {
     expect(pageOf(varied)).toBe(pageOf(varied))
   })
 
+  it('draws by the minute what is of one day', () => {
+    const sets = varied.sets
+      .filter(({ comparable }) => comparable)
+      .slice(0, 2)
+      .map((set, at) => ({ ...set, time: `2026-11-21T0${7 - at}:30:00.000Z` }))
+    const page = pageOf({ ...varied, sets })
+    expect(page).toMatch(/<text x="0%?"[^>]*>2026-11-21 06:30<\/text>/)
+    expect(page).toMatch(/<text x="100%"[^>]*>2026-11-21 07:30<\/text>/)
+    expect(pageOf(varied)).toMatch(/<text x="100%"[^>]*>\d{4}-\d\d-\d\d<\/text>/)
+  })
+
   it('says what it is as of, for whom and by what', () => {
     const page = pageOf(varied)
     expect(page).toContain('<title>Nightly backups</title>')
