@@ -69,6 +69,7 @@ describe('snap completion', () => {
     const { stderr } = await snapExpecting(2, ['completion', 'tcsh'])
     expect(stderr).toContain('bash, zsh, fish')
     await snapExpecting(2, ['completion'])
+    await snapExpecting(2, ['completion', 'bash', 'more'])
   })
 
   it('works in a real bash, spaces in names and all', async () => {

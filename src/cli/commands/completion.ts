@@ -28,8 +28,8 @@ export function defineCompletion(program: Command, context: CliContext): void {
         return { document: { words: found }, text: found.map(lineOf).join('\n') }
       }
       const name = SHELLS.find((each) => each === shell)
-      if (name === undefined) {
-        throw new SnapError('E_USAGE', `expected one of ${SHELLS.join(', ')}`, {
+      if (name === undefined || words.length > 0) {
+        throw new SnapError('E_USAGE', `expected one of ${SHELLS.join(', ')}, and nothing else`, {
           hint: 'for bash: source <(snap completion bash)',
         })
       }
