@@ -87,7 +87,7 @@ async function createMetastore(metaFile: MetaFile, { dataDir, metaDir }: DataDir
     'E_DESTINATION',
     `${metaDir}: no metastore, but ${dataDir} has shard ${path}`,
     {
-      hint: 'name the meta directory of that influxd with --meta-dir',
+      hint: 'name the meta directory of that influxd with --meta-dir; if its meta.db is lost, put data, wal and meta aside and restore into empty places',
     },
   )
 }

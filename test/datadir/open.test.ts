@@ -182,6 +182,7 @@ describe('openDataDirectory, read-write', () => {
     await expect(openDataDirectory(pathsIn(dir), READ_WRITE)).rejects.toMatchObject({
       code: 'E_DESTINATION',
       message: expect.stringContaining('has shard db/rp/1'),
+      hint: expect.stringContaining('if its meta.db is lost'),
     })
     expect(await readdir(join(dir, 'data'))).toEqual(['db'])
   })
