@@ -20,6 +20,15 @@ describe('createThrottle', () => {
     expect(performance.now() - start).toBeGreaterThan(120)
   })
 
+  it('passes large chunks in pieces of a quarter of a second', async () => {
+    const sizes: number[] = []
+    const body = async function* () {
+      yield new Uint8Array(25_000)
+    }
+    for await (const piece of createThrottle(80_000)(body())) sizes.push(piece.length)
+    expect(sizes).toEqual([20_000, 5_000])
+  })
+
   it('is not there without a rate', () => {
     const body = chunks(1)
     expect(createThrottle(undefined)(body)).toBe(body)
