@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { recode, SnapError } from '../errors.ts'
 import type { Catalog } from '../portable/index.ts'
 import type { SidecarData } from '../portable/sidecar.ts'
@@ -31,6 +32,7 @@ import { spoolShard } from './spool-shard.ts'
 export class BackupSource implements ShardSource {
   readonly name: string
   readonly #store: Store
+  readonly #tempDir: string
   readonly #backup: Restorable
   readonly #catalog: Catalog | undefined
   readonly #shards: ReadonlyMap<bigint, RestorableShard>
@@ -38,9 +40,11 @@ export class BackupSource implements ShardSource {
   /** Archives whose hash was right. */
   readonly #checked = new Set<string>()
 
-  constructor(store: Store, backup: Restorable) {
+  /** @param tempDir gets the files of shards that are merged out of several archives */
+  constructor(store: Store, backup: Restorable, tempDir = tmpdir()) {
     this.name = placeOf(backup)
     this.#store = store
+    this.#tempDir = tempDir
     this.#backup = backup
     this.#catalog = 'catalog' in backup.backup ? backup.backup.catalog : undefined
     this.#shards = new Map(backup.shards.map((shard) => [shard.shardId, shard]))
@@ -59,7 +63,7 @@ export class BackupSource implements ShardSource {
   }
 
   readShard({ shard }: ShardRequest, signal: AbortSignal): ShardTar {
-    const body = packShardTar(entriesOf(this.#stored(shard), signal))
+    const body = packShardTar(entriesOf(this.#stored(shard), this.#tempDir, signal))
     return { body, isCut: false, isComplete: this.#catalog?.completeness === 'confirmed' }
   }
 
@@ -75,7 +79,7 @@ export class BackupSource implements ShardSource {
   async #open(stored: RestorableShard, options: OpenShardOptions): Promise<ShardFiles> {
     const { tempDir, signal } = options
     const opened = await openArchive(this.#store, this.#backup, stored, signal)
-    if (opened === undefined) return await spoolShard(entriesOf(stored, signal), tempDir)
+    if (opened === undefined) return await spoolShard(entriesOf(stored, tempDir, signal), tempDir)
     for (const part of opened.isChecked ? [] : stored.parts) {
       if (this.#checked.has(part.name)) continue
       await checkStoredHash(this.#store, part, { signal })

@@ -16,9 +16,10 @@ import {
 import { checkSpace, makeScratch, spaceFor } from './drill-scratch.ts'
 import type { ShardName } from './inspect.ts'
 import { openArchive } from './open-archive.ts'
+import { openRestorable } from './open-restorable.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { openLive } from './readback.ts'
-import { openRestorable, type Restorable, type RestorableShard, wishOf } from './restorable.ts'
+import { type Restorable, type RestorableShard, wishOf } from './restorable.ts'
 import { type RestoredShard, type RestoreResult, restore } from './restore.ts'
 import { compareShards } from './restore-compare.ts'
 import { entriesOf } from './restore-content.ts'
@@ -26,12 +27,15 @@ import { type Selection, selectShards } from './selection.ts'
 import { openServer, type ServerPlace } from './server.ts'
 import type { ShardFiles } from './shard-source.ts'
 import { spoolShard } from './spool-shard.ts'
+import type { ChainChoice } from './stock-chain.ts'
 
 /** What to restore for practice, and with what. */
 export interface DrillOptions {
   readonly store: Store
   /** The name of a set, a time, or any one of them; default the newest that holds the selection. */
   readonly set?: string | Date | undefined
+  /** What older sets of influxd count for; left out, their files decide. */
+  readonly chain?: ChainChoice | undefined
   /** Take any set that holds the selection. Default false. */
   readonly random?: boolean | undefined
   readonly selection: Selection
@@ -114,15 +118,17 @@ export async function drill(options: DrillOptions): Promise<DrillResult> {
 
 /** Opens the set that is meant; of sets taken at random the first that holds the selection. */
 async function openBackup(options: DrillOptions): Promise<Restorable> {
-  const { store, random = false, signal } = options
-  if (!random) return await openRestorable(store, wishOf(options), signal)
+  const { store, random = false, signal, chain, tempDir } = options
+  // The restore says of a chain that it is one.
+  const opening = { signal, chain, tempDir }
+  if (!random) return await openRestorable(store, wishOf(options), opening)
   const listing = await listSets(store, signal)
   const names = listing.sets.map(({ name }) => name)
   if (names.length === 0) throw noBackup(listing)
   for (;;) {
     const [set = ''] = names.splice(randomInt(names.length), 1)
     try {
-      return await openRestorable(store, wishOf({ ...options, set }), signal)
+      return await openRestorable(store, wishOf({ ...options, set }), opening)
     } catch (error) {
       const isOther = error instanceof SnapError && error.code === 'E_NOTHING_MATCHED'
       if (!isOther || names.length === 0) throw error
@@ -143,10 +149,10 @@ interface Place {
 type Found = Omit<DrillResult, 'influxd' | 'kept'>
 
 async function practise(backup: Restorable, place: Place, options: DrillOptions): Promise<Found> {
-  const { store, selection, jobs, limitRate, progress, signal } = options
+  const { store, selection, chain, jobs, limitRate, progress, signal } = options
   const started = performance.now()
   const result = await restore({
-    ...{ store, set: backup.set, selection, renames: {}, jobs, limitRate, progress, signal },
+    ...{ store, set: backup.set, chain, selection, renames: {}, jobs, limitRate, progress, signal },
     ...{ target: targetOf(place, options), tempDir: place.root, attempts: 1 },
     ...{ readBack: false, dryRun: false, salvage: false, resume: false, disposable: true },
   })
@@ -242,7 +248,7 @@ async function openStored(
 ): Promise<ShardFiles> {
   const { store, backup, tempDir, signal } = options
   const opened = await openArchive(store, backup, shard, signal)
-  return opened ?? (await spoolShard(entriesOf(shard, signal), tempDir))
+  return opened ?? (await spoolShard(entriesOf(shard, tempDir, signal), tempDir))
 }
 
 async function countAll(

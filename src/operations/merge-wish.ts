@@ -12,6 +12,7 @@ import type { Selection } from './selection.ts'
 import type { SeriesSelection } from './series-selection.ts'
 import type { ServerPlace } from './server.ts'
 import type { HttpPlace } from './server-http.ts'
+import type { ChainChoice } from './stock-chain.ts'
 
 /** What to merge, from where, and how. */
 export interface MergeOptions {
@@ -19,6 +20,8 @@ export interface MergeOptions {
   readonly store: Store
   /** The name of a set or a time; default the newest that holds the selection. */
   readonly set?: string | Date | undefined
+  /** What older sets of influxd count for; left out, their files decide. */
+  readonly chain?: ChainChoice | undefined
   readonly selection: Selection
   readonly range?: ExactRange | undefined
   readonly series: SeriesSelection

@@ -14,9 +14,10 @@ import { MergeRun } from './merge-run.ts'
 import { MergeServer } from './merge-server.ts'
 import type { MergeTarget } from './merge-target.ts'
 import type { MergedShard, MergeOptions } from './merge-wish.ts'
+import { openRestorable } from './open-restorable.ts'
 import { planShards } from './plan-shards.ts'
 import { noProgress, type Progress } from './progress.ts'
-import { openRestorable, wishOf } from './restorable.ts'
+import { wishOf } from './restorable.ts'
 import { checkShards } from './restore-check.ts'
 import { refuseOld } from './restore-http.ts'
 import { checkNames, newNameOf, type Renames } from './restore-names.ts'
@@ -52,8 +53,8 @@ export interface MergeResult extends MergeCounts, ForgottenResult {
 export async function merge(options: MergeOptions): Promise<MergeResult> {
   const { store, selection, range, renames, signal, jobs, tempDir, dryRun } = options
   const progress = options.progress ?? noProgress
-  const backup = await openRestorable(store, wishOf(options), signal)
-  const source = new BackupSource(store, backup)
+  const backup = await openRestorable(store, wishOf(options), { ...options, progress })
+  const source = new BackupSource(store, backup, tempDir)
   const plan = await planShards({ source, selection, range, signal })
   const names = [...new Set(plan.shards.map(({ database }) => database))]
   checkNames(names, selection, renames)

@@ -1,13 +1,15 @@
 import type { Store } from '../storage/index.ts'
 import { BackupSource } from './backup-source.ts'
-import { openRestorable, wishOf } from './restorable.ts'
+import type { OpenRestorableOptions } from './open-restorable.ts'
+import { openRestorable } from './open-restorable.ts'
+import { wishOf } from './restorable.ts'
 import type { Selection } from './selection.ts'
 import { openServer, type ServerPlace } from './server.ts'
 import { ServerSource } from './server-source.ts'
 import type { ShardSource } from './shard-source.ts'
 
 /** A backup: where its sets are, and which of them. */
-export interface BackupPlace {
+export interface BackupPlace extends Pick<OpenRestorableOptions, 'chain' | 'tempDir' | 'progress'> {
   readonly store: Store
   /** The name of a set or a time; default the newest that holds the selection. */
   readonly set: string | Date | undefined
@@ -30,9 +32,9 @@ export async function openSource(place: ServerPlace | BackupPlace): Promise<Open
     const server = await openServer(place)
     return { source: new ServerSource(server), close: () => server.close() }
   }
-  const { store, set, selection, signal } = place
-  const backup = await openRestorable(store, wishOf({ set, selection }), signal)
-  return { source: new BackupSource(store, backup), close: async () => {} }
+  const { store, set, selection, tempDir } = place
+  const backup = await openRestorable(store, wishOf({ set, selection }), place)
+  return { source: new BackupSource(store, backup, tempDir), close: async () => {} }
 }
 
 /** Opens a source, does some work with it, and closes it. Throws as {@link openSource}, and what `work` throws. */

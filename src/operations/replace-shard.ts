@@ -21,9 +21,10 @@ import { BackupSource } from './backup-source.ts'
 import { describeShard } from './inspect.ts'
 import { withLock } from './locked-store.ts'
 import { isCold } from './merge-windows.ts'
+import { openRestorable } from './open-restorable.ts'
 import { shardName } from './plan-shards.ts'
 import type { Progress } from './progress.ts'
-import { openRestorable, wishOf } from './restorable.ts'
+import { wishOf } from './restorable.ts'
 import type { OpenServer } from './server.ts'
 import { expectSame, type HttpPlace } from './server-http.ts'
 import { ServerSource } from './server-source.ts'
@@ -135,7 +136,9 @@ function warningOf(live: ListedShard, { server, http, path }: Inside): string {
 async function findKept(id: bigint, { server, store, path, signal }: Inside): Promise<ListedShard> {
   const { sets } = await listSets(store, signal)
   if (sets.length > 0) {
-    const { data } = await openRestorable(store, wishOf({ selection: { shards: [id] } }), signal)
+    const { data } = await openRestorable(store, wishOf({ selection: { shards: [id] } }), {
+      signal,
+    })
     const kept = listShards(data).find(({ shard }) => shard.id === id)
     if (kept !== undefined) return kept
   }
@@ -200,7 +203,7 @@ async function openKept(
   { store, signal }: Inside,
 ): Promise<BackupSource> {
   const selection = { databases: [database], retentionPolicy, shards: [shard.id] }
-  return new BackupSource(store, await openRestorable(store, wishOf({ selection }), signal))
+  return new BackupSource(store, await openRestorable(store, wishOf({ selection }), { signal }))
 }
 
 /** What line protocol cannot say cannot be shown to the index of an older server either. */

@@ -1,10 +1,10 @@
-import { EXIT_CODES, SnapError } from '../errors.ts'
+import { SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
 import { readArchive } from '../portable/archive-reader.ts'
-import { type LegacyBackup, type LegacyShard, readLegacy } from '../portable/legacy.ts'
+import type { LegacyBackup, LegacyShard } from '../portable/legacy.ts'
 import type { ManifestEntry } from '../portable/manifest.ts'
-import { type SetWish, selectSet } from '../portable/select-set.ts'
-import { type BackupSet, listSets } from '../portable/sets.ts'
+import type { SetWish } from '../portable/select-set.ts'
+import type { BackupSet } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
 import type { ShardName } from './inspect.ts'
 import { shardName } from './plan-shards.ts'
@@ -18,6 +18,8 @@ export interface ArchivePart {
   readonly stored: { readonly size: number; readonly sha256: string } | undefined
   /** Bytes of the tar that the manifest speaks of; undefined in legacy directories. */
   readonly tarSize: number | undefined
+  /** Nothing else in it counts: its other files are in newer parts. */
+  readonly onlyTombstones?: boolean | undefined
   /**
    * Reads the tar. The end comes only after the archive's own check sums were right.
    * @param onStored sees every byte as it is stored
@@ -30,8 +32,10 @@ type OnBytes = (bytes: Uint8Array) => void
 
 /** A shard of a backup. */
 export interface RestorableShard extends ShardName {
-  /** Newest first: of files that several hold under one name, the first counts. Sets have one. */
+  /** Newest first: of files that several hold under one name, the first counts. Sets have one, but in chains of influxd. */
   readonly parts: readonly ArchivePart[]
+  /** The parts are of sets of influxd that hold it only together: their points are merged, newer ones win. */
+  readonly isUnion?: boolean | undefined
 }
 
 /** A backup of any kind, in the one form that restore, verify and export work on. */
@@ -67,43 +71,6 @@ export function wishOf({
   return {
     ...{ set, retentionPolicy, ...first },
     also: also.map((wanted) => ({ retentionPolicy, ...wanted })),
-  }
-}
-
-/**
- * Finds the backup in a store that holds what is wanted: a set of snap or influxd, or a legacy directory.
- * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED`, `E_INTEGRITY`
- */
-export async function openRestorable(
-  store: Store,
-  wish: SetWish,
-  signal?: AbortSignal,
-): Promise<Restorable> {
-  const listing = await listSets(store, signal)
-  if (listing.sets.length === 0) {
-    const legacy = await readLegacy(store, listing.files, signal)
-    if (legacy !== undefined && wish.set === undefined) return legacyRestorable(store, legacy)
-  }
-  return setRestorable(store, await selectSet(listing, wish, signal))
-}
-
-/**
- * Finds a backup as {@link openRestorable} does, and reads a set without its catalog if that is what is damaged.
- * @param onDamage told what is wrong with it
- */
-export async function openDamaged(
-  store: Store,
-  wish: SetWish,
-  { signal, onDamage }: { readonly signal: AbortSignal; readonly onDamage: (why: string) => void },
-): Promise<Restorable> {
-  try {
-    return await openRestorable(store, wish, signal)
-  } catch (error) {
-    if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_INTEGRITY) throw error
-    const listing = { ...(await listSets(store, signal)), withoutCatalogs: true }
-    const set = await selectSet(listing, wish, signal)
-    onDamage(error.message)
-    return setRestorable(store, set)
   }
 }
 

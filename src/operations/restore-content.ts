@@ -1,10 +1,11 @@
 import { SnapError } from '../errors.ts'
-import { readShardTar, type TarEntry, type TarEntryInput } from '../tar/index.ts'
+import { readShardTar, type TarEntryInput } from '../tar/index.ts'
 import type { TsmFilter } from '../tsm/rewrite.ts'
 import { asDamage } from './check-archive.ts'
 import type { ShardName } from './inspect.ts'
 import type { RestorableShard } from './restorable.ts'
 import { rewriteEntries } from './rewrite-entries.ts'
+import { unionEntries } from './union-shard.ts'
 
 /** How large the files of a shard are. */
 export interface ContentSize {
@@ -28,7 +29,8 @@ export function wholeContent(
   size?: ContentSize,
 ): ShardContent {
   const { database, retentionPolicy, shardId } = shard
-  const entries = (signal: AbortSignal) => rewriteEntries(entriesOf(shard, signal), { tempDir })
+  const entries = (signal: AbortSignal) =>
+    rewriteEntries(entriesOf(shard, tempDir, signal), { tempDir })
   return { database, retentionPolicy, shardId, size, entries }
 }
 
@@ -56,13 +58,18 @@ export async function refuseNothing(
 }
 
 /**
- * Reads the files of a shard, of files with one name in several parts the newest.
+ * Reads the files of a shard, of files with one name in several parts the newest. Those of a union are merged in `tempDir`.
  * @throws SnapError `E_INTEGRITY` naming the archive that is damaged
  */
 export async function* entriesOf(
   shard: RestorableShard,
+  tempDir: string,
   signal?: AbortSignal,
-): AsyncGenerator<TarEntry> {
+): AsyncGenerator<TarEntryInput, void, undefined> {
+  if (shard.isUnion) {
+    yield* unionEntries(shard, tempDir, signal)
+    return
+  }
   const seen = new Set<string>()
   for (const part of shard.parts) {
     try {

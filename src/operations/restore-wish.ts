@@ -12,6 +12,7 @@ import type { Selection } from './selection.ts'
 import type { SeriesSelection } from './series-selection.ts'
 import type { ServerPlace } from './server.ts'
 import type { HttpPlace } from './server-http.ts'
+import type { ChainChoice } from './stock-chain.ts'
 
 /** What to restore, from where, and how. */
 export interface RestoreOptions {
@@ -20,6 +21,8 @@ export interface RestoreOptions {
   readonly store: Store
   /** The name of a set or a time; default the newest that holds the selection. */
   readonly set?: string | Date | undefined
+  /** What older sets of influxd count for; left out, their files decide. */
+  readonly chain?: ChainChoice | undefined
   readonly selection: Selection
   /** Only points of these times, and of these series. */
   readonly range?: ExactRange | undefined

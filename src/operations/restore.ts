@@ -10,13 +10,12 @@ import {
   planForgotten,
   plannedForgotten,
 } from './forgotten.ts'
+import { openDamaged, openRestorable } from './open-restorable.ts'
 import { passwordsFor } from './password-file.ts'
 import { noProgress, type Progress } from './progress.ts'
 import {
   lostShards,
   missingShards,
-  openDamaged,
-  openRestorable,
   placeOf,
   type Restorable,
   refuseMissing,
@@ -72,13 +71,13 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
 }
 
 async function openBackup(options: RestoreOptions, damaged: Loss[]): Promise<Restorable> {
-  const { store, salvage, signal } = options
+  const { store, salvage } = options
   const wish = wishOf(options)
-  if (!salvage) return await openRestorable(store, wish, signal)
+  if (!salvage) return await openRestorable(store, wish, options)
   const onDamage = (message: string) => {
     damaged.push({ file: store.url, message: `${message}: its hashes could not be checked` })
   }
-  return await openDamaged(store, wish, { signal, onDamage })
+  return await openDamaged(store, wish, { ...options, onDamage })
 }
 
 /** Checks all that is to be restored, before anything is changed. */

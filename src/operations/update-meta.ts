@@ -2,7 +2,8 @@ import type { SetWish } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
 import { atDestination } from './at-destination.ts'
 import type { ShardName } from './inspect.ts'
-import { openRestorable, wishOf } from './restorable.ts'
+import { openRestorable } from './open-restorable.ts'
+import { wishOf } from './restorable.ts'
 import { createDatabase, refuseExisting } from './restore-database.ts'
 import type { Renames } from './restore-names.ts'
 import { planRestore } from './restore-plan.ts'
@@ -37,7 +38,10 @@ export interface UpdatedMeta {
  */
 export async function updateMeta(options: UpdateMetaOptions): Promise<UpdatedMeta> {
   const { server, store, set, selection, renames, dryRun, signal } = options
-  const backup = await openRestorable(store, wishOf({ set, selection }), signal)
+  const backup = await openRestorable(store, wishOf({ set, selection }), {
+    signal,
+    chain: 'newest',
+  })
   const plan = planRestore(backup, selection, { ...renames, subscriptions: true })
   const data = await atDestination(() => server.client.metastoreBackup(signal))
   for (const database of plan.databases) refuseExisting(database, { data, name: server.name })

@@ -13,6 +13,8 @@ export interface BackupSet extends ListedSet {
   readonly catalog: Catalog | undefined
   /** The archives to restore from, one for each shard. */
   readonly entries: readonly ManifestEntry[]
+  /** Of a set of influxd: what older sets hold of its shards too, newest first. */
+  readonly older: readonly ManifestEntry[]
   /** Shards whose archive is not there: the set cannot be restored whole. */
   readonly missing: readonly ManifestEntry[]
   /** Shards that had not changed when the set was made, and that no older set holds as they were. */

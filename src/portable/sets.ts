@@ -3,6 +3,7 @@ import type { BackupSet } from './backup-set.ts'
 import type { Catalog } from './catalog.ts'
 import { firstOfEachShard, inheritance } from './inherit.ts'
 import type { ListedSet, SetListing } from './listing.ts'
+import type { ManifestEntry } from './manifest.ts'
 import { manifestName } from './names.ts'
 import {
   checkListed,
@@ -44,7 +45,12 @@ export async function readSet(
   const older = await inheritance({ listing, set, catalog, meta }, signal)
   const chosen = firstOfEachShard([...manifest.files, ...older.entries], listing.files)
   const kind = catalog === undefined ? 'stock' : 'snap'
-  return { ...set, kind, manifest, meta, metaBytes, catalog, ...chosen, unheld: older.unheld }
+  const isOlder = (entry: ManifestEntry) =>
+    kind === 'stock' && !chosen.entries.includes(entry) && listing.files.has(entry.fileName)
+  return {
+    ...{ ...set, kind, manifest, meta, metaBytes, catalog, ...chosen },
+    ...{ older: older.entries.filter(isOlder), unheld: older.unheld },
+  }
 }
 
 /** What can be said of an encrypted set without its key. Archives have the names they are stored under. */

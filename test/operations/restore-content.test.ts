@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { entriesOf, wholeContent } from '../../src/operations/restore-content.ts'
 import { packShardTar } from '../../src/tar/index.ts'
@@ -46,7 +47,7 @@ describe('the files of a shard in several parts', () => {
   it('name the part that is damaged', async () => {
     const parts = [await partOf('the part', { '000000001-000000001.tsm': bytes }, 600)]
     const read = async () => {
-      for await (const _ of entriesOf({ ...SHARD, parts }));
+      for await (const _ of entriesOf({ ...SHARD, parts }, tmpdir()));
     }
     await expect(read()).rejects.toMatchObject({
       code: 'E_INTEGRITY',

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
-import { openRestorable } from '../../src/operations/restorable.ts'
+import { openRestorable } from '../../src/operations/open-restorable.ts'
 import { salvageShard } from '../../src/operations/salvage.ts'
 import { isStoredDamage, openImage } from '../../src/operations/salvage-image.ts'
 import { readSidecar } from '../../src/portable/sets.ts'

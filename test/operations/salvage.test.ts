@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { bytesAccess } from '../../src/io/random-access.ts'
-import { openRestorable, type Restorable } from '../../src/operations/restorable.ts'
+import { openRestorable } from '../../src/operations/open-restorable.ts'
+import type { Restorable } from '../../src/operations/restorable.ts'
 import { checkShard } from '../../src/operations/restore-check.ts'
 import type { ShardContent } from '../../src/operations/restore-content.ts'
 import { type Loss, salvageShard } from '../../src/operations/salvage.ts'

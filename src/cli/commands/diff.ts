@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
 import type { ShardSource } from '../../operations/shard-source.ts'
+import { addChainOption, readChainOption } from '../chain-option.ts'
 import {
   addConnectionOptions,
   addDirectoryOptions,
@@ -37,6 +38,7 @@ export function defineDiff(program: Command, context: CliContext): void {
   addTimeRangeOptions(command)
   addPointOptions(command)
   addTransferOptions(command)
+  addChainOption(command)
   addStoreOptions(command)
   addLockOptions(command)
   addIdentityOptions(command)
@@ -73,7 +75,13 @@ async function withPlace(
 ): Promise<CommandResult> {
   const { withSource } = await import('../../operations/open-source.ts')
   if (place !== undefined && 'from' in place) {
-    const wish = { set: place.set, selection: readSelectionOptions(command) }
+    const wish = {
+      set: place.set,
+      chain: readChainOption(command),
+      tempDir: readTransferOptions(command).tempDir,
+      progress: run.progress,
+      selection: readSelectionOptions(command),
+    }
     const where = { context, run, location: place.from, use: 'read' } as const
     return await withOpenedStore(command, where, (locked) =>
       withSource({ ...wish, ...locked }, (source) =>

@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
+import { addChainOption, readChainOption } from '../chain-option.ts'
 import {
   addSelectionOptions,
   addTransferOptions,
@@ -63,6 +64,7 @@ export function defineDrill(program: Command, context: CliContext): void {
   addSettings(command, OPTIONS)
   addSelectionOptions(command)
   addTransferOptions(command)
+  addChainOption(command)
   addStoreOptions(command)
   addLockOptions(command)
   addIdentityOptions(command)
@@ -82,6 +84,7 @@ export function defineDrill(program: Command, context: CliContext): void {
         const result = await drill({
           ...{ ...place, set: isAny ? undefined : set, random },
           ...{ jobs, limitRate, tempDir, env: context.env, progress: run.progress },
+          chain: readChainOption(command),
           selection: readSelectionOptions(command),
           influxd: OPTIONS.influxd.read(command),
           indexVersion: OPTIONS.indexVersion.read(command),

@@ -5,6 +5,7 @@ import type { PointFormat } from '../../operations/export-points.ts'
 import type { BackupPlace } from '../../operations/open-source.ts'
 import type { ServerPlace } from '../../operations/server.ts'
 import { backupReport } from '../backup-report.ts'
+import { addChainOption, readChainOption } from '../chain-option.ts'
 import {
   addConnectionOptions,
   addDirectoryOptions,
@@ -105,6 +106,7 @@ export function defineExport(program: Command, context: CliContext): void {
   addSettings(command, OPTIONS)
   addUrlOptions(command)
   addTransferOptions(command)
+  addChainOption(command)
   addTargetOptions(command)
   addLockOptions(command)
   addEncryptionOptions(command)
@@ -176,8 +178,10 @@ async function fromPlace(
   const selection = readSelectionOptions(command)
   const use = OPTIONS.dryRun.read(command) ? 'look' : 'read'
   const where = { context, run, location, use } as const
+  const { tempDir } = readTransferOptions(command)
+  const how = { chain: readChainOption(command), tempDir, progress: run.progress }
   return await withOpenedStore(command, where, ({ store, signal }) =>
-    work({ store, set, selection, signal }, { ...run, signal }),
+    work({ store, set, selection, signal, ...how }, { ...run, signal }),
   )
 }
 

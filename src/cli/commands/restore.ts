@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
+import { addChainOption, readChainOption } from '../chain-option.ts'
 import {
   addConnectionOptions,
   addDirectoryOptions,
@@ -73,6 +74,7 @@ export function defineRestore(program: Command, context: CliContext): void {
   addMergeOptions(command)
   addHttpOptions(command)
   addTransferOptions(command)
+  addChainOption(command)
   addStoreOptions(command)
   addLockOptions(command)
   addIdentityOptions(command)
@@ -89,6 +91,7 @@ export function defineRestore(program: Command, context: CliContext): void {
       const where = { context, run, location: source, use: dryRun ? 'look' : 'read' } as const
       const wish = {
         ...{ jobs, limitRate, tempDir, set, renames, http, dryRun },
+        chain: readChainOption(command),
         selection: readSelectionOptions(command),
         ...readPointsWish(command),
         attempts: readConnectionOptions(command).retries + 1,
