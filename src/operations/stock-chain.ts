@@ -14,7 +14,7 @@ export type ChainChoice = 'union' | 'newest'
 
 /** How the sets of influxd in a place are looked at. */
 export interface ChainOptions {
-  readonly choice: ChainChoice | undefined
+  readonly choice?: ChainChoice | undefined
   /** Shards that are wanted; others are not looked at. */
   readonly isWanted: (shard: ShardName) => boolean
   readonly tempDir: string

@@ -10,6 +10,7 @@ import { OpenedStore } from './opened-store.ts'
 import { mapParallel } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { legacyRestorable } from './restorable.ts'
+import { findChain } from './stock-chain.ts'
 import { bytesToRead, type VerifiedArchive, verifyArchive } from './verify-archive.ts'
 import type { ArchiveTask, FoundSet, VerifyContext } from './verify-context.ts'
 import {
@@ -130,7 +131,7 @@ interface FoundBackups {
 
 /** What is looked for. */
 interface Search extends VerifyContext {
-  readonly options: Pick<VerifyOptions, 'deep' | 'identities'>
+  readonly options: Pick<VerifyOptions, 'deep' | 'identities' | 'tempDir'>
 }
 
 /** Finds what is there and verifies its small files. */
@@ -182,10 +183,7 @@ async function verifySets(context: Search, sets: readonly ListedSet[]): Promise<
 }
 
 /** Returns one set, and the older ones whose archives a restore of it would take. */
-async function withOwners(
-  context: VerifyContext,
-  wanted: string | Date,
-): Promise<readonly ListedSet[]> {
+async function withOwners(context: Search, wanted: string | Date): Promise<readonly ListedSet[]> {
   const { listing, findings, signal } = context
   const [chosen] = candidates(listing, { set: wanted === LATEST ? undefined : wanted })
   if (chosen === undefined) return []
@@ -193,8 +191,12 @@ async function withOwners(
   const isClosed = (await whyClosed(context, chosen)) !== undefined
   const owners = await findings.collect({ sets: [name], file: manifestName(name) }, async () => {
     if (isClosed) return await ownersOf(context, chosen)
-    const { entries } = await readSet(listing, chosen, signal)
-    return new Set(entries.map(({ fileName }) => parseFileName(fileName)?.set))
+    const set = await readSet(listing, chosen, signal)
+    const { tempDir } = context.options
+    const chain = await findChain(context.store, set, { isWanted: () => true, tempDir, signal })
+    const parts = [...chain.values()].flat().map(({ name }) => name)
+    const files = [...set.entries.map(({ fileName }) => fileName), ...parts]
+    return new Set(files.map((name) => parseFileName(name)?.set))
   })
   return listing.sets.filter((listed) => listed === chosen || owners?.has(listed.name))
 }
