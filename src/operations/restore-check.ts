@@ -30,7 +30,9 @@ export async function checkShard(
       read.push(...(await checkArchive(shard, part, { tempDir, signal })))
     else await checkStoredHash(store, part, { signal })
   }
-  return read.length > 0 ? sizeOf(read) : undefined
+  if (read.length === 0) return undefined
+  const size = sizeOf(read)
+  return shard.isUnion ? { ...size, about: true } : size
 }
 
 /** Of files that come twice under one name the first counts, as in a restore. */
