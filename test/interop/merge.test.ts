@@ -1,3 +1,5 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { snap, snapJson, startSnap } from '../helpers/cli.ts'
@@ -94,6 +96,45 @@ for (const index of INDEXES) {
       const [disk] = await server.query('SELECT used, free FROM disk', { db: 'much' })
       expect(disk?.values?.[0]?.slice(1)).toEqual([5, 6])
     })
+
+    it('uploads into a shard that still takes writes if it may, and no acknowledged write is lost', async () => {
+      const lines = Array.from({ length: 20_000 }, (_, i) =>
+        cpu('a', NOW - BigInt(i) * 1_000_000n, i),
+      )
+      const target = await backedUp('hot', lines)
+      await server.query(`DELETE FROM cpu WHERE host = 'a'`, { db: 'hot' })
+      await server.write(cpu('live', NOW, 0), { db: 'hot' })
+      const stop = new AbortController()
+      const acknowledged = writeUntil(stop.signal)
+      const merged = await merge(target, '--db', 'hot', '--allow-write-pause')
+      stop.abort()
+      expect(merged).toMatchObject({ added: 20_000, conflicting: 0 })
+      const files = await readdir(join(server.dirs.data, 'hot', 'autogen', await shardOf('hot')))
+      // What was uploaded, compacted or not, is a thousand generations after what the server wrote itself.
+      expect(files.some((name) => /^00000[1-9]/.test(name))).toBe(true)
+      const written = await acknowledged
+      expect(written).toBeGreaterThan(0)
+      const counts = await server.query('SELECT count(value) FROM cpu GROUP BY host', { db: 'hot' })
+      const count = (host: string) =>
+        counts.find(({ tags }) => tags?.host === host)?.values?.[0]?.[1]
+      expect([count('a'), count('live')]).toEqual([20_000, 1])
+      expect(count('writer')).toBeGreaterThanOrEqual(written)
+    })
+
+    /** Writes one point after the other and returns how many were acknowledged: the server refuses some while a file arrives. */
+    async function writeUntil(signal: AbortSignal): Promise<number> {
+      let acknowledged = 0
+      for (let i = 0; !signal.aborted; i++) {
+        const line = cpu('writer', NOW + BigInt(i), i)
+        const done = server.write(line, { db: 'hot' }).then(
+          () => 1,
+          () => 0,
+        )
+        acknowledged += await done
+        await sleep(5)
+      }
+      return acknowledged
+    }
 
     async function shardOf(db: string): Promise<string> {
       const all = await server.query('SHOW SHARDS')
