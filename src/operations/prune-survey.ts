@@ -130,7 +130,12 @@ async function surveyOrRefuse(
   return await orRefuse(() => surveySet(followed, set, signal), { set: name, giveUp })
 }
 
-async function orRefuse<T>(
+/**
+ * Reads something that tells what a set needs.
+ * @param giveUp the files without which there is no such set
+ * @throws SnapError `E_PRUNE_REFUSED` if it is damaged
+ */
+export async function orRefuse<T>(
   read: () => Promise<T>,
   { set, giveUp }: { readonly set: string; readonly giveUp: string },
 ): Promise<T> {

@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { EXIT_CODES, SnapError } from '../errors.ts'
 import { expandNames } from '../meta/index.ts'
 import type { SetListing } from '../portable/listing.ts'
@@ -12,6 +13,7 @@ import { listUnfinished } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
 import { namesHint } from '../suggest.ts'
 import { markedFiles, markFiles, uniteMarks } from './file-marks.ts'
+import { followChains } from './prune-chains.ts'
 import { readJournal } from './prune-journal.ts'
 import { type KeepReason, type PruneDecision, type PruneRules, planPrune } from './prune-plan.ts'
 import {
@@ -73,7 +75,10 @@ export interface Pruned {
 export async function prune(options: PruneOptions): Promise<Pruned> {
   const { store, signal, confirm } = options
   if (!hasRule(options.keep)) throw noRule()
-  const survey = await surveyTarget(store, signal)
+  const found = await surveyTarget(store, signal)
+  const survey = options.includeStock
+    ? await followChains(store, found, { tempDir: tmpdir(), signal })
+    : found
   const databases = namedIn(survey, options.databases)
   const decisions = await decide(survey, { ...options, databases })
   const removal = await removalOf(survey, decisions, signal)

@@ -18,7 +18,17 @@ export interface ChainOptions {
   /** Shards that are wanted; others are not looked at. */
   readonly isWanted: (shard: ShardName) => boolean
   readonly tempDir: string
+  /** What is known of the older sets of the place, where several are looked at, oldest first. */
+  readonly memory?: ChainMemory | undefined
   readonly signal?: AbortSignal | undefined
+}
+
+/** What was found out of archives that were looked at. */
+export interface ChainMemory {
+  /** What is in an archive, by its name. */
+  readonly files: Map<string, readonly FileMark[]>
+  /** The names of those beside which nothing older counts. */
+  readonly whole: Set<string>
 }
 
 /** The archives of shards of which the newest is not all there is, newest first: one or more. */
@@ -49,11 +59,12 @@ export async function findChain(
   for (const entry of backup.entries) {
     const shard = shardOf(entry)
     const archives = links.get(shard.shardId) ?? []
-    if (archives.length < 2 || !isWanted(shard)) continue
+    if (!isWanted(shard)) continue
     const kept = await keptOf(shard, archives, { ...options, oldest })
     const [first, ...others] = kept
     const isAlone = first === undefined || (first.name === entry.fileName && others.length === 0)
     if (!isAlone) found.set(shard.shardId, kept)
+    else options.memory?.whole.add(entry.fileName)
   }
   return found
 }
@@ -64,7 +75,7 @@ type Links = ReadonlyMap<bigint, readonly Link[]>
 async function readLinks(
   store: Store,
   { entries, older }: BackupSet,
-  { isWanted, signal }: ChainOptions,
+  { isWanted, memory, signal }: ChainOptions,
 ): Promise<Links> {
   const links = new Map<bigint, Link[]>()
   for (const newest of entries) {
@@ -72,12 +83,18 @@ async function readLinks(
     const others = older.filter(({ shardId }) => shardId === shard.shardId)
     if (others.length === 0 || !isWanted(shard)) continue
     const known = new Map<string, readonly FileMark[]>()
+    const filesOf = async (entry: ManifestEntry) => {
+      const content = await contentOf(store, entry, signal)
+      const files =
+        known.get(content) ?? (await readMarks(shard, archivePart(store, entry, undefined), signal))
+      known.set(content, files)
+      return files
+    }
     const archives: Link[] = []
     for (const entry of [newest, ...others]) {
       const part = archivePart(store, entry, undefined)
-      const content = await contentOf(store, entry, signal)
-      const files = known.get(content) ?? (await readMarks(shard, part, signal))
-      known.set(content, files)
+      const files = memory?.files.get(part.name) ?? (await filesOf(entry))
+      memory?.files.set(part.name, files)
       archives.push({ set: setOf(entry), part, files })
     }
     links.set(shard.shardId, archives)
@@ -148,10 +165,13 @@ async function keptOf(
   const kept: Link[] = []
   const parts: ArchivePart[] = []
   let end = 0
+  let previous: string | undefined
   for (const archive of archives) {
     const seen = new Set(kept.flatMap(({ files }) => files.map(markOf)))
     const others = archive.files.filter((file) => !seen.has(markOf(file)))
     const { part: older } = archive
+    if (previous !== undefined && options.memory?.whole.has(previous)) break
+    previous = older.name
     if (others.length === 0) continue
     if (others.every(isTombstone)) {
       parts.push({ ...older, onlyTombstones: true })

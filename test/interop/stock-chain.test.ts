@@ -102,6 +102,9 @@ describeWithInfluxd('sets of influxd in one directory', () => {
     )
     await snapExpecting(0, ['verify', '--deep', dir])
     await snapExpecting(0, ['diff', '--db', 'd', dir, source.host])
+    const prune = ['prune', '--include-stock', '--keep-last', '1', '--confirm']
+    await snapExpecting(0, [...prune, dir])
+    expect((await readdir(dir)).filter((name) => name.endsWith('.manifest'))).toHaveLength(4)
     const alone = await linesOf('d', dir, '--chain', 'newest')
     expect(alone.lines).toEqual([`other,host=c text="new" ${START + 5 * DAY}000000000`])
     expect(alone.said).not.toContain('put together')
@@ -167,6 +170,8 @@ describeWithInfluxd('sets of influxd in one directory', () => {
       `m,host=a v=9 ${START + DAY}000000000`,
     ])
     expect(said).not.toContain('put together')
+    await snapExpecting(0, ['prune', '--include-stock', '--keep-last', '1', '--confirm', dir])
+    expect((await readdir(dir)).filter((name) => name.endsWith('.manifest'))).toHaveLength(1)
   })
 
   it('of which nobody can tell are put together, with a word about it', async () => {

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import { SnapError } from '../../src/errors.ts'
 import { encodeData } from '../../src/meta/index.ts'
 import { type PruneOptions, prune } from '../../src/operations/prune.ts'
@@ -28,6 +29,9 @@ export function hour(hours: number): string {
 }
 
 const nanoseconds = (hours: number) => BigInt(Date.UTC(2024, 0, 1, hours)) * 1_000_000n
+
+/** Those of influxd are read, to find chains. */
+const EMPTY_ARCHIVE = gzipSync(Buffer.alloc(1024))
 
 /** A set to be made. */
 export interface SampleSet {
@@ -63,7 +67,7 @@ export function putSet(store: MemoryStore, sample: SampleSet): void {
     if (name.startsWith(set)) files.set(name, bytes)
   }
   for (const found of entries) {
-    put(found.fileName, Buffer.from(`archive ${found.fileName}`))
+    put(found.fileName, sample.stock ? EMPTY_ARCHIVE : Buffer.from(`archive ${found.fileName}`))
     const owner = parseFileName(found.fileName)?.set ?? ''
     const described = sidecarName(owner, found.shardId)
     const isThere = owner === set || files.has(described)

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
 import { catalogName, listSets, manifestName, readSet } from '../../src/portable/index.ts'
@@ -304,6 +305,9 @@ describe('sets of influxd', () => {
     expect(await reasons(store, 48, options)).toEqual([{ rule: 'needed', by: hour(72) }])
     for (const name of [older, ...archives(24, 1), ...archives(0, 1)]) store.files.delete(name)
     await expect(pruned(store, options)).rejects.toEqual(refusal(/s1\.tar\.gz is missing/))
+    store.files.set(archives(72, 2)[0] ?? '', Buffer.from('?'))
+    for (const name of [lost, older]) store.files.set(name, gzipSync(Buffer.alloc(1024)))
+    await expect(pruned(store, options)).rejects.toEqual(refusal(/s2\.tar\.gz/))
     store.files.set(`${hour(72)}.meta`, Buffer.from('?'))
     await expect(pruned(store, options)).rejects.toEqual(refusal(/meta/))
   })
