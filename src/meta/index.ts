@@ -30,5 +30,5 @@ export {
   minimalData,
   withoutDatabases,
 } from './select.ts'
-export { addShardGroup, compareGroups, endOfGroup } from './shard-group.ts'
+export { addShardGroup, compareGroups, endOfGroup, startOfGroup } from './shard-group.ts'
 export { checkWire } from './wire-check.ts'

@@ -12,6 +12,14 @@ const MAX_TIME = 2n ** 63n - 2n
 const HOUR = 3_600_000_000_000n
 const DAY = 24n * HOUR
 
+/**
+ * Where a group begins. The first of all, which begins before the first time that 64 bits can say, wraps in the metastore to a
+ * time after its end.
+ */
+export function startOfGroup({ startTime, endTime }: ShardGroupInfo): bigint {
+  return startTime > endTime ? MIN_TIME : startTime
+}
+
 /** Where a group ends: one that was truncated takes no points after that. */
 export function endOfGroup({ endTime, truncatedAt }: ShardGroupInfo): bigint {
   return truncatedAt > 0n && truncatedAt < endTime ? truncatedAt : endTime
@@ -19,7 +27,7 @@ export function endOfGroup({ endTime, truncatedAt }: ShardGroupInfo): bigint {
 
 /** The order in which influxd looks at groups: it takes the one that ends first, of those the one that begins first. */
 export function compareGroups(a: ShardGroupInfo, b: ShardGroupInfo): number {
-  const order = endOfGroup(a) - endOfGroup(b) || a.startTime - b.startTime
+  const order = endOfGroup(a) - endOfGroup(b) || startOfGroup(a) - startOfGroup(b)
   return order < 0n ? -1 : order > 0n ? 1 : 0
 }
 
@@ -54,7 +62,7 @@ function boundsOf({ shardGroups, ...policy }: RetentionPolicyInfo, time: bigint)
   const end = start + duration
   const live = shardGroups.filter((group) => !isDeleted(group))
   const before = live.map(endOfGroup).filter((at) => at <= time)
-  const after = live.map(({ startTime }) => startTime).filter((at) => at > time)
+  const after = live.map(startOfGroup).filter((at) => at > time)
   return {
     startTime: [MIN_TIME, ...before].reduce((a, b) => (a > b ? a : b), start),
     endTime: [MAX_TIME + 1n, ...after].reduce((a, b) => (a < b ? a : b), end),

@@ -1,6 +1,6 @@
 import { SnapError } from '../errors.ts'
 import type { PolicyName } from '../formats/points.ts'
-import { type ListedShard, matchesName } from '../meta/index.ts'
+import { type ListedShard, matchesName, startOfGroup } from '../meta/index.ts'
 import type { ExactRange } from './exact-range.ts'
 import { overlaps, planShards, type ShardPlan } from './plan-shards.ts'
 import type { Selection } from './selection.ts'
@@ -123,7 +123,7 @@ export function pairShards(
     let last = pairs.at(-1)
     const isSamePolicy =
       last?.pair.database === database && last.pair.retentionPolicy === retentionPolicy
-    if (last === undefined || !isSamePolicy || group.startTime >= last.endTime) {
+    if (last === undefined || !isSamePolicy || startOfGroup(group) >= last.endTime) {
       const pair = { database, retentionPolicy, left: [], right: [] }
       last = { pair, endTime: group.endTime }
       pairs.push(last)
@@ -137,6 +137,6 @@ export function pairShards(
 function byPolicyAndTime({ listed: a }: Placed, { listed: b }: Placed): number {
   if (a.database !== b.database) return a.database < b.database ? -1 : 1
   if (a.retentionPolicy !== b.retentionPolicy) return a.retentionPolicy < b.retentionPolicy ? -1 : 1
-  const order = a.group.startTime - b.group.startTime || a.shard.id - b.shard.id
+  const order = startOfGroup(a.group) - startOfGroup(b.group) || a.shard.id - b.shard.id
   return order < 0n ? -1 : order > 0n ? 1 : 0
 }

@@ -1,5 +1,5 @@
 import type { FieldPoints, PolicyName } from '../formats/points.ts'
-import type { ListedShard } from '../meta/index.ts'
+import { type ListedShard, startOfGroup } from '../meta/index.ts'
 import type { Block } from '../tsm/values.ts'
 import { ExportTally, type MeasurementName, measurementName } from './export-tally.ts'
 import { DROPPED, type LeftOutShard } from './fetched-shards.ts'
@@ -147,6 +147,6 @@ function newestFirst({ shards, ...policy }: PolicyShards): PolicyShards {
 }
 
 function byTime(a: ListedShard, b: ListedShard): number {
-  const difference = a.group.startTime - b.group.startTime || a.shard.id - b.shard.id
+  const difference = startOfGroup(a.group) - startOfGroup(b.group) || a.shard.id - b.shard.id
   return difference < 0n ? -1 : 1
 }

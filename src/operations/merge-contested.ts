@@ -1,5 +1,6 @@
 import type { HttpClient } from '../client/index.ts'
 import { findKeyProblem } from '../formats/line-protocol.ts'
+import { startOfGroup } from '../meta/index.ts'
 import { type AlignedKey, alignKeys, type KeyPart } from '../tsm/align.ts'
 import { parseCompositeKey, parseSeriesKey } from '../tsm/series-key.ts'
 import { sliceTimes, type TimeRange } from '../tsm/values.ts'
@@ -25,7 +26,7 @@ export async function checkContested(
   const stored = readPoints([files], { source, range, keepKey, signal })
   const shard = { database, retentionPolicy }
   const tagKeys = await tagKeysOf(live)
-  const check = new SelectCheck({ http, shard, tagKeys, start: group.startTime, signal })
+  const check = new SelectCheck({ http, shard, tagKeys, start: startOfGroup(group), signal })
   try {
     let next = await contested.next()
     for await (const { key, blocks } of stored) {

@@ -1,4 +1,4 @@
-import type { ListedShard } from '../meta/index.ts'
+import { type ListedShard, startOfGroup } from '../meta/index.ts'
 import type { BackupSource } from './backup-source.ts'
 import type { MergeCounts } from './merge-points.ts'
 import type { StoredInto } from './merge-policies.ts'
@@ -53,7 +53,7 @@ export async function replaceShards(
 
 /** Tells whether points of a stored shard may go where a live one is. */
 function isFor(live: ListedShard, { shard, into }: StoredInto): boolean {
-  const { startTime: start, endTime } = live.group
+  const { group } = live
   const isSame = into.database === live.database && into.retentionPolicy === live.retentionPolicy
-  return isSame && overlaps(shard, { start, end: endTime - 1n })
+  return isSame && overlaps(shard, { start: startOfGroup(group), end: group.endTime - 1n })
 }

@@ -1,6 +1,6 @@
 import { SnapError } from '../errors.ts'
 import type { PolicyName } from '../formats/points.ts'
-import { type ListedShard, listShards } from '../meta/index.ts'
+import { type ListedShard, listShards, startOfGroup } from '../meta/index.ts'
 import { atDestination } from './at-destination.ts'
 import type { BackupSource } from './backup-source.ts'
 import { type ExactRange, intersect } from './exact-range.ts'
@@ -78,7 +78,7 @@ export class MergeRun {
   ): Promise<Omit<MergedShard, 'database' | 'retentionPolicy' | 'shardId' | 'durationMs'>> {
     const { range: wanted, dryRun, target } = this.#options
     const { asLines } = target
-    const whole = { start: group.startTime, end: group.endTime - 1n }
+    const whole = { start: startOfGroup(group), end: group.endTime - 1n }
     const range = intersect(whole, wanted) ?? whole
     const total = { added: 0, equal: 0, conflicting: 0, bytes: 0 }
     const newShardIds: bigint[] = []

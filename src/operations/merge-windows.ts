@@ -1,4 +1,4 @@
-import { compareGroups, endOfGroup, type ListedShard } from '../meta/index.ts'
+import { compareGroups, endOfGroup, type ListedShard, startOfGroup } from '../meta/index.ts'
 import type { ExactRange } from './exact-range.ts'
 
 /** Times of a stored shard that go into one live shard, or for which there is none yet. */
@@ -22,7 +22,7 @@ export function isCold({ endTime }: ListedShard['group']): boolean {
  */
 export function cutAtGroups(range: ExactRange, live: readonly ListedShard[]): MergeWindow[] {
   const ordered = live.toSorted((a, b) => compareGroups(a.group, b.group))
-  const bounds = ordered.flatMap((shard) => [shard.group.startTime, endOfGroup(shard.group)])
+  const bounds = ordered.flatMap((shard) => [startOfGroup(shard.group), endOfGroup(shard.group)])
   const starts = [range.start, ...bounds.filter((at) => at > range.start && at <= range.end)]
   const sorted = [...new Set(starts)].sort((a, b) => (a < b ? -1 : 1))
   const windows: MergeWindow[] = []
@@ -30,7 +30,7 @@ export function cutAtGroups(range: ExactRange, live: readonly ListedShard[]): Me
     const next = sorted[i + 1]
     const end = next === undefined ? range.end : next - 1n
     const found = ordered.find(
-      (shard) => shard.group.startTime <= start && endOfGroup(shard.group) > start,
+      (shard) => startOfGroup(shard.group) <= start && endOfGroup(shard.group) > start,
     )
     const last = windows.at(-1)
     if (last !== undefined && last.live === found) windows.splice(-1, 1, { ...last, end })

@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import type { ListedShard } from '../meta/index.ts'
+import { type ListedShard, startOfGroup } from '../meta/index.ts'
 import type { WantedShard } from '../portable/reusable.ts'
 import type { ExactRange } from './exact-range.ts'
 import type { ShardName } from './inspect.ts'
@@ -44,7 +44,7 @@ export async function planShards(wish: ShardWish): Promise<ShardPlan> {
 
 /** Says whether a shard may hold points of these times. */
 export function overlaps({ group }: ListedShard, range: ExactRange | undefined): boolean {
-  return range === undefined || (group.startTime <= range.end && group.endTime > range.start)
+  return range === undefined || (startOfGroup(group) <= range.end && group.endTime > range.start)
 }
 
 /** Returns a shard of the metastore with the times of its group. */

@@ -11,6 +11,7 @@ import {
   findRetentionPolicy,
   type ListedShard,
   listShards,
+  startOfGroup,
 } from '../meta/index.ts'
 import { listSets } from '../portable/sets.ts'
 import { LocalStore, type Store } from '../storage/index.ts'
@@ -165,7 +166,7 @@ function refuse(live: ListedShard, data: Data, into: readonly PolicyName[]): voi
   const found = findDatabase(data, database)
   const duration = (found && findRetentionPolicy(found, retentionPolicy)?.duration) ?? 0n
   const oldest = BigInt(Date.now()) * NANOSECONDS_PER_MS - duration + EXPIRY_MARGIN
-  if (duration > 0n && group.startTime < oldest)
+  if (duration > 0n && startOfGroup(group) < oldest)
     throw no(
       'its policy lets go of it soon, and would not take its points again',
       'lengthen the policy first: --rp-duration',

@@ -1,7 +1,7 @@
 import { SnapError } from '../errors.ts'
 import { type RandomAccess, sliceAccess } from '../io/random-access.ts'
 import { readAll, Spool } from '../io/spool.ts'
-import { listShards } from '../meta/index.ts'
+import { listShards, startOfGroup } from '../meta/index.ts'
 import { parseFileName, sidecarName } from '../portable/names.ts'
 import { readSidecar } from '../portable/sets.ts'
 import type { Sidecar } from '../portable/sidecar.ts'
@@ -230,12 +230,11 @@ function stemOf(name: string): string {
   return name.slice(0, name.lastIndexOf('.'))
 }
 
-/** The times of the shard's group; the first one there is begins before the first time, and wraps. */
+/** The times of the shard's group. */
 function timesOf({ shardId }: ShardName, data: Restorable['data']): TimeRange {
   const group = listShards(data).find(({ shard }) => shard.id === shardId)?.group
-  const minTime = group?.startTime ?? 0n
-  const maxTime = (group?.endTime ?? 1n) - 1n
-  return minTime <= maxTime ? { minTime, maxTime } : { minTime: -(2n ** 63n), maxTime }
+  if (group === undefined) return { minTime: 0n, maxTime: 0n }
+  return { minTime: startOfGroup(group), maxTime: group.endTime - 1n }
 }
 
 /**

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { asSnapError, SnapError } from '../errors.ts'
-import { listShards, type ShardGroupInfo } from '../meta/index.ts'
+import { listShards, type ShardGroupInfo, startOfGroup } from '../meta/index.ts'
 import { readArchive } from '../portable/archive-reader.ts'
 import { formatGoTime } from '../protocol/index.ts'
 import { readShardTar } from '../tar/index.ts'
@@ -160,7 +160,7 @@ function checkTimes(
   { path, to, group }: { path: string; to: ShardName; group: ShardGroupInfo },
 ): void {
   const ranges = files.flatMap(({ tsm }) => (tsm === undefined ? [] : [tsm]))
-  const { startTime, endTime } = group
+  const [startTime, endTime] = [startOfGroup(group), group.endTime]
   if (ranges.every(({ minTime, maxTime }) => minTime >= startTime && maxTime < endTime)) return
   const first = ranges.reduce((least, { minTime }) => (minTime < least ? minTime : least), MAX_TIME)
   const last = ranges.reduce((most, { maxTime }) => (maxTime > most ? maxTime : most), MIN_TIME)

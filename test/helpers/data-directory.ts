@@ -116,11 +116,14 @@ export function dataOf(spec: DirectorySpec, clusterId = 4711n): Data {
   })
 }
 
+/** Wraps what begins before the first time there is, as influxd does. */
+const nanosecondsOf = (hour: number) => BigInt.asIntN(64, BigInt(hour) * BigInt(HOUR))
+
 function groupOf({ id, hour, isDeleted }: ShardSpec) {
   return {
     id: BigInt(id),
-    startTime: BigInt(hour * HOUR),
-    endTime: BigInt((hour + 1) * HOUR),
+    startTime: nanosecondsOf(hour),
+    endTime: nanosecondsOf(hour + 1),
     deletedAt: isDeleted === true ? 1n : 0n,
     shards: [{ id: BigInt(id) }],
   }

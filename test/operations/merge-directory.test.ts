@@ -94,6 +94,23 @@ async function refused(root: string, ...more: readonly string[]): Promise<string
 }
 
 describe('a merge into directories', () => {
+  it('merges the first hour there is, whose beginning wraps in the metastore', async () => {
+    const first = { id: 1, hour: -2_562_048 }
+    const [early, later] = [-9_223_370_000_000_000_000, -9_223_369_900_000_000_000]
+    const of = (times: number[]): DirectorySpec => ({
+      d: { r: { shards: [{ ...first, files: [{ m: times }] }] } },
+    })
+    const source = await makeDirectory(of([early, later]))
+    const into = await tempDir('set')
+    await snapEnding(0, 'backup', ...source.flags, into)
+    for (const target of [of([later]), { d: { r: { shards: [] } } }]) {
+      const { root } = await makeDirectory(target)
+      await snapEnding(0, ...wordsFor(root), into)
+      expect(await linesOf(root)).toEqual(await linesOf(source.root))
+      await snapEnding(0, 'diff', into, '--data-dir', join(root, 'data'))
+    }
+  })
+
   it('makes what is missing, with owner and mode of what is there', async () => {
     const root = await live()
     const roots = ['data', 'wal', 'data/d/r/7'].map((name) => join(root, name))

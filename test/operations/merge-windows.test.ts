@@ -45,6 +45,11 @@ describe('a range cut at live groups', () => {
     expect(windows(0, 59, live([1, 20, 60], [2, 0, 60]))).toEqual(['0-59:2'])
   })
 
+  it('takes a first group whose beginning wraps as one that begins with the first time', () => {
+    const wrapped = live([1, 100, -50], [2, -50, 0])
+    expect(windows(-90, -20, wrapped)).toEqual(['-90--51:1', '-50--20:2'])
+  })
+
   it('gives a truncated group nothing behind its cut', () => {
     expect(windows(0, 99, live([1, 0, 100, 30]))).toEqual(['0-29:1', '30-99:'])
   })
