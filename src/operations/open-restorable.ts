@@ -8,7 +8,7 @@ import { type BackupSet, listSets } from '../portable/sets.ts'
 import type { Store } from '../storage/index.ts'
 import type { ShardName } from './inspect.ts'
 import { noProgress, type Progress } from './progress.ts'
-import { legacyRestorable, type Restorable, setRestorable } from './restorable.ts'
+import { archivePart, legacyRestorable, type Restorable, setRestorable } from './restorable.ts'
 import { type ChainChoice, findChain } from './stock-chain.ts'
 
 /** How a backup is opened. */
@@ -60,7 +60,7 @@ export async function openDamaged(
     const listing = { ...(await listSets(store, signal)), withoutCatalogs: true }
     const set = await selectSet(listing, wish, signal)
     onDamage(error.message)
-    return setRestorable(store, set)
+    return options.chain === 'newest' ? setRestorable(store, set) : withAllOlder(store, set)
   }
 }
 
@@ -73,7 +73,9 @@ async function withChain(
   const { wish, chain: choice, tempDir = tmpdir(), progress = noProgress, signal } = options
   const restorable = setRestorable(store, backup)
   const isWanted = wantedBy(wish)
-  const chain = await findChain(store, backup, { choice, isWanted, tempDir, signal })
+  const chain = await findChain(store, backup, { choice, isWanted, tempDir, signal }).catch(
+    withHint,
+  )
   if (chain.size === 0) return restorable
   const parts = [...chain.values()].flat()
   const sets = [...new Set(parts.map(({ name }) => parseFileName(name)?.set ?? name))].sort()
@@ -81,6 +83,26 @@ async function withChain(
   const shards = restorable.shards.map((shard) => {
     const parts = chain.get(shard.shardId)
     return parts === undefined ? shard : { ...shard, parts, isUnion: parts.length > 1 }
+  })
+  return { ...restorable, shards }
+}
+
+/** An older archive that is damaged may not be needed. */
+function withHint(error: unknown): never {
+  if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_INTEGRITY) throw error
+  throw new SnapError(error.code, error.message, {
+    cause: error,
+    hint: 'it cannot be told what older sets of influxd hold; if the newest is whole, --chain newest takes it alone',
+  })
+}
+
+/** Takes all archives of the shards of a set of influxd: what is damaged cannot tell which of them count. */
+function withAllOlder(store: Store, backup: BackupSet): Restorable {
+  const restorable = setRestorable(store, backup)
+  const shards = restorable.shards.map((shard) => {
+    const older = backup.older.filter(({ shardId }) => shardId === shard.shardId)
+    const parts = [...shard.parts, ...older.map((entry) => archivePart(store, entry, undefined))]
+    return { ...shard, parts, isUnion: parts.length > 1 }
   })
   return { ...restorable, shards }
 }

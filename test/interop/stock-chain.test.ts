@@ -1,4 +1,4 @@
-import { mkdir, readdir, utimes } from 'node:fs/promises'
+import { mkdir, readdir, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -188,5 +188,10 @@ describeWithInfluxd('sets of influxd in one directory', () => {
     expect(said).toContain('points deleted in between may come back')
     expect((await linesOf('fg', dir, '--chain', 'newest')).lines).toEqual(points(1, 3, 4))
     expect((await linesOf('fg', dir, '--chain', 'union')).lines).toEqual(points(1, 2, 3, 4))
+    const [oldest = ''] = (await readdir(dir)).filter((name) => name.endsWith('.gz')).sort()
+    await writeFile(join(dir, oldest), 'damaged')
+    const refused = await snapExpecting(13, ['restore', '--db', 'fg', '--dry-run', dir])
+    expect(refused.stderr).toContain('--chain newest takes it alone')
+    expect((await linesOf('fg', dir, '--chain', 'newest')).lines).toEqual(points(1, 3, 4))
   })
 })
