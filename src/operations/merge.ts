@@ -78,6 +78,7 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
       const merged = await run.mergeStored(shard, into)
       shards.push({ ...merged, ...replaced.get(shard.shard.id) })
     }
+    if (source.losses().length === 0) refuseNothing(shards, options)
     const { retentionPolicy } = selection
     const { newRetentionPolicy } = renames
     const newNames = names.map((database) => ({
@@ -180,6 +181,14 @@ function targetOf({ server, http }: Sides, options: RunOptions): MergeTarget {
 
 function beginRun(target: MergeTarget, options: RunOptions): MergeRun {
   return new MergeRun({ ...options, target, keepKey: keepSeries(options.series) })
+}
+
+/** A selection of points that the backup has none of is more likely a mistake than a wish. */
+function refuseNothing(shards: readonly MergedShard[], { range, series, store }: MergeOptions) {
+  const { added, equal, conflicting } = sumOf(shards)
+  if (added + equal + conflicting > 0) return
+  if (range === undefined && keepSeries(series) === undefined) return
+  throw new SnapError('E_NOTHING_MATCHED', `${store.url} has no points of this selection`)
 }
 
 function sumOf(shards: readonly MergedShard[]): MergeCounts {

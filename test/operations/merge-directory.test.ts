@@ -226,6 +226,28 @@ describe('a merge into directories', () => {
   })
 })
 
+describe('a selection of points', () => {
+  it.each([
+    ['--measurement', 'zz'],
+    ['--tag', 'host=zz'],
+    ['--start', '1970-01-01T02:30:00Z', '--end', '1970-01-01T02:40:00Z'],
+  ])('that the backup has none of is refused: %s %s', async (...selection) => {
+    const root = await live()
+    for (const more of [[], ['--dry-run']]) {
+      const words = wordsFor(root, ...selection, ...more)
+      const { stderr } = await snapEnding(16, ...words, set)
+      expect(stderr).toContain('has no points of this selection')
+    }
+    expect(await linesOf(root)).toEqual(linesAt(2, 9))
+  })
+
+  it('that the target has already is none', async () => {
+    const root = await live()
+    await merge(root, '--measurement', 'n')
+    await merge(root, '--measurement', 'n')
+  })
+})
+
 describe('where the backup wins', () => {
   const BACKUP_WINS = ['--on-conflict', 'backup']
   const walOf = (root: string) => join(shardOf(root, 'wal'), '_00001.wal')
