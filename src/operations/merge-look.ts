@@ -39,16 +39,21 @@ export interface MergePiece {
   readonly files: ShardFiles
   readonly range: ExactRange
   readonly live: ListedShard
+  /** Finds the other live shards that hold points of these times: those count as live too, and stay as they are. */
+  readonly findOthers: () => Promise<readonly ListedShard[]>
 }
 
-/** Compares the stored points of a piece with what the live shard has. */
+/**
+ * Compares the stored points of a piece with what is live.
+ * @param live the shards that hold points of these times; of equal times those of the last one count
+ */
 export function compare(
   { files, range }: MergePiece,
-  live: ShardFiles,
+  live: readonly ShardFiles[],
   options: LookOptions,
 ): AsyncGenerator<MergedField, void, undefined> {
   const { source, keepKey, onConflict, signal } = options
-  const theirs = () => readPoints([live], { source: liveSource, range, keepKey, signal })
+  const theirs = () => readPoints(live, { source: liveSource, range, keepKey, signal })
   const rows = onConflict === 'fill-gaps' ? seriesTimes(theirs()) : undefined
   return mergePoints(readPoints([files], { source, range, keepKey, signal }), theirs(), rows)
 }
@@ -82,15 +87,18 @@ export interface MergePoint extends FieldPoints {
   readonly time: bigint
 }
 
-/** Counts what there is to do, and refuses what cannot be done. */
+/**
+ * Counts what there is to do, and refuses what cannot be done.
+ * @param live as for {@link compare}; the last one is written to
+ */
 export async function look(
   piece: MergePiece,
-  live: ShardFiles,
+  live: readonly ShardFiles[],
   options: LookOptions,
 ): Promise<Look> {
   const counts = { added: 0, equal: 0, conflicting: 0 }
   const touches = new Map<string, FieldPoints>()
-  const types = await fieldTypes(live)
+  const types = await fieldTypes(live.at(-1)?.files)
   let [wanted, missing] = [0, 0]
   for await (const field of compare(piece, live, options)) {
     const liveType = types.get(fieldName(field.key)) ?? field.type
@@ -138,7 +146,9 @@ export function firstPoint(
 }
 
 /** Returns the types that the fields of each measurement have in a shard: it takes no points of others. */
-async function fieldTypes({ files }: ShardFiles): Promise<ReadonlyMap<string, FieldType>> {
+async function fieldTypes(
+  files: ShardFiles['files'] = new Map(),
+): Promise<ReadonlyMap<string, FieldType>> {
   const types = new Map<string, FieldType>()
   for await (const { key, type } of alignKeys(await sourcesOf(files)))
     types.set(fieldName(key), type)

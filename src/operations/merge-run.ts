@@ -8,7 +8,7 @@ import { firstPoint, type MergePoint } from './merge-look.ts'
 import { checkPolicies, type StoredInto } from './merge-policies.ts'
 import { mergeShard } from './merge-shard.ts'
 import type { MergeTarget } from './merge-target.ts'
-import { cutAtGroups, isCold, type MergeWindow } from './merge-windows.ts'
+import { cutAtGroups, isCold, type MergeWindow, shardsOver } from './merge-windows.ts'
 import type { MergedShard, MergeOptions, OverruledPoints } from './merge-wish.ts'
 import { shardName } from './plan-shards.ts'
 import type { Progress } from './progress.ts'
@@ -89,7 +89,9 @@ export class MergeRun {
         if (dryRun) total.added += await this.#countPoints(files, window)
         continue
       }
-      const piece = { files, range: window, live: window.live }
+      const { live } = window
+      const findOthers = () => this.#others(window, live, into)
+      const piece = { files, range: window, live, findOthers }
       const before = total.bytes
       const report = (bytes: number) => onBytes(before + bytes)
       const merged = await atDestination(() =>
@@ -106,6 +108,14 @@ export class MergeRun {
     // Points that were written to make groups were new before they were equal.
     const counts = { added: total.added + made, equal: total.equal - made }
     return { ...total, ...counts, newShardIds, overruled }
+  }
+
+  /** Once the beginning of a group wraps, influxd does not find it for its times any more and makes another one. */
+  async #others(range: ExactRange, live: ListedShard, into: PolicyName): Promise<ListedShard[]> {
+    const { startTime, endTime } = live.group
+    if (startTime > endTime) this.#live = listShards(await this.#options.target.metastore())
+    const over = shardsOver(range, this.#live.filter(isOf(into)))
+    return over.filter(({ shard }) => shard.id !== live.shard.id)
   }
 
   /** Cuts a range at the live groups. Where there is none, one is made if there are points. */

@@ -6,6 +6,7 @@ import { type MergeTarget, partsOf } from './merge-target.ts'
 import { shardName } from './plan-shards.ts'
 import type { Progress } from './progress.ts'
 import type { WrongPoints } from './select-check.ts'
+import type { ShardFiles } from './shard-source.ts'
 
 /** How shards are merged. */
 export interface MergeShardOptions extends LookOptions {
@@ -60,8 +61,11 @@ export async function mergeShard(
 async function mergeOnce(piece: MergePiece, options: MergeShardOptions, isLast = false) {
   const { dryRun, target, onBytes, onConflict } = options
   const live = await target.openLive(shardName(piece.live))
+  const all: ShardFiles[] = [live]
   try {
-    const seen = await look(piece, live, options)
+    for (const other of await piece.findOthers())
+      all.unshift(await target.openLive(shardName(other)))
+    const seen = await look(piece, all, options)
     const { counts, missing, wanted } = seen
     const found = { ...counts, missing, bytes: 0, overruled: undefined }
     if (dryRun) return { ...found, isLast }
@@ -70,10 +74,10 @@ async function mergeOnce(piece: MergePiece, options: MergeShardOptions, isLast =
       return { ...found, isLast: true, overruled }
     }
     const points = (isHere: (part: MergePart) => boolean) =>
-      partsOf(compare(piece, live, options), isHere)
+      partsOf(compare(piece, all, options), isHere)
     const bytes = await live.write({ piece, look: seen, points, onBytes, options })
     return { ...found, isLast, bytes }
   } finally {
-    await live.close()
+    for (const each of all) await each.close()
   }
 }

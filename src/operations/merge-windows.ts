@@ -1,5 +1,6 @@
 import { compareGroups, endOfGroup, type ListedShard, startOfGroup } from '../meta/index.ts'
 import type { ExactRange } from './exact-range.ts'
+import { overlaps } from './plan-shards.ts'
 
 /** Times of a stored shard that go into one live shard, or for which there is none yet. */
 export interface MergeWindow extends ExactRange {
@@ -13,6 +14,14 @@ const NANOSECONDS_PER_MS = 1_000_000n
 /** Tells whether the time of a group is over. */
 export function isCold({ endTime }: ListedShard['group']): boolean {
   return endTime < BigInt(Date.now() - COLD_AFTER_MS) * NANOSECONDS_PER_MS
+}
+
+/**
+ * Returns the shards that may hold points of a range: more than one where the duration of shards was changed, and where influxd
+ * made a second group because the beginning of the first one wraps. Queries read them all.
+ */
+export function shardsOver(range: ExactRange, live: readonly ListedShard[]): ListedShard[] {
+  return live.filter((shard) => overlaps(shard, range))
 }
 
 /**

@@ -226,6 +226,36 @@ describe('a merge into directories', () => {
   })
 })
 
+describe('groups of the same times', () => {
+  const twoGroups = async (...files: readonly Record<string, number[]>[]) => {
+    const shards = files.map((each, i) => ({ id: 7 + i, hour: 0, files: [each] }))
+    return (await makeDirectory({ d: { r: { shards } } })).root
+  }
+
+  it.each([
+    [{ m: [2, 9] }, { m: [1, 3] }],
+    [{ m: [1, 3] }, { m: [2, 9] }],
+  ])('are live all of them', async (...files) => {
+    const root = await twoGroups(...files)
+    const { stdout } = await merge(root, '--json')
+    expect(JSON.parse(stdout)).toMatchObject({ added: 2, equal: 3, conflicting: 0 })
+    const again = await merge(root, '--json')
+    expect(JSON.parse(again.stdout)).toMatchObject({ added: 0, equal: 5, conflicting: 0 })
+    expect(await linesOf(root)).toEqual(MERGED)
+  })
+
+  it('have rows that are not filled', async () => {
+    for (const files of [
+      [{ m: [9] }, { m: [2] }],
+      [{ m: [2] }, { m: [9] }],
+    ]) {
+      const root = await twoGroups(...files)
+      const { stdout } = await merge(root, '--json', '--on-conflict', 'fill-gaps')
+      expect(JSON.parse(stdout)).toMatchObject({ added: 4, equal: 1, conflicting: 0 })
+    }
+  })
+})
+
 describe('a selection of points', () => {
   it.each([
     ['--measurement', 'zz'],
