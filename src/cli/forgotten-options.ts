@@ -3,7 +3,7 @@ import { SnapError } from '../errors.ts'
 import type { ForgottenWish } from '../operations/forgotten.ts'
 import type { PolicyWish } from '../operations/restore-policies.ts'
 import { addSettings, switchSetting, valueSetting } from './options.ts'
-import { refuseTogether } from './settings.ts'
+import { isOnLine, refuseTogether } from './settings.ts'
 import { parseDuration } from './times.ts'
 import { parseText } from './values.ts'
 
@@ -61,8 +61,22 @@ export function readForgottenWish(command: Command): {
   readonly forgotten: ForgottenWish
   readonly usersFile: string | undefined
 } {
+  refuseTogether(command, 'missing-cq', ['no-cq'])
   const [queries, users] = [OPTIONS.queries.read(command), OPTIONS.users.read(command)]
-  return { forgotten: { queries, users }, usersFile: OPTIONS.usersFile.read(command) }
+  const usersFile = OPTIONS.usersFile.read(command)
+  if (isOnLine(command, 'users-file') && !users) {
+    throw new SnapError('E_USAGE', '--users-file goes with --users')
+  }
+  return { forgotten: { queries, users }, usersFile }
+}
+
+/**
+ * Refuses what only a merge does.
+ * @throws SnapError `E_USAGE`
+ */
+export function refuseMissingQueries(command: Command): void {
+  if (OPTIONS.missingQueries.read(command))
+    throw new SnapError('E_USAGE', '--missing-cq goes with --merge')
 }
 
 /** Reads the same for a merge, which makes queries only if that is asked for, and lengthens policies only where it must. */

@@ -8,7 +8,7 @@ import type { CliContext } from './context.ts'
 import { addSettings, listSetting, switchSetting, valueSetting } from './options.ts'
 import { readPackageInfo } from './package-info.ts'
 import { addPointOptions, readPointOptions } from './point-options.ts'
-import { refuseTogether } from './settings.ts'
+import { isOnLine, refuseTogether } from './settings.ts'
 import { stateDirectory } from './state-directory.ts'
 import { oneOf, parseShardId, parseText } from './values.ts'
 
@@ -79,6 +79,10 @@ export function readMergeOptions(command: Command, env: CliContext['env']): Merg
   const onConflict = OPTIONS.onConflict.read(command)
   const allowWritePause = OPTIONS.allowWritePause.read(command)
   const shards = [...new Set(OPTIONS.replaceShard.read(command))]
+  const replacedDir = OPTIONS.replacedDir.read(command)
+  if (isOnLine(command, 'replaced-dir') && shards.length === 0) {
+    throw new SnapError('E_USAGE', '--replaced-dir goes with --replace-shard')
+  }
   if (!OPTIONS.merge.read(command)) {
     if (onConflict === undefined && !allowWritePause && shards.length === 0) return undefined
     throw new SnapError(
@@ -94,7 +98,7 @@ export function readMergeOptions(command: Command, env: CliContext['env']): Merg
       hint: 'what a live shard has needs no new shard to stay',
     })
   }
-  const keepIn = OPTIONS.replacedDir.read(command) ?? join(stateDirectory(env), 'replaced')
+  const keepIn = replacedDir ?? join(stateDirectory(env), 'replaced')
   const { version } = readPackageInfo()
   const replace = { shards, keepIn, version }
   return { onConflict: onConflict ?? 'live', allowWritePause, replace }

@@ -47,7 +47,7 @@ export function mergeReport(
     ),
     ...overruled.map((points) => `  ${overruledLine(points)}`),
     ...result.durations.map((duration) => `  ${durationLine(duration, 'before')}`),
-    ...forgottenLines(result).map((line) => `  ${line}`),
+    ...namedLines(result).map((line) => `  ${line}`),
     ...lost.map((line) => `  not in the backup: ${line}`),
   ]
   return {
@@ -58,6 +58,17 @@ export function mergeReport(
     summary: lines.map(printable).join('\n'),
     problem: problemOf(result),
   }
+}
+
+/** A merge that was no dry run only names the queries that the server lacks. */
+function namedLines(result: MergeResult): string[] {
+  const lines = forgottenLines(result)
+  if (result.dryRun) return lines
+  return lines.map((line, i) =>
+    result.continuousQueries[i]?.state === 'planned'
+      ? line.replace(': would be made', ': is not there, --missing-cq makes it')
+      : line,
+  )
 }
 
 function rowOf(shard: MergeResult['shards'][number]): string[] {

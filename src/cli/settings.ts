@@ -108,6 +108,12 @@ export async function applySettings(
   return chosen.options.get(LOCATION)?.[0]
 }
 
+/** Tells whether an option is on the command line itself, not in a variable or a file, which are for other runs too. */
+export function isOnLine(command: Command, option: string): boolean {
+  const found = settingOptions(command).find((one) => one.name() === option)
+  return found !== undefined && command.getOptionValueSource(found.attributeName()) === 'cli'
+}
+
 /**
  * Refuses options that do not go together, wherever they were set.
  *

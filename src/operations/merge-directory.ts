@@ -5,7 +5,7 @@ import type { RandomAccess } from '../io/random-access.ts'
 import { addShardGroup } from '../meta/index.ts'
 import { TsmSetWriter, type TsmTarget } from '../tsm/set-writer.ts'
 import { SpooledSet } from '../tsm/spooled-set.ts'
-import { atDestination } from './at-destination.ts'
+import { targetMetastore } from './at-destination.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { highestGeneration, nextGeneration } from './merge-generation.ts'
 import { each, isWanted, liveSource } from './merge-look.ts'
@@ -41,7 +41,7 @@ export function mergeDirectory(options: MergeDirectoryOptions): MergeTarget {
   return {
     name: server.name,
     asLines: false,
-    metastore: async () => await atDestination(() => server.client.metastoreBackup(signal)),
+    metastore: async () => await targetMetastore(() => server.client.metastoreBackup(signal)),
     openLive: async (shard) => {
       const opened = await openShard(shard, options)
       for (const message of opened.lost) warn(`shard ${describeShard(shard)}: ${message}`)

@@ -63,6 +63,7 @@ export const liveSource: Pick<ShardSource, 'damage'> = {
   damage: (found) =>
     new SnapError('E_DESTINATION', `the live shard cannot be read: ${found.message}`, {
       cause: found,
+      hint: 'the file is damaged on the server: put it right first, or leave the times of its shard out (--start, --end)',
     }),
 }
 

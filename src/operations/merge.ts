@@ -1,7 +1,7 @@
 import type { HttpClient } from '../client/index.ts'
 import { SnapError } from '../errors.ts'
 import type { ListedShard } from '../meta/index.ts'
-import { atDestination } from './at-destination.ts'
+import { targetMetastore } from './at-destination.ts'
 import { BackupSource } from './backup-source.ts'
 import type { LeftOutPoints } from './export-tally.ts'
 import type { ForgottenResult } from './forgotten.ts'
@@ -61,7 +61,7 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
   const ids = new Set(plan.shards.map(({ shard }) => shard.id))
   const checked = backup.shards.filter(({ shardId }) => ids.has(shardId))
   await checkShards(checked, { store, jobs, tempDir, signal, backup, salvage: false })
-  const server = await atDestination(() => openServer(placeOf(options)))
+  const server = await targetMetastore(() => openServer(placeOf(options)))
   try {
     const http = await openMergeHttp(server, options)
     const within = { ...options, progress, source, throttle: createThrottle(options.limitRate) }

@@ -17,7 +17,8 @@ export function refuseExisting(
 ): void {
   if (findDatabase(data, newDatabase) === undefined) return
   const message = `database ${JSON.stringify(newDatabase)} exists on ${name}`
-  const others = 'restore under another name with --newdb, or drop the database first'
+  const others =
+    'put points into it with --merge, restore under another name with --newdb, or drop the database first'
   throw new SnapError('E_TARGET_EXISTS', message, {
     hint: hint === undefined ? others : `${hint}; else ${others}`,
   })

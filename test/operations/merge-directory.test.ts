@@ -187,7 +187,7 @@ describe('a merge into directories', () => {
   it('brings users with their hashes, and queries if they are asked for', async () => {
     const root = await live()
     const { stdout } = await merge(root, '--users')
-    expect(stdout).toContain('query q on d: would be made')
+    expect(stdout).toContain('query q on d: is not there')
     const { users } = await readMetastore({ root })
     expect(users.find(({ name }) => name === 'ana')).toMatchObject({
       hash: '$2a$10$ana',
@@ -223,6 +223,28 @@ describe('a merge into directories', () => {
     const more = ['--on-conflict', 'backup', '--replace-shard', '7']
     const { stderr } = await snapEnding(2, ...wordsFor(root, ...more), set)
     expect(stderr).toContain('--replace-shard cannot be used with --data-dir')
+  })
+})
+
+describe('a merge that is not clear', () => {
+  it.each([
+    [['--missing-cq'], '--missing-cq goes with --merge'],
+    [['--merge', '--missing-cq', '--no-cq'], '--missing-cq cannot be used with --no-cq'],
+    [['--merge', '--users-file', 'x'], '--users-file goes with --users'],
+    [['--merge', '--replaced-dir', 'x'], '--replaced-dir goes with --replace-shard'],
+    [['--merge', '--http', 'http://127.0.0.1:1'], '--http is of a running server'],
+  ])('is a usage error: %j', async (words, message) => {
+    const { stderr } = await snapEnding(2, 'restore', '--data-dir', '/none', ...words, set)
+    expect(stderr).toContain(message)
+  })
+
+  it('says that the metastore of the target is damaged, and what it only names', async () => {
+    const root = await live()
+    const { stdout } = await merge(root)
+    expect(stdout).toContain('q on d: is not there, --missing-cq makes it')
+    await writeFile(join(root, 'meta/meta.db'), 'x'.repeat(99))
+    const { stderr } = await snapEnding(15, ...wordsFor(root), set)
+    expect(stderr).toContain('put back a copy of meta.db')
   })
 })
 
@@ -326,6 +348,7 @@ describe('where the backup wins', () => {
     await writeFile(path, bytes)
     const { stderr } = await snapEnding(15, ...wordsFor(root, ...BACKUP_WINS), set)
     expect(stderr).toContain('the live shard cannot be read')
+    expect(stderr).toContain('the file is damaged on the server')
     expect(await readFile(path)).toEqual(bytes)
   })
 

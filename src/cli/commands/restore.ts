@@ -1,5 +1,6 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
+import { SnapError } from '../../errors.ts'
 import { addChainOption, readChainOption } from '../chain-option.ts'
 import {
   addConnectionOptions,
@@ -17,6 +18,7 @@ import {
   readForgottenWish,
   readMergeForgotten,
   readPolicyWish,
+  refuseMissingQueries,
 } from '../forgotten-options.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
@@ -29,6 +31,7 @@ import { restoreReport } from '../restore-report.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { screenOf } from '../screen.ts'
 import { readWritablePlace } from '../server-place.ts'
+import { isOnLine } from '../settings.ts'
 import { stateDirectory } from '../state-directory.ts'
 import { addLockOptions, addStoreOptions } from '../store-options.ts'
 import { addWatchOptions } from '../watch-options.ts'
@@ -97,6 +100,9 @@ export function defineRestore(program: Command, context: CliContext): void {
         attempts: readConnectionOptions(command).retries + 1,
       }
       const target = readWritablePlace(command, context)
+      if ('directory' in target && isOnLine(command, 'http')) {
+        throw new SnapError('E_USAGE', '--http is of a running server: directories need none')
+      }
       if (merging !== undefined) {
         const forgotten = readMergeForgotten(command)
         const { merge } = await import('../../operations/merge.ts')
@@ -114,6 +120,7 @@ export function defineRestore(program: Command, context: CliContext): void {
           return mergeReport(result, { onConflict: merging.onConflict, width })
         })
       }
+      refuseMissingQueries(command)
       const { restore } = await import('../../operations/restore.ts')
       return await withOpenedStore(command, where, async (place) => {
         const result = await restore({
