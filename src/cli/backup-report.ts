@@ -15,7 +15,6 @@ export function backupReport(
   const bytes = shards.reduce((sum, shard) => sum + shard.bytes, 0)
   const stored = shards.reduce((sum, shard) => sum + shard.stored, 0)
   const fresh = shards.filter(({ reused }) => reused === undefined)
-  const shared = shards.length - fresh.length
   const document = {
     ...{ target, set: set ?? null, dryRun: set === undefined, bytes, stored },
     ...{ completeness, completenessReason },
@@ -31,7 +30,19 @@ export function backupReport(
     set === undefined
       ? `would ${task} ${count} to ${target}`
       : `${task === 'export' ? 'exported' : 'backed up'} ${count}, ${formatBytes(bytes)} (${formatBytes(stored)} stored), as set ${set} in ${target}`
-  const remarks = [
+  const remarks = remarksOf(result, { fresh, bytes })
+  const summary = [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n')
+  return { document, summary, problem: incompleteness(result) }
+}
+
+function remarksOf(
+  result: BackupResult,
+  { fresh, bytes }: { readonly fresh: BackupResult['shards']; readonly bytes: number },
+): string[] {
+  const { completeness, completenessReason, fullBecause } = result
+  const { set, shards, dropped, skipped, absent, unchanged, empty, lost, undeleted } = result
+  const shared = shards.length - fresh.length
+  return [
     ...(set === undefined ? fresh.map((shard) => `shard ${formatShard(shard)}`) : []),
     ...(fullBecause === undefined ? [] : [`nothing shared: ${fullBecause}`]),
     ...(shared === 0 ? [] : [sharing(result, shared, bytes)]),
@@ -55,8 +66,6 @@ export function backupReport(
       ? [`${formatNumberOf(undeleted, 'unfinished object')} stay: this key may not delete them`]
       : []),
   ]
-  const summary = [done, ...remarks.map((line) => `  ${line}`)].map(printable).join('\n')
-  return { document, summary, problem: incompleteness(result) }
 }
 
 function sharing({ set, fetchedBytes }: BackupResult, shared: number, bytes: number): string {

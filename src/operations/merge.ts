@@ -79,23 +79,12 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
       shards.push({ ...merged, ...replaced.get(shard.shard.id) })
     }
     if (source.losses().length === 0) refuseNothing(shards, options)
-    const { retentionPolicy } = selection
-    const { newRetentionPolicy } = renames
-    const newNames = names.map((database) => ({
-      ...{ database, newDatabase: newNameOf(renames, database) },
-      ...{ retentionPolicy, newRetentionPolicy },
-    }))
+    const newNames = namesOf(names, options)
     const forgotten = await mergeForgotten({ backup, names: newNames, server, http }, options)
     return {
       ...forgotten,
-      ...{
-        target: target.name,
-        set: backup.set,
-        kind: backup.kind,
-        shards,
-        ...sumOf(shards),
-        dryRun,
-      },
+      ...{ target: target.name, set: backup.set, kind: backup.kind },
+      ...{ shards, ...sumOf(shards), dryRun },
       replaced: options.replace?.shards ?? [],
       durations,
       ...{ unwritten: target.unwritten(), lost: source.losses() },
@@ -104,6 +93,16 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
   } finally {
     await server.close()
   }
+}
+
+/** What continuous queries and users are looked for under, and what they become. */
+function namesOf(names: readonly string[], { selection, renames }: MergeOptions) {
+  const { retentionPolicy } = selection
+  const { newRetentionPolicy } = renames
+  return names.map((database) => ({
+    ...{ database, newDatabase: newNameOf(renames, database) },
+    ...{ retentionPolicy, newRetentionPolicy },
+  }))
 }
 
 /** Names at the target. */

@@ -38,7 +38,7 @@ export async function serveMetrics(info: BuildInfo): Promise<ServeMetrics> {
   }
 }
 
-async function observerOf(registry: Registry): Promise<Observer> {
+async function seriesOf(registry: Registry) {
   const { Counter, Gauge, Histogram } = await import('prom-client')
   const registers = [registry]
   const open = new Gauge({
@@ -76,6 +76,11 @@ async function observerOf(registry: Registry): Promise<Observer> {
     buckets: BUCKETS,
     registers,
   })
+  return { open, taken, turnedAway, requests, sent, seconds }
+}
+
+async function observerOf(registry: Registry): Promise<Observer> {
+  const { open, taken, turnedAway, requests, sent, seconds } = await seriesOf(registry)
   for (const reason of ['full', 'door']) turnedAway.inc({ reason }, 0)
   return {
     connected: () => {

@@ -17,8 +17,9 @@ import { addGeneralOptions } from '../general-options.ts'
 import { addHttpOptions, readHttpOptions } from '../http-options.ts'
 import { addEncryptionOptions, readRecipientsOrPassphrase } from '../key-options.ts'
 import { addSettings, switchSetting, valueSetting } from '../options.ts'
+import type { CommandResult } from '../output.ts'
 import { readPackageInfo } from '../package-info.ts'
-import { placeOf, runCommand } from '../run.ts'
+import { placeOf, type Run, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
 import { refuseTogether } from '../settings.ts'
 import { addLockOptions, addTargetOptions, withStore } from '../store-options.ts'
@@ -114,60 +115,63 @@ export function defineBackup(program: Command, context: CliContext): void {
       refuseTogether(command, 'since', ['start', 'end'])
       refuseTogether(command, 'incremental', ['since', 'start', 'end'])
       refuseTogether(command, 'resume', ['since', 'start', 'end'])
-      const since = OPTIONS.since.read(command)
-      const range = readExactRange(command)
-      const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
-      const { backup } = await import('../../operations/backup.ts')
-      const { openServer } = await import('../../operations/server.ts')
-      const { ServerSource } = await import('../../operations/server-source.ts')
-      const { refuseInside } = await import('../../operations/refuse-inside.ts')
-      const place = await readHttpOptions(command, context)
-      const recipients = await readRecipientsOrPassphrase(command, context)
-      const from = readServerPlace(command, context)
-      await refuseInside(from, target)
-      const dryRun = OPTIONS.dryRun.read(command)
-      const use = dryRun ? 'look' : 'write'
-      const compression = OPTIONS.compression.read(command)
-      const { findIgzip } = await import('../../operations/igzip.ts')
-      return await withStore(command, { run, location: target, use }, async ({ store, signal }) => {
-        const server = await openServer(from)
-        try {
-          const source = new ServerSource(server)
-          const http = await source.openHttp(place, signal)
-          const result = await backup({
-            ...{
-              source,
-              http,
-              store,
-              recipients,
-              compressMember:
-                compression === 'gzip' ? await findIgzip(context.env['PATH']) : undefined,
-              since,
-              range,
-              jobs,
-              limitRate,
-              tempDir,
-              dryRun,
-              signal,
-            },
-            selection: readSelectionOptions(command),
-            compression,
-            fingerprint: OPTIONS.fingerprint.read(command) === 'on',
-            attempts: readConnectionOptions(command).retries + 1,
-            skipErrors: OPTIONS.skipErrors.read(command),
-            twice: OPTIONS.twice.read(command),
-            incremental: readIncremental(command),
-            resume: OPTIONS.resume.read(command),
-            version: readPackageInfo().version,
-            progress: run.progress,
-          })
-          return backupReport(result, store.url)
-        } finally {
-          await server.close()
-        }
-      })
+      return await backUp(command, { context, target }, run)
     }),
   )
+}
+
+async function backUp(
+  command: Command,
+  { context, target }: { readonly context: CliContext; readonly target: string },
+  run: Run,
+): Promise<CommandResult> {
+  const wish = readWish(command)
+  const { backup } = await import('../../operations/backup.ts')
+  const { openServer } = await import('../../operations/server.ts')
+  const { ServerSource } = await import('../../operations/server-source.ts')
+  const { refuseInside } = await import('../../operations/refuse-inside.ts')
+  const { findIgzip } = await import('../../operations/igzip.ts')
+  const place = await readHttpOptions(command, context)
+  const recipients = await readRecipientsOrPassphrase(command, context)
+  const from = readServerPlace(command, context)
+  await refuseInside(from, target)
+  const use = wish.dryRun ? 'look' : 'write'
+  const gzip = wish.compression === 'gzip'
+  return await withStore(command, { run, location: target, use }, async ({ store, signal }) => {
+    const server = await openServer(from)
+    try {
+      const source = new ServerSource(server)
+      const http = await source.openHttp(place, signal)
+      const result = await backup({
+        ...{ ...wish, source, http, store, recipients, signal },
+        compressMember: gzip ? await findIgzip(context.env['PATH']) : undefined,
+        progress: run.progress,
+      })
+      return backupReport(result, store.url)
+    } finally {
+      await server.close()
+    }
+  })
+}
+
+/** What the options of the command say themselves. */
+function readWish(command: Command) {
+  const { jobs, limitRate, tempDir = tmpdir() } = readTransferOptions(command)
+  return {
+    ...{ jobs, limitRate, tempDir },
+    since: OPTIONS.since.read(command),
+    range: readExactRange(command),
+    selection: readSelectionOptions(command),
+    compression: OPTIONS.compression.read(command),
+    fingerprint: OPTIONS.fingerprint.read(command) === 'on',
+    attempts: readConnectionOptions(command).retries + 1,
+    skipErrors: OPTIONS.skipErrors.read(command),
+    twice: OPTIONS.twice.read(command),
+    incremental: readIncremental(command),
+    resume: OPTIONS.resume.read(command),
+    dryRun: OPTIONS.dryRun.read(command),
+    version: readPackageInfo().version,
+  }
 }
 
 function readIncremental(command: Command) {

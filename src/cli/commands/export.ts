@@ -1,6 +1,5 @@
 import { tmpdir } from 'node:os'
 import type { Command } from 'commander'
-import { SnapError } from '../../errors.ts'
 import type { PointFormat } from '../../operations/export-points.ts'
 import type { BackupPlace } from '../../operations/open-source.ts'
 import type { ServerPlace } from '../../operations/server.ts'
@@ -18,77 +17,25 @@ import {
   readTransferOptions,
 } from '../common-options.ts'
 import type { CliContext } from '../context.ts'
+import { checkExport, EXPORT_OPTIONS, refuseTarget } from '../export-options.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import {
   addEncryptionOptions,
-  hasRecipients,
   readRecipients,
   readRecipientsOrPassphrase,
   withOpenedStore,
 } from '../key-options.ts'
-import { addSettings, switchSetting, valueSetting } from '../options.ts'
+import { addSettings } from '../options.ts'
 import type { CommandResult } from '../output.ts'
 import { readPackageInfo } from '../package-info.ts'
 import { addPointOptions, readPointOptions } from '../point-options.ts'
 import { pointsPlanReport, pointsReport } from '../points-report.ts'
 import { placeOf, type Run, runCommand } from '../run.ts'
 import { readServerPlace } from '../server-place.ts'
-import { setSetting } from '../set-option.ts'
 import { refuseTogether } from '../settings.ts'
 import { stateDirectory } from '../state-directory.ts'
 import { addLockOptions, addTargetOptions, openTargetAt, withStore } from '../store-options.ts'
 import { addUrlOptions, readUrlOptions, type UrlOptions } from '../url-options.ts'
-import { oneOf, parseText, wholeNumber } from '../values.ts'
-
-const GROUP = 'Export:'
-const OPTIONS = {
-  format: valueSetting({
-    flags: '--format <format>',
-    description: 'portable (a set), lp (line protocol), csv or parquet',
-    parse: oneOf('portable', 'lp', 'csv', 'parquet'),
-    fallback: 'portable',
-    group: GROUP,
-  }),
-  from: valueSetting({
-    flags: '--from <source>',
-    description: 'a backup to export from, instead of a server',
-    parse: parseText,
-    group: GROUP,
-  }),
-  set: setSetting({
-    description: 'its set: a name, latest, or the newest at a time (default: latest that holds it)',
-    group: GROUP,
-  }),
-  compression: valueSetting({
-    flags: '--compression <kind>',
-    description: 'gzip or none (default: gzip for a set and for names with .gz at the end)',
-    parse: oneOf('gzip', 'none'),
-    group: GROUP,
-  }),
-  fingerprint: valueSetting({
-    flags: '--fingerprint <on|off>',
-    description: 'for a set: keep counts and fingerprints of the points',
-    parse: oneOf('on', 'off'),
-    fallback: 'on',
-    group: GROUP,
-  }),
-  last: valueSetting({
-    flags: '--last <n>',
-    description: 'only the newest n points of each field of each series (lp and csv)',
-    parse: wholeNumber(1, 1_000_000_000),
-    group: GROUP,
-  }),
-  ddl: switchSetting({
-    flags: '--ddl',
-    description: 'begin line protocol with CREATE statements, for influx -import',
-    group: GROUP,
-  }),
-  dryRun: switchSetting({
-    flags: '--dry-run',
-    description: 'say what would be exported; nothing is written',
-    group: GROUP,
-  }),
-}
 
 /** Defines `snap export`. */
 export function defineExport(program: Command, context: CliContext): void {
@@ -103,7 +50,7 @@ export function defineExport(program: Command, context: CliContext): void {
   addSelectionOptions(command)
   addTimeRangeOptions(command)
   addPointOptions(command)
-  addSettings(command, OPTIONS)
+  addSettings(command, EXPORT_OPTIONS)
   addUrlOptions(command)
   addTransferOptions(command)
   addChainOption(command)
@@ -115,13 +62,13 @@ export function defineExport(program: Command, context: CliContext): void {
     runCommand(context, command, async (run) => {
       const away = await readUrlOptions(command, context)
       const target = away ? refuseTarget(value, away) : placeOf(run, { name: 'TARGET', value })
-      const format = away ? 'lp' : OPTIONS.format.read(command)
-      checkOptions(command, target, format)
+      const format = away ? 'lp' : EXPORT_OPTIONS.format.read(command)
+      checkExport(command, target, format)
       if (away !== undefined) refuseTogether(command, 'to-url', ['format', 'compression', 'last'])
       return await fromPlace(command, { context, run }, async (place, run) => {
         const { refuseInside } = await import('../../operations/refuse-inside.ts')
         if (target !== '-' && away === undefined) await refuseInside(place, target)
-        if (OPTIONS.dryRun.read(command) && format !== 'portable')
+        if (EXPORT_OPTIONS.dryRun.read(command) && format !== 'portable')
           return await planPoints(command, { place, target, format }, run)
         if (away !== undefined) return await exportAway(command, { place, away, context }, run)
         return format === 'portable'
@@ -132,38 +79,6 @@ export function defineExport(program: Command, context: CliContext): void {
   )
 }
 
-function refuseTarget(value: string | undefined, { to }: UrlOptions): string {
-  if (value === undefined) return to.url.origin
-  throw new SnapError('E_USAGE', `TARGET and --to-url are both given: ${value}`)
-}
-
-function checkOptions(command: Command, target: string, format: PointFormat | 'portable'): void {
-  refuseTogether(command, 'from', ['host', 'data-dir', 'wal-dir', 'meta-dir', 'influxdb-config'])
-  if (OPTIONS.from.read(command) === undefined && command.getOptionValue('set') !== undefined) {
-    throw new SnapError('E_USAGE', '--set goes with --from')
-  }
-  if (format === 'portable' && target === '-') {
-    throw new SnapError('E_USAGE', 'a set has several files, - is one stream', {
-      hint: 'name a directory, or choose --format lp, csv or parquet',
-    })
-  }
-  if (format !== 'portable' && hasRecipients(command)) {
-    throw new SnapError('E_USAGE', '--encrypt-to goes with --format portable', {
-      hint: 'pipe the points through age: snap export --format lp ... - | age -r ...',
-    })
-  }
-  if (format !== 'lp' && OPTIONS.ddl.read(command)) {
-    throw new SnapError('E_USAGE', '--ddl goes with --format lp')
-  }
-  if (format !== 'lp' && format !== 'csv' && OPTIONS.last.read(command) !== undefined) {
-    throw new SnapError('E_USAGE', '--last goes with --format lp or csv')
-  }
-  const gzip = OPTIONS.compression.read(command) === 'gzip'
-  if (format === 'parquet' && (gzip || target.endsWith('.gz'))) {
-    throw new SnapError('E_USAGE', 'Parquet files are compressed inside, not with gzip')
-  }
-}
-
 type SourcePlace = ServerPlace | BackupPlace
 
 /** Does some work with what is exported from; a backup is locked, and the run ends with its lock. */
@@ -172,11 +87,11 @@ async function fromPlace(
   { context, run }: { readonly context: CliContext; readonly run: Run },
   work: (place: SourcePlace, run: Run) => Promise<CommandResult>,
 ): Promise<CommandResult> {
-  const location = OPTIONS.from.read(command)
+  const location = EXPORT_OPTIONS.from.read(command)
   if (location === undefined) return await work(readServerPlace(command, context), run)
-  const set = OPTIONS.set.read(command)
+  const set = EXPORT_OPTIONS.set.read(command)
   const selection = readSelectionOptions(command)
-  const use = OPTIONS.dryRun.read(command) ? 'look' : 'read'
+  const use = EXPORT_OPTIONS.dryRun.read(command) ? 'look' : 'read'
   const where = { context, run, location, use } as const
   const { tempDir } = readTransferOptions(command)
   const how = { chain: readChainOption(command), tempDir, progress: run.progress }
@@ -212,8 +127,8 @@ async function exportSet(
   const readKeys = 'store' in place ? readRecipients : readRecipientsOrPassphrase
   const recipients = await readKeys(command, context)
   const { backup } = await import('../../operations/backup.ts')
-  const compression = OPTIONS.compression.read(command) ?? 'gzip'
-  const dryRun = OPTIONS.dryRun.read(command)
+  const compression = EXPORT_OPTIONS.compression.read(command) ?? 'gzip'
+  const dryRun = EXPORT_OPTIONS.dryRun.read(command)
   const { findIgzip } = await import('../../operations/igzip.ts')
   const { withSource } = await import('../../operations/open-source.ts')
   return await withStore(
@@ -230,7 +145,7 @@ async function exportSet(
               compression === 'gzip' ? await findIgzip(context.env['PATH']) : undefined,
           },
           compression,
-          fingerprint: OPTIONS.fingerprint.read(command) === 'on',
+          fingerprint: EXPORT_OPTIONS.fingerprint.read(command) === 'on',
           version: readPackageInfo().version,
         })
         const { document, ...report } = backupReport(result, into.store.url, 'export')
@@ -256,7 +171,7 @@ async function exportAway(
   const { exportToUrl } = await import('../../operations/export-url.ts')
   const { withSource } = await import('../../operations/open-source.ts')
   return await withSource(place, async (source) => {
-    const ddl = OPTIONS.ddl.read(command)
+    const ddl = EXPORT_OPTIONS.ddl.read(command)
     const result = await exportToUrl({ ...wish, ...how, source, to, ddl })
     const target = to.url.origin + to.url.pathname
     return pointsReport({ ...result, files: [] }, { target, format: 'lp' })
@@ -285,7 +200,7 @@ async function exportFormat(
   run: Run,
 ): Promise<CommandResult> {
   const wish = wishOf(command, run)
-  const compression = OPTIONS.compression.read(command)
+  const compression = EXPORT_OPTIONS.compression.read(command)
   const gzip = compression === undefined ? target.endsWith('.gz') : compression === 'gzip'
   const { exportPoints } = await import('../../operations/export-points.ts')
   const { withSource } = await import('../../operations/open-source.ts')
@@ -295,8 +210,8 @@ async function exportFormat(
     openStore: (location) => openTargetAt(command, location),
   })
   return await withSource(place, async (source) => {
-    const ddl = OPTIONS.ddl.read(command)
-    const last = OPTIONS.last.read(command)
+    const ddl = EXPORT_OPTIONS.ddl.read(command)
+    const last = EXPORT_OPTIONS.last.read(command)
     const result = await exportPoints({ ...wish, source, place: into, format, gzip, ddl, last })
     return pointsReport(result, { target, format })
   })
