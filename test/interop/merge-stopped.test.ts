@@ -9,9 +9,11 @@ const SECOND = 1_000_000_000n
 const STEP = 10n * SECOND
 const DAY = 24n * 3600n * SECOND
 const WEEK = 7n * DAY
-/** The first nanosecond of a week of shards, long gone. */
+/** The first nanosecond of a day in the midst of a week of shards, long gone. */
 const OLD = 1_700_092_800n * SECOND
 const NOW = BigInt(Date.now()) * 1_000_000n
+/** Yesterday's first nanosecond: what follows it is in one shard, whatever the hour and weekday. */
+const RECENT = NOW - (NOW % DAY) - DAY
 
 /** Values by series, field and time, as line protocol says them. */
 type Points = ReadonlyMap<string, string>
@@ -53,7 +55,7 @@ const BACKUP = union(
   pointsOf('mem,host=a', OLD, 20, (i) => `ok=${i % 2 === 0}`),
   pointsOf('cpu,host=a', OLD + WEEK, 100, (i) => `value=${-i}`),
   pointsOf('cpu,host=a', OLD + 9n * WEEK, 3, (i) => `value=${i}`),
-  pointsOf('cpu,host=a', NOW - 100n * STEP, 100, (i) => `value=${i}`),
+  pointsOf('cpu,host=a', RECENT, 100, (i) => `value=${i}`),
 )
 /** What the live database has in files, in the order in which they were written, and in its WAL. */
 const FIRST = union(
