@@ -53,6 +53,13 @@ export class MergeRun {
     return checkPolicies(stored, { data, server: target.name, policyDuration })
   }
 
+  /** Merges stored shards, one after the other, as {@link mergeStored}. */
+  async mergeAll(stored: readonly StoredInto[]): Promise<MergedShard[]> {
+    const shards: MergedShard[] = []
+    for (const { shard, into } of stored) shards.push(await this.mergeStored(shard, into))
+    return shards
+  }
+
   /** Merges one stored shard into the live shards of its times; those that are missing are made by its first points. */
   async mergeStored(stored: ListedShard, into: PolicyName): Promise<MergedShard> {
     const { source, progress, tempDir, throttle, signal } = this.#options

@@ -17,6 +17,7 @@ import type { MergedShard, MergeOptions } from './merge-wish.ts'
 import { openRestorable } from './open-restorable.ts'
 import { planShards } from './plan-shards.ts'
 import { noProgress, type Progress } from './progress.ts'
+import { checkReplaceable } from './replace-check.ts'
 import { wishOf } from './restorable.ts'
 import { checkShards } from './restore-check.ts'
 import { refuseOld } from './restore-http.ts'
@@ -69,16 +70,14 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
     const run = beginRun(target, within)
     const stored = plan.shards.map((shard) => ({ shard, into: intoOf(shard, renames) }))
     const durations = await run.checkTarget(stored)
+    await checkBefore({ target, server, durations }, stored, within)
     if (!dryRun) await lengthenPolicies(durations, { server, http, progress, signal })
     const replaced = await replaceIn({ server, http }, stored, within)
     if (replaced.size > 0) await run.checkTarget(stored)
     progress({ type: 'plan', task: 'merge', shards: stored.length })
-    const shards: MergedShard[] = []
-    for (const { shard, into } of stored) {
-      const merged = await run.mergeStored(shard, into)
-      shards.push({ ...merged, ...replaced.get(shard.shard.id) })
-    }
-    if (source.losses().length === 0) refuseNothing(shards, options)
+    const merged = await run.mergeAll(stored)
+    const shards = merged.map((shard) => ({ ...shard, ...replaced.get(shard.shardId) }))
+    refuseNothing(shards, within)
     const newNames = namesOf(names, options)
     const forgotten = await mergeForgotten({ backup, names: newNames, server, http }, options)
     return {
@@ -145,6 +144,33 @@ type RunOptions = MergeOptions & {
   readonly byFile?: boolean
 }
 
+/**
+ * Before policies or shards of the server are changed, all of the merge is tried without a change: a field of another type or a
+ * selection of points that the backup has none of ends it here.
+ */
+async function checkBefore(
+  { target, server, durations }: Changes,
+  stored: readonly StoredInto[],
+  options: RunOptions,
+): Promise<void> {
+  const { replace: wish, dryRun, signal } = options
+  const into = stored.map((each) => each.into)
+  const isReplaced = wish !== undefined && wish.shards.length > 0
+  const planned = { server, into, durations, signal }
+  const isBegun = isReplaced && (await checkReplaceable(wish, planned))
+  // The run that began has tried it, and a shard that is being dropped cannot be read.
+  if (dryRun || isBegun || (durations.length === 0 && !isReplaced)) return
+  const run = beginRun(target, { ...options, progress: noProgress, dryRun: true })
+  await run.checkTarget(stored)
+  refuseNothing(await run.mergeAll(stored), options)
+}
+
+interface Changes {
+  readonly target: MergeTarget
+  readonly server: OpenServer
+  readonly durations: readonly ChangedDuration[]
+}
+
 /** Replaces the shards that are to be, and returns how the stored ones concerned compared with them. */
 async function replaceIn(
   { server, http }: Sides,
@@ -183,9 +209,12 @@ function beginRun(target: MergeTarget, options: RunOptions): MergeRun {
 }
 
 /** A selection of points that the backup has none of is more likely a mistake than a wish. */
-function refuseNothing(shards: readonly MergedShard[], { range, series, store }: MergeOptions) {
+function refuseNothing(
+  shards: readonly MergedShard[],
+  { range, series, store, source }: RunOptions,
+): void {
   const { added, equal, conflicting } = sumOf(shards)
-  if (added + equal + conflicting > 0) return
+  if (added + equal + conflicting > 0 || source.losses().length > 0) return
   if (range === undefined && keepSeries(series) === undefined) return
   throw new SnapError('E_NOTHING_MATCHED', `${store.url} has no points of this selection`)
 }

@@ -1,19 +1,10 @@
 import { mkdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HttpClient } from '../client/index.ts'
 import { asSnapError, SnapError } from '../errors.ts'
 import { findKeyProblem } from '../formats/line-protocol.ts'
 import type { PolicyName } from '../formats/points.ts'
-import {
-  type Data,
-  findDatabase,
-  findRetentionPolicy,
-  type ListedShard,
-  listShards,
-  startOfGroup,
-} from '../meta/index.ts'
-import { listSets } from '../portable/sets.ts'
+import { type Data, type ListedShard, listShards } from '../meta/index.ts'
 import { LocalStore, type Store } from '../storage/index.ts'
 import { alignKeys } from '../tsm/align.ts'
 import { atDestination } from './at-destination.ts'
@@ -21,25 +12,23 @@ import { type BackupOptions, backup } from './backup.ts'
 import { BackupSource } from './backup-source.ts'
 import { describeShard } from './inspect.ts'
 import { withLock } from './locked-store.ts'
-import { isCold } from './merge-windows.ts'
 import { openRestorable } from './open-restorable.ts'
 import { shardName } from './plan-shards.ts'
 import type { Progress } from './progress.ts'
+import {
+  findKept,
+  isHalfGone,
+  keptPath,
+  noSuchShard,
+  type ReplaceWish,
+  refuseShard,
+} from './replace-check.ts'
 import { wishOf } from './restorable.ts'
 import type { OpenServer } from './server.ts'
 import { expectSame, type HttpPlace } from './server-http.ts'
 import { ServerSource } from './server-source.ts'
 import { createThrottle } from './throttle.ts'
 import { sourcesOf } from './tsm-sources.ts'
-
-/** Which live shards are replaced, and where they are kept meanwhile. */
-export interface ReplaceWish {
-  readonly shards: readonly bigint[]
-  /** A directory on this machine that outlives the run. */
-  readonly keepIn: string
-  /** The version that is written into catalogs. */
-  readonly version: string
-}
 
 /** Who is asked to replace a shard. */
 export interface ReplacePlace extends Pick<BackupOptions, 'jobs' | 'attempts' | 'tempDir'> {
@@ -67,9 +56,6 @@ export interface Replacement {
 const COPIES = 10
 const PAUSE_MS = 1000
 const DROP_MS = 600_000
-/** A server that is about to drop a shard by its policy shall not begin while it is replaced, in ns. */
-const EXPIRY_MARGIN = 3_600_000_000_000n
-const NANOSECONDS_PER_MS = 1_000_000n
 
 /**
  * Drops a live shard and makes it anew, of the backup and of what it had. That is a set on the disk of this machine before
@@ -83,7 +69,7 @@ export async function replaceShard(
 ): Promise<void> {
   const { server, wish, progress, signal } = place
   const data = await atDestination(() => server.client.metastoreBackup(signal))
-  const path = join(wish.keepIn, `${nameOf(server.name)}-${data.clusterId}-${id}`)
+  const path = keptPath(id, wish, { server, data })
   await mkdir(path, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
     throw asSnapError(error, 'E_DESTINATION', path)
   })
@@ -108,13 +94,15 @@ async function takeOut(
 ): Promise<ListedShard> {
   const { server, http, httpPlace, store, path, progress, signal } = place
   const live = listShards(data).find(({ shard }) => shard.id === id)
-  if (live === undefined) return await findKept(id, place)
-  const selection = { databases: [live.database], shards: [id] }
-  const { absent } = await new ServerSource(server).readMetastore(selection, signal)
-  // influxd removes a shard first and forgets it afterwards.
-  const kept = absent.has(id) ? await findKept(id, place) : undefined
-  if (kept === undefined) {
-    refuse(live, data, into)
+  if (live === undefined || (await isHalfGone(live, server, signal))) {
+    const kept = await findKept(id, path, signal)
+    if (kept === undefined) {
+      await rm(path, { recursive: true, force: true })
+      throw noSuchShard(id, server)
+    }
+    if (live === undefined) return kept
+  } else {
+    refuseShard(live, data, into)
     await check(live)
     progress({ type: 'note', level: 'warning', message: warningOf(live, place) })
     await keepCopy(live, place)
@@ -132,48 +120,6 @@ function warningOf(live: ListedShard, { server, http, path }: Inside): string {
   const again = `snap restore --merge --host ${server.name} --http ${http.url} ${path}`
   return `shard ${name} of ${server.name} is copied to ${path}, dropped and made anew: until that is done queries find nothing in its time. If this run ends early, run it again, or put back what was there: ${again}`
 }
-
-/** What a run that ended early has left of a shard. */
-async function findKept(id: bigint, { server, store, path, signal }: Inside): Promise<ListedShard> {
-  const { sets } = await listSets(store, signal)
-  if (sets.length > 0) {
-    const { data } = await openRestorable(store, wishOf({ selection: { shards: [id] } }), {
-      signal,
-    })
-    const kept = listShards(data).find(({ shard }) => shard.id === id)
-    if (kept !== undefined) return kept
-  }
-  await rm(path, { recursive: true, force: true })
-  throw new SnapError(
-    'E_NOTHING_MATCHED',
-    `--replace-shard ${id}: ${server.name} has no such shard`,
-    {
-      hint: 'ids of shards of the server are to the right of the arrows in the result of a merge, and in SHOW SHARDS',
-    },
-  )
-}
-
-function refuse(live: ListedShard, data: Data, into: readonly PolicyName[]): void {
-  const { database, retentionPolicy, group, shard } = live
-  const no = (why: string, hint: string) =>
-    new SnapError('E_DESTINATION', `--replace-shard ${shard.id}: ${why}`, { hint })
-  const isOf = (policy: PolicyName) =>
-    policy.database === database && policy.retentionPolicy === retentionPolicy
-  if (!into.some(isOf))
-    throw no(`it is of ${database}.${retentionPolicy}, which gets nothing of this backup`, HINT)
-  if (!isCold(group))
-    throw no('its time is not over: what is written to it meanwhile would be lost', HINT)
-  const found = findDatabase(data, database)
-  const duration = (found && findRetentionPolicy(found, retentionPolicy)?.duration) ?? 0n
-  const oldest = BigInt(Date.now()) * NANOSECONDS_PER_MS - duration + EXPIRY_MARGIN
-  if (duration > 0n && startOfGroup(group) < oldest)
-    throw no(
-      'its policy lets go of it soon, and would not take its points again',
-      'lengthen the policy first: --rp-duration',
-    )
-}
-
-const HINT = 'without --replace-shard its points go over HTTP'
 
 /** Backs the shard up until a copy is what the server still has. */
 async function keepCopy(
@@ -243,9 +189,4 @@ async function drop(live: ListedShard, { server, http, signal }: Inside): Promis
     cause: failure,
     hint: 'run the same again: what it holds is kept until then',
   })
-}
-
-/** Returns the address of a server as it can stand in the name of a directory. */
-function nameOf(server: string): string {
-  return server.replaceAll(/[^A-Za-z0-9.-]/g, '-')
 }

@@ -224,6 +224,15 @@ for (const [turn, index] of (['inmem', 'tsi1'] as const).entries()) {
         15,
         expect.stringContaining('its time is not over'),
       ])
+      expect(await refused(...wins, '--dry-run', '--replace-shard', `${hot?.id}`)).toEqual([
+        15,
+        expect.stringContaining('its time is not over'),
+      ])
+      expect(await refused(...wins, '--replace-shard', shard, '--measurement', 'none')).toEqual([
+        16,
+        expect.stringContaining('has no points of this selection'),
+      ])
+      expect((await server.shards()).map(({ id }) => String(id))).toContain(shard)
       const dry = await refused(...wins, '--dry-run', '--replace-shard', shard)
       expect(dry[0]).toBe(0)
       await server.query(`DROP SHARD ${hot?.id}`)

@@ -335,6 +335,9 @@ for (const index of INDEXES) {
       const words = ['--newdb', 'short', '--rp-duration']
       const { code } = await snap(['restore', '--merge', ...http, ...words, '30d', target])
       expect([code, await durationOf()]).toEqual([15, '48h0m0s'])
+      const nothing = [...words, 'inf', '--measurement', 'none']
+      expect((await snap(['restore', '--merge', ...http, ...nothing, target])).code).toBe(16)
+      expect(await durationOf()).toBe('48h0m0s')
       const durations = [{ database: 'short', was: '2d', is: 'INF' }]
       const dry = await merge(target, ...words, 'inf', '--dry-run')
       expect(dry).toMatchObject({ added: 2, durations })

@@ -208,6 +208,28 @@ describe('a merge into directories', () => {
     expect(databases[0]?.retentionPolicies[0]?.duration).toBe(0n)
   })
 
+  it.each([
+    [16, 'has no points of this selection', ['--measurement', 'zz']],
+    [15, 'field type conflict: value is boolean there', []],
+  ] as const)('leaves policies as they are if nothing is merged: %i', async (...each) => {
+    const [code, message, selection] = each
+    const shards = [{ id: 7, hour: 0, files: [{ m: [2] }] }]
+    const { root } = await makeDirectory({ d: { r: { duration: 24 * HOUR, shards } } })
+    const truth = {
+      type: 'boolean',
+      times: BigInt64Array.of(9n),
+      values: Uint8Array.of(1),
+    } as const
+    const bytes = await tsmBytes([['n#!~#value', [truth]]])
+    await writeFile(join(shardOf(root), tsmName(9)), bytes)
+    const words = wordsFor(root, '--rp-duration', 'inf', ...selection)
+    const { stderr } = await snapEnding(code, ...words, set)
+    expect(stderr).toContain(message)
+    expect(stderr).not.toContain('keeps points longer')
+    const { databases } = await readMetastore({ root })
+    expect(databases[0]?.retentionPolicies[0]?.duration).toBe(BigInt(24 * HOUR))
+  })
+
   it('makes no directory and no metastore', async () => {
     const root = await live()
     const empty = await tempDir('empty')
