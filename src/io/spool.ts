@@ -13,8 +13,10 @@ export const SPOOL_MEMORY = 8 * 1024 * 1024
 
 /** Less than this is not worth a buffer of {@link SPOOL_MEMORY}. */
 const LEAST_POOLED = 256 * 1024
-/** Memory of spools that are told how much comes. */
-const POOL = new BufferPool(SPOOL_MEMORY, 4)
+/** Spools that are told how much comes may keep this much in memory, if their owner has few of them. */
+export const LARGE_SPOOL_MEMORY = 2 * SPOOL_MEMORY
+/** Memory of spools that are told how much comes, the smallest first. */
+const POOLS = [SPOOL_MEMORY, LARGE_SPOOL_MEMORY].map((size) => new BufferPool(size, 4))
 
 /** Where a {@link Spool} may put what does not fit into memory. */
 export interface SpoolOptions {
@@ -37,6 +39,7 @@ export interface SpoolOptions {
 export class Spool {
   readonly #options: SpoolOptions
   #gathered: Gathered
+  readonly #pool: BufferPool | undefined
   #pooled: Buffer | undefined
   #size = 0
   #handle: FileHandle | undefined
@@ -44,7 +47,9 @@ export class Spool {
   constructor(options: SpoolOptions) {
     this.#options = options
     const { memoryLimit = SPOOL_MEMORY, size = 0 } = options
-    if (size >= LEAST_POOLED && size <= memoryLimit) this.#pooled = POOL.take()
+    if (size >= LEAST_POOLED && size <= memoryLimit)
+      this.#pool = POOLS.find((pool) => size <= pool.size)
+    this.#pooled = this.#pool?.take()
     this.#gathered = new Gathered(memoryLimit, this.#pooled)
   }
 
@@ -99,7 +104,7 @@ export class Spool {
 
   #release(): void {
     this.#gathered = new Gathered(0)
-    if (this.#pooled) POOL.give(this.#pooled)
+    if (this.#pooled) this.#pool?.give(this.#pooled)
     this.#pooled = undefined
   }
 }

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { recode, SnapError } from '../errors.ts'
+import { recycle } from '../io/recycled.ts'
+import { LARGE_SPOOL_MEMORY } from '../io/spool.ts'
 import type { Store } from '../storage/index.ts'
 import { readShardTar } from '../tar/index.ts'
 import { describeShard, type InspectedFile, inspectEntry, type ShardName } from './inspect.ts'
@@ -22,6 +24,7 @@ export async function checkStoredHash(
     hash.update(chunk)
     size += chunk.length
     onBytes?.(size)
+    recycle(chunk)
   }
   const difference = differenceFrom(stored, { size, sha256: hash.digest('hex') })
   if (difference === undefined) return
@@ -74,7 +77,9 @@ export async function checkArchive(
   try {
     const body = measured(part.open(signal, onStored), tar, onBytes)
     for await (const entry of readShardTar(body, { name, signal })) {
-      files.push(await inspectEntry(entry, { shard, tempDir, sums }))
+      files.push(
+        await inspectEntry(entry, { shard, tempDir, memoryLimit: LARGE_SPOOL_MEMORY, sums }),
+      )
     }
     if (tarSize !== undefined && tarSize !== tar.size) {
       throw new SnapError('E_INTEGRITY', `a tar of ${tar.size} bytes, expected ${tarSize}`)

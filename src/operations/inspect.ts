@@ -43,6 +43,8 @@ export interface ShardName {
 export interface InspectOptions {
   readonly shard: ShardName
   readonly tempDir: string
+  /** Bytes of a file that are kept in memory; default as for any spool. */
+  readonly memoryLimit?: number | undefined
   /** Gets the points of the files; without it no block is decoded. */
   readonly sums?: ShardSums | undefined
   /** Take the SHA-256 of each file. Default false. */
@@ -56,7 +58,7 @@ export interface InspectOptions {
  */
 export async function inspectEntry(
   entry: TarEntry,
-  { shard, tempDir, sums, hash: hashed }: InspectOptions,
+  { shard, hash: hashed, ...options }: InspectOptions,
 ): Promise<InspectedFile> {
   const name = fileInShard(entry.name, shard)
   const { size, offset, mtime } = entry
@@ -68,11 +70,11 @@ export async function inspectEntry(
     ...(hash && { sha256: hash.digest('hex') }),
   })
   if (kind === 'tsm') {
-    const tsm = await inspectTsm({ ...entry, body }, { name, tempDir, sums })
+    const tsm = await inspectTsm({ ...entry, body }, { ...options, name })
     return { ...described(), tsm }
   }
   if (kind === 'tombstone') {
-    for await (const _ of decodeTombstones(body, entry.name)) sums?.addTombstone(name)
+    for await (const _ of decodeTombstones(body, entry.name)) options.sums?.addTombstone(name)
     return described()
   }
   for await (const _ of body);
@@ -87,9 +89,9 @@ export function kindOf(name: string): InspectedFile['kind'] {
 
 async function inspectTsm(
   { name: path, body, size }: TarEntry,
-  { name, tempDir, sums }: Omit<InspectOptions, 'shard'> & { readonly name: string },
+  { name, tempDir, memoryLimit, sums }: Omit<InspectOptions, 'shard'> & { readonly name: string },
 ): Promise<TsmSummary> {
-  const bytes = await spool(body, { name: path, tempDir, size })
+  const bytes = await spool(body, { name: path, tempDir, memoryLimit, size })
   try {
     const file = await openTsm(bytes)
     const contents = sums ? await sums.readTsm(name, file) : await readTsm(file)

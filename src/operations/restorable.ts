@@ -1,4 +1,5 @@
 import { SnapError } from '../errors.ts'
+import { recycle } from '../io/recycled.ts'
 import type { Data } from '../meta/index.ts'
 import { readArchive } from '../portable/archive-reader.ts'
 import type { LegacyBackup, LegacyShard } from '../portable/legacy.ts'
@@ -21,7 +22,8 @@ export interface ArchivePart {
   /** Nothing else in it counts: its other files are in newer parts. */
   readonly onlyTombstones?: boolean | undefined
   /**
-   * Reads the tar. The end comes only after the archive's own check sums were right.
+   * Reads the tar. The end comes only after the archive's own check sums were right. A chunk may change when the next is asked
+   * for.
    * @param onStored sees every byte as it is stored
    */
   open(signal?: AbortSignal, onStored?: OnBytes): AsyncIterable<Uint8Array>
@@ -94,12 +96,15 @@ export function archivePart(
   { fileName: name, size: tarSize }: ManifestEntry,
   stored: ArchivePart['stored'],
 ): ArchivePart {
+  const mayBeStored = stored !== undefined && stored.size > tarSize
   return {
     ...{ name, stored, tarSize },
-    open: (signal, onStored) => readArchive(readStored(store, name, { signal, onStored }), name),
+    open: (signal, onStored) =>
+      readArchive(readStored(store, name, { signal, onStored }), name, { mayBeStored }),
   }
 }
 
+/** Gives what is stored, in memory that is used again: a chunk is gone when the next is asked for. */
 async function* readStored(
   store: Store,
   name: string,
@@ -108,6 +113,7 @@ async function* readStored(
   for await (const chunk of store.read(name, undefined, signal)) {
     onStored?.(chunk)
     yield chunk
+    recycle(chunk)
   }
 }
 

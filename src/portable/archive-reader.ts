@@ -1,13 +1,21 @@
 import { createGunzip, type Gunzip } from 'node:zlib'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import { StoredBlocks, startOfStored } from './stored-blocks.ts'
 
 const INFLATED_CHUNK_SIZE = 2 ** 20
 const MAGIC = [0x1f, 0x8b]
 
+/** What is known of an archive before it is read. */
+export interface ReadArchiveOptions {
+  /** True if {@link ArchiveWriter} wrote it and its size does not say that it was compressed. Default false. */
+  readonly mayBeStored?: boolean | undefined
+}
+
 /**
  * Inflates a whole archive, of one gzip member or many, and checks CRC and size of each. It ends only after the
  * archive has: a tar reader that stops at the trailer would leave the CRC unread, as influxd does. Nothing is
- * read ahead; the archive is closed when the consumer stops early. Errors of `archive` pass unchanged.
+ * read ahead; the archive is closed when the consumer stops early. Errors of `archive` pass unchanged. What it gives may change
+ * when the next is asked for; a chunk of `archive` is not looked at any more when its next one is.
  * @param name what is read, for messages
  * @throws SnapError `E_CUT` if it ends inside a member or is empty, `E_FORMAT` if it is not gzip, `E_INTEGRITY` if the data
  * is damaged or something follows the last member
@@ -15,13 +23,19 @@ const MAGIC = [0x1f, 0x8b]
 export async function* readArchive(
   archive: AsyncIterable<Uint8Array>,
   name: string,
+  { mayBeStored = false }: ReadArchiveOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const inflater = new Inflater(name)
+  let inflater: Inflater | StoredBlocks | undefined
   try {
-    for await (const chunk of archive) yield* inflater.inflate(chunk)
+    for await (const chunk of archive) {
+      const start = inflater === undefined && mayBeStored ? startOfStored(chunk) : undefined
+      inflater ??= start === undefined ? new Inflater(name) : new StoredBlocks(name, start)
+      yield* inflater.inflate(chunk)
+    }
+    inflater ??= new Inflater(name)
     yield* inflater.finish()
   } finally {
-    inflater.close()
+    inflater?.close()
   }
 }
 

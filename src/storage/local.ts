@@ -13,11 +13,9 @@ import {
 } from '../io/durable.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import { temporaryName } from '../io/process-owner.ts'
+import { RECYCLED_SIZE, recycle, takeBuffer } from '../io/recycled.ts'
 import type { ByteRange, Staged, Store, StoredObject } from './store.ts'
 import { checkName } from './store.ts'
-
-/** Bytes of one chunk that is read. */
-const CHUNK_SIZE = 1024 * 1024
 
 /** Names that are read from a directory at a time. */
 const LIST_BUFFER = 256
@@ -100,7 +98,7 @@ export class LocalStore implements Store {
       const end = range?.end ?? Number.POSITIVE_INFINITY
       while (at < end) {
         signal?.throwIfAborted()
-        const chunk = await readChunk(handle, path, at, Math.min(CHUNK_SIZE, end - at))
+        const chunk = await readChunk(handle, path, { start: at, end })
         if (chunk.length === 0) break
         at += chunk.length
         yield chunk
@@ -275,15 +273,17 @@ async function openStored(path: string): Promise<FileHandle> {
   }
 }
 
+/** Reads the next bytes of a range, at most {@link RECYCLED_SIZE}: the reader may recycle them. None at the end of the file. */
 async function readChunk(
   handle: FileHandle,
   path: string,
-  offset: number,
-  length: number,
+  { start, end }: ByteRange,
 ): Promise<Uint8Array> {
+  const length = Math.min(RECYCLED_SIZE, end - start)
+  const buffer = length < RECYCLED_SIZE ? Buffer.allocUnsafe(length) : takeBuffer()
   try {
-    const buffer = Buffer.allocUnsafe(length)
-    const { bytesRead } = await handle.read(buffer, 0, length, offset)
+    const { bytesRead } = await handle.read(buffer, 0, length, start)
+    if (bytesRead === 0) recycle(buffer)
     return buffer.subarray(0, bytesRead)
   } catch (error) {
     throw sourceError(error, path)

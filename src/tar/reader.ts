@@ -22,7 +22,7 @@ export interface TarEntry {
   /** Permission bits. */
   readonly mode: number
   /**
-   * The bytes, views over the chunks of the stream. Read once and before the next entry is asked for; what is not
+   * The bytes, views over the chunks of the stream, and with them right until the next is asked for. Read once and before the next entry is asked for; what is not
    * read is skipped.
    */
   readonly body: AsyncIterable<Uint8Array>
@@ -85,7 +85,8 @@ async function readHeader(source: ByteSource, what: string): Promise<EntryHeader
   }
   if (isZero(first)) return undefined
   const where = `${what}: header at offset ${start}`
-  return await decodeHeader(first, where, async () => {
+  // Further blocks may come in the memory that it is in.
+  return await decodeHeader(Uint8Array.from(first), where, async () => {
     const block = await source.takeAll(BLOCK_SIZE)
     if (block.length === BLOCK_SIZE) return block
     throw cut(where, `cut: ${block.length} of ${BLOCK_SIZE} bytes of a further block`)

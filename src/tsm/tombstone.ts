@@ -175,7 +175,8 @@ async function* gunzip(body: AsyncGenerator<Uint8Array>, name: string): AsyncGen
   const fed = pipeline(async function* () {
     for await (const chunk of joined(first.value, body)) {
       given += chunk.length
-      yield chunk
+      // The engine keeps some for later, when the memory that they came in may be used again.
+      yield Uint8Array.from(chunk)
     }
   }, engine)
   // its failure comes out of the engine as well
