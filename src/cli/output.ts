@@ -4,7 +4,7 @@ import type { CliContext, TextStream } from './context.ts'
 import { printable } from './format.ts'
 import { DEFAULT_HINTS } from './hints.ts'
 import { parseSwitch } from './options.ts'
-import { wrapFor } from './wrap.ts'
+import { wrapFor, wrapLinesFor } from './wrap.ts'
 
 /** How a run speaks. */
 export interface OutputMode {
@@ -24,6 +24,8 @@ export interface CommandResult {
   readonly document: Readonly<Record<string, unknown>>
   /** What was asked for, for people: a list, a map. Printed even by `--quiet`. */
   readonly text?: string | undefined
+  /** The text is for programs: it is never wrapped. */
+  readonly verbatim?: boolean | undefined
   /** What was done, for people. Not printed by `--quiet`. */
   readonly summary?: string | undefined
   /** Why a finished command does not end with 0: incomplete, different, at risk. */
@@ -126,12 +128,14 @@ export async function writeResult(
   mode: OutputMode,
   result: CommandResult & { readonly commandName: string; readonly summaryTo: TextStream },
 ): Promise<void> {
-  const { text, summary } = result
+  const { text, verbatim, summary, summaryTo } = result
+  const shown = (stream: TextStream, lines: string) => endLine(wrapLinesFor(stream, lines))
   if (mode.json) {
     await writeText(context.stdout, `${resultDocument(result.commandName, result)}\n`)
   } else {
-    if (text !== undefined && text !== '') await writeText(context.stdout, endLine(text))
-    if (summary !== undefined && !mode.quiet) await writeText(result.summaryTo, endLine(summary))
+    if (text !== undefined && text !== '')
+      await writeText(context.stdout, verbatim ? endLine(text) : shown(context.stdout, text))
+    if (summary !== undefined && !mode.quiet) await writeText(summaryTo, shown(summaryTo, summary))
   }
 }
 

@@ -17,7 +17,18 @@ export function timesDocument(times: SetSummary['times']) {
 /** What kind of set it is, in one word. */
 export function kindOf({ kind, content }: SetSummary): string {
   if (kind === 'stock') return 'stock'
-  return content === 'incremental' ? 'incr' : (content ?? 'snap')
+  return content === 'incremental' ? 'incr' : (content ?? 'unreadable')
+}
+
+/** Says what older sets of influxd may count for, if there are any. */
+export function chainText({ chain }: SetSummary): string | undefined {
+  if (chain === undefined) return undefined
+  const { sets, oldest } = chain
+  const archives =
+    sets === 1
+      ? 'shards that it lacks are in older sets of influxd'
+      : `up to ${sets} sets of influxd have archives of one shard`
+  return `${archives}, the oldest ${oldest}: a restore takes from them what this one lacks`
 }
 
 /** The state of a set in a word or two: the worst that is known of it first. */

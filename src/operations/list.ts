@@ -4,7 +4,12 @@ import { type ListedSet, listHeadless, listSets, type SetListing } from '../port
 import { pinName } from '../portable/names.ts'
 import { nothingToTake } from '../portable/select-set.ts'
 import type { Store } from '../storage/index.ts'
-import { readContents, type SetContents, type StockArchives } from './set-contents.ts'
+import {
+  readContents,
+  type SetContents,
+  type StockArchives,
+  type StockChain,
+} from './set-contents.ts'
 
 /** One set of a target. */
 export interface SetSummary extends SetChecks {
@@ -16,6 +21,8 @@ export interface SetSummary extends SetChecks {
   readonly content?: 'full' | 'incremental' | 'range' | undefined
   /** The newest set that it shares archives with. */
   readonly parent?: string | undefined
+  /** Of a set of influxd, what else a restore may take of its shards. */
+  readonly chain?: StockChain | undefined
   readonly databases: readonly string[]
   readonly shards: number
   /** Bytes of its tars before compression. */
@@ -79,7 +86,7 @@ export async function summarizeSet(
   }
 }
 
-function describeContents({ catalog, shards, files, missing }: SetContents) {
+function describeContents({ catalog, shards, files, missing, chain }: SetContents) {
   const [first, ...more] = missing
   const others = more.length > 0 ? `, and ${more.length} more` : ''
   return {
@@ -88,6 +95,7 @@ function describeContents({ catalog, shards, files, missing }: SetContents) {
       parent: catalog.parent,
       completeness: catalog.completeness,
     }),
+    ...(chain && { chain }),
     databases: [...new Set(shards.map(({ database }) => database))],
     shards: shards.length,
     bytes: sum(shards.map(({ bytes }) => bytes)),

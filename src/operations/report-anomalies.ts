@@ -46,6 +46,7 @@ export function findAnomalies(found: Found, facts: AnomalyFacts): Anomaly[] {
     ['not-drilled', 'note', uncheckedSince(found, 'drilled', facts.checkedWithin)],
     ['unconfirmed', 'note', newest?.completeness === 'unconfirmed' ? [{ set: newest.set }] : []],
     ['long-chain', 'note', newest && newest.sharesWith >= LONG_CHAIN ? [chainOf(newest)] : []],
+    ['stock-chain', 'note', sets.flatMap(stockChainOf).slice(0, 1)],
     ['unfinished', 'note', listUnfinished(facts.listing.files).map(({ set }) => ({ set }))],
   ]
   return all
@@ -61,6 +62,11 @@ function problemOf({ set, problem }: ReportSet): AnomalyItem[] {
 
 function chainOf({ set, sharesWith }: ReportSet): AnomalyItem {
   return { set, count: sharesWith }
+}
+
+/** The newest says it for all. */
+function stockChainOf({ set, chain }: ReportSet): AnomalyItem[] {
+  return chain === undefined ? [] : [{ set, count: chain.sets }]
 }
 
 function counted(count: number, noun: string): string {

@@ -145,6 +145,7 @@ export type AnomalyKind =
   | 'not-drilled'
   | 'unconfirmed'
   | 'long-chain'
+  | 'stock-chain'
   | 'unfinished'
 
 /** Something that an operator should look at. */

@@ -35,10 +35,20 @@ export interface SetContents {
   readonly files: readonly ContainedFile[]
   /** Files that are not there, or not as long as they should be. */
   readonly missing: readonly string[]
+  /** Of a set of influxd of which an older one has archives of the same shards. */
+  readonly chain?: StockChain | undefined
+}
+
+/** What sets of influxd up to one of them have of the shards of that one: whether all of it counts their archives alone can tell. */
+export interface StockChain {
+  /** Those that have an archive of one shard, the most of any shard. */
+  readonly sets: number
+  /** The oldest of them all. */
+  readonly oldest: string
 }
 
 /** Archives of influxd's sets by shard, of all sets that were read before. */
-export type StockArchives = Map<bigint, ManifestEntry>
+export type StockArchives = Map<bigint, StockChain & { readonly newest: ManifestEntry }>
 
 /**
  * Reads what a set holds: of ours the catalog, and where that is of an early version the manifest; of influxd's manifest and
@@ -77,21 +87,33 @@ async function readStock(
     listShards(meta, { includeDeleted: true }).map((listed) => [listed.shard.id, listed]),
   )
   for (const entry of manifest.files) {
-    if (listing.files.has(entry.fileName) || !stock.has(entry.shardId)) {
-      stock.set(entry.shardId, entry)
-    }
+    const older = stock.get(entry.shardId)
+    const isThere = listing.files.has(entry.fileName)
+    if (older !== undefined && !isThere) continue
+    const { sets, oldest } = older ?? { sets: 0, oldest: set.name }
+    stock.set(entry.shardId, { sets: sets + 1, oldest, newest: entry })
   }
   const own = new Set(manifest.files.map(({ shardId }) => shardId))
-  const entries = [...stock.values()].filter(
-    ({ shardId }) => own.has(shardId) || live.get(shardId)?.deleted === false,
-  )
+  const held = [...stock].filter(([id]) => own.has(id) || live.get(id)?.deleted === false)
+  const archives = held.map(([, archive]) => archive)
+  const entries = archives.map(({ newest }) => newest)
   const shards = entries.map((entry) => ({
     ...containedShard(entry),
     times: timesOf(live.get(entry.shardId)),
   }))
   const names = [manifest.meta.fileName, ...entries.map(({ fileName }) => fileName)]
   const files = names.map((name) => ({ name, size: listing.files.get(name)?.size ?? 0 }))
-  return contentsOf(listing, set.name, { catalog: undefined, shards, files })
+  const contents = contentsOf(listing, set.name, { catalog: undefined, shards, files })
+  return { ...contents, chain: chainOf(set.name, archives) }
+}
+
+function chainOf(set: string, archives: readonly StockChain[]): StockChain | undefined {
+  const sets = archives.reduce((most, archive) => Math.max(most, archive.sets), 0)
+  const oldest = archives.reduce(
+    (first, archive) => (archive.oldest < first ? archive.oldest : first),
+    set,
+  )
+  return oldest === set ? undefined : { sets, oldest }
 }
 
 function contentsOf(

@@ -18,6 +18,20 @@ describe('a line', () => {
     },
   )
 
+  it('keeps its margin', () => {
+    expect(wrapFor({ isTTY: true, columns: 24 }, '  shard 7 left out: it is damaged')).toBe(
+      '  shard 7 left out: it\n    is damaged',
+    )
+  })
+
+  it.each(['good words', 'good words in 1'])('takes no room for colours: %s', (words) => {
+    const colored = `\u001b[32m${words}\u001b[39m`
+    expect(wrapFor({ isTTY: true, columns: words.length }, colored)).toBe(colored)
+    const tail = `${colored} and more of them to come`
+    const [first] = wrapFor({ isTTY: true, columns: 22 }, tail).split('\n')
+    expect(first).toBe(words === 'good words' ? `${colored} and more` : `${colored} and`)
+  })
+
   it('is cut within a word that has no room', () => {
     const text = wrapFor({ isTTY: true, columns: 20 }, 'x'.repeat(40))
     expect(text.split('\n').every((line) => line.length <= 20)).toBe(true)

@@ -235,6 +235,19 @@ describe('the report of sets of other kinds', () => {
     expect(itemsOf(await reportOf(store), 'long-chain')).toEqual([{ set: hour(60), count: 40 }])
   })
 
+  it('says that sets of influxd may be a chain', async () => {
+    const stock = true
+    const store = storeOf({ at: 1, stock }, { at: 2, own: [1], stock }, { at: 3, own: [], stock })
+    const found = await reportOf(store)
+    expect(itemsOf(found, 'stock-chain')).toEqual([{ set: hour(3), count: 2 }])
+    expect(found.sets.map(({ chain }) => chain)).toEqual([
+      { sets: 2, oldest: hour(1) },
+      { sets: 2, oldest: hour(1) },
+      undefined,
+    ])
+    expect(itemsOf(await reportOf(storeOf({ at: 1, stock })), 'stock-chain')).toBeUndefined()
+  })
+
   it('puts the shards of a long policy together, and counts the holes between them', async () => {
     const times = (at: number) => BigInt(at) * DAY
     const shards = Array.from({ length: 900 }, (_, at) => at)

@@ -25,7 +25,7 @@ export function defineCompletion(program: Command, context: CliContext): void {
       if (shell === 'words') {
         const within = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)])
         const found = await completeWords(program, words, lookupsOf(command, within))
-        return { document: { words: found }, text: found.map(lineOf).join('\n') }
+        return { document: { words: found }, text: found.map(lineOf).join('\n'), verbatim: true }
       }
       const name = SHELLS.find((each) => each === shell)
       if (name === undefined || words.length > 0) {
@@ -34,7 +34,7 @@ export function defineCompletion(program: Command, context: CliContext): void {
         })
       }
       const script = SCRIPTS[name]
-      return { document: { shell: name, script }, text: script.trimEnd() }
+      return { document: { shell: name, script }, text: script.trimEnd(), verbatim: true }
     }),
   )
 }

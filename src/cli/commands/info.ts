@@ -9,7 +9,14 @@ import type { CommandResult } from '../output.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { type Screen, screenOf } from '../screen.ts'
 import { setSetting } from '../set-option.ts'
-import { drilledText, kindOf, setDocument, timesDocument, verifiedText } from '../set-state.ts'
+import {
+  chainText,
+  drilledText,
+  kindOf,
+  setDocument,
+  timesDocument,
+  verifiedText,
+} from '../set-state.ts'
 import { addStoreOptions, openStoreAt } from '../store-options.ts'
 import { tableLines } from '../table.ts'
 
@@ -62,10 +69,10 @@ function report(info: SetInfo, source: string, { width }: Screen): CommandResult
       present,
     })),
   }
-  return { document, text: [...headLines(info), '', ...shardLines(info, width)].join('\n') }
+  return { document, text: [...headLines(info, width), '', ...shardLines(info, width)].join('\n') }
 }
 
-function headLines({ summary, pin, catalog, files }: SetInfo): string[] {
+function headLines({ summary, pin, catalog, files }: SetInfo, width: number | undefined): string[] {
   const { set, time, parent, bytes, stored, shared, completeness, lost, encrypted, times } = summary
   const server = catalog && `cluster ${catalog.server.clusterId}${hostText(catalog.server.host)}`
   const rows: readonly (readonly [string, string | undefined])[] = [
@@ -74,6 +81,7 @@ function headLines({ summary, pin, catalog, files }: SetInfo): string[] {
     ['written by', catalog ? `${catalog.tool.name} ${catalog.tool.version}` : 'influxd'],
     ['server', server],
     ['parent', parent],
+    ['chain', chainText(summary)],
     ['times', times && `${formatGoTime(times.start)} to ${formatGoTime(times.end)}`],
     ['size', `${formatBytes(bytes)}, stored ${formatBytes(stored)}, shared ${formatBytes(shared)}`],
     ['files', `${formatCount(files.length)}${encrypted ? ', encrypted' : ''}`],
@@ -83,9 +91,9 @@ function headLines({ summary, pin, catalog, files }: SetInfo): string[] {
     ['pinned', summary.pinned ? (pin?.reason ?? 'yes') : undefined],
     ['problem', summary.problem],
   ]
-  return rows.flatMap(([name, text]) =>
-    text === undefined ? [] : [`${name.padEnd(11)} ${printable(text)}`],
-  )
+  const told = rows.flatMap(([name, text]) => (text === undefined ? [] : [[name, printable(text)]]))
+  const [, ...lines] = tableLines([{ title: '' }, { title: '', wraps: true }], told, width)
+  return lines
 }
 
 function hostText(host: string | undefined): string {

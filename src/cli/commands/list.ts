@@ -5,7 +5,7 @@ import { formatBytes, formatCount, printable } from '../format.ts'
 import { addGeneralOptions } from '../general-options.ts'
 import { placeOf, runCommand } from '../run.ts'
 import { type Screen, screenOf } from '../screen.ts'
-import { kindOf, meaningOf, setDocument, stateOf } from '../set-state.ts'
+import { chainText, kindOf, meaningOf, setDocument, stateOf } from '../set-state.ts'
 import { addStoreOptions, openStoreAt } from '../store-options.ts'
 import { type Column, tableLines } from '../table.ts'
 
@@ -46,7 +46,9 @@ export function defineList(program: Command, context: CliContext): void {
         problem === undefined ? [] : [`${set}: ${screen.paint(printable(problem), 'bad')}`],
       )
       const lost = headless.map((set) => `${set}: ${screen.paint(NO_MANIFEST, 'bad')}`)
-      const text = [...lines, ...problems, ...lost].join('\n')
+      const chained = sets.find(({ chain }) => chain !== undefined)
+      const chain = chained ? [`${chained.set}: ${printable(chainText(chained) ?? '')}`] : []
+      const text = [...lines, ...problems, ...lost, ...chain].join('\n')
       return { document: { source, sets: sets.map(setDocument), headless }, text }
     }),
   )

@@ -93,6 +93,12 @@ const WORDINGS: Readonly<Record<AnomalyKind, Wording>> = {
       'Damage in one of them is damage in all that share it. snap backup --full-every begins anew now and then.',
     item: ({ set, count = 0 }) => `${set} needs archives of ${formatCount(count)} older sets`,
   },
+  'stock-chain': {
+    title: () => 'Sets of influxd hold archives of the same shards',
+    advice:
+      'Nothing in them says whether the newest is whole. snap restore puts together what it lacks, influxd restore does not: keep the older ones.',
+    item: ({ set, count = 0 }) => `${set}: ${formatNumberOf(count, 'archive')} of one shard`,
+  },
   unfinished: {
     title: (count) => `${formatNumberOf(count, 'set')} not finished`,
     advice: 'A run is at work, or one was cut short; the next backup tidies up.',

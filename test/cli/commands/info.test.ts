@@ -34,11 +34,15 @@ describe('snap info', () => {
     const stock = join(FIXTURES, 'portable/two-sets')
     const { document } = await expectCode(0, 'info', '--set', '20261122T141642Z', stock)
     expect(document).toMatchObject({ kind: 'stock', shards: document.shardTable.length })
+    expect(document.chain).toEqual({ sets: 2, oldest: '20261122T141639Z' })
+    expect((await snap('info', stock)).stdout).toMatch(/^chain {7}up to 2 sets of influxd have/m)
     const target = await backedUp()
     await writeFile(join(target, `${await setOf(target)}.snap.json`), 'rubbish')
     const { document: damaged } = await expectCode(0, 'info', target)
     expect(damaged).toMatchObject({ shards: 0, problem: expect.stringContaining('sha256') })
-    expect((await snap('info', target)).stdout).toMatch(/^problem .*sha256/m)
+    const { stdout } = await snap('info', target)
+    expect(stdout).toMatch(/^set {9}\S+ \(unreadable\)$/m)
+    expect(stdout).toMatch(/^problem .*sha256/m)
   })
 
   it('takes the beginning of a name, and says what was meant', async () => {

@@ -54,6 +54,13 @@ describe('snap list', () => {
       { set: '20261122T141642Z', kind: 'stock', databases: ['a.b', 'a', 'plain'] },
       { set: '20261122T141639Z', kind: 'stock' },
     ])
+    const oldest = '20261122T141639Z'
+    expect(document.sets[0].chain).toEqual({ sets: 2, oldest })
+    expect(document.sets[1]).not.toHaveProperty('chain')
+    const { stdout } = await snap('list', join(FIXTURES, 'portable/two-sets'))
+    expect(stdout).toContain(
+      `\n20261122T141642Z: up to 2 sets of influxd have archives of one shard`,
+    )
   })
 
   it('says what is wrong with a set', async () => {

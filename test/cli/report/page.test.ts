@@ -52,6 +52,7 @@ const everything: Report = {
         'not-drilled',
         'unconfirmed',
         'long-chain',
+        'stock-chain',
         'unfinished',
       ] as const
     ).map((kind) => ({
