@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import type { Connection } from '../io/connection.ts'
+import type { Connection, ReadOptions } from '../io/connection.ts'
 import { Gathered } from '../io/gathered.ts'
 
 /** A record of TLS: an alert, and the major version of all that are in use. */
@@ -30,9 +30,10 @@ function refuseTls(first: Uint8Array, name: string): void {
 export async function* answerOf(
   connection: Connection,
   first: number,
+  options?: ReadOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let begun = false
-  for await (const chunk of connection.chunks(first)) {
+  for await (const chunk of connection.chunks(first, options)) {
     if (!begun) {
       refuseHttp(chunk, connection.name)
       refuseTls(chunk, connection.name)

@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import type { Connection } from '../io/connection.ts'
+import type { Connection, ReadOptions } from '../io/connection.ts'
 import { type Data, decodeData } from '../meta/index.ts'
 import {
   decodeMetastoreFrame,
@@ -44,6 +44,8 @@ export class Client {
   readonly #security: Pick<ClientOptions, 'tls' | 'token'>
   readonly #deadlines: { connect: number; firstByte: number; idle: number; uploadEnd: number }
 
+  readonly #reused: boolean
+
   /**
    * @param host `host:port`, `host` or `[v6]:port`, or a function that gives a connection inside the process
    * @throws SnapError `E_USAGE` for a token without TLS, or TLS inside the process
@@ -55,6 +57,7 @@ export class Client {
     }
     this.#host = host
     this.#security = { tls, token }
+    this.#reused = options.reused ?? false
     this.#deadlines = {
       connect: options.connect ?? 10 * SECOND,
       firstByte: options.firstByte ?? 10 * MINUTE,
@@ -198,21 +201,17 @@ export class Client {
   /**
    * Sends any request and gives the answer's bytes as they come and unchecked; there are none if the server failed.
    * Stopping early closes the connection.
-   * @param payload what follows the request; `UploadSize` must be its length
    */
   async *ask(
     request: Request,
-    {
-      payload,
-      signal,
-    }: { readonly payload?: Uint8Array; readonly signal?: AbortSignal | undefined } = {},
+    { payload, signal, reused }: AskOptions = {},
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const opening = encodeOpening(request)
     const connection = await this.#dial(signal)
     try {
       // One write: servers up to 1.8.8 take the payload from a single read.
       await connection.write(payload === undefined ? opening : Buffer.concat([opening, payload]))
-      yield* answerOf(connection, this.#deadlines.firstByte)
+      yield* answerOf(connection, this.#deadlines.firstByte, { reused })
     } finally {
       connection.close()
     }
@@ -240,7 +239,7 @@ export class Client {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     let empty = true
-    for await (const chunk of this.ask(request, { signal })) {
+    for await (const chunk of this.ask(request, { signal, reused: this.#reused })) {
       empty = false
       yield chunk
     }
@@ -262,6 +261,13 @@ export class Client {
     const { connect, idle } = this.#deadlines
     return await dial(this.#host, { connect, idle, signal, ...this.#security })
   }
+}
+
+/** How a request is sent and its answer read. */
+interface AskOptions extends ReadOptions {
+  /** What follows the request; `UploadSize` must be its length. */
+  readonly payload?: Uint8Array
+  readonly signal?: AbortSignal | undefined
 }
 
 /** What an answer should be. */

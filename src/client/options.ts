@@ -10,6 +10,11 @@ export interface ClientOptions {
   readonly idle?: number | undefined
   /** For the end of an upload: a server rebuilds its index. Default 30 min. */
   readonly uploadEnd?: number | undefined
+  /**
+   * Chunks of shards may change when the next is asked for, as their memory is used again: for readers of gigabytes. Default
+   * false: they are the reader's.
+   */
+  readonly reused?: boolean | undefined
   /** Speaks TLS with the server, and with no other. */
   readonly tls?: ClientTls | undefined
   /** Sent inside TLS to a server that knows of tokens, and to no other. */

@@ -3,12 +3,19 @@ import type { Duplex } from 'node:stream'
 import { Writable } from 'node:stream'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
 import { withDeadline } from './deadline.ts'
+import { giveBack } from './large-reads.ts'
 import { recycle } from './recycled.ts'
 
 /** Writes are cut to this, so that a deadline runs per piece and not per metastore. */
 const WRITE_SIZE = 512 * 1024
 /** Bytes that have to come within the idle time: a peer that sends one now and then would else be waited for for ever. */
 const PROGRESS = 1024
+
+/** How {@link Connection.chunks} gives bytes. */
+export interface ReadOptions {
+  /** Chunks may change when the next is asked for, as their memory is used again. Default false: they are the reader's. */
+  readonly reused?: boolean | undefined
+}
 
 /** How a {@link Connection} is called and watched. */
 export interface ConnectionOptions {
@@ -96,7 +103,10 @@ export class Connection {
    * @param first longest wait in ms for the first bytes; of later ones 1,024 must come within the idle time. Only waiting counts
    * @throws SnapError `E_TIMEOUT`, `E_CUT` if the connection breaks, or what it was failed with
    */
-  async *chunks(first = this.#idle): AsyncGenerator<Uint8Array, void, undefined> {
+  async *chunks(
+    first = this.#idle,
+    { reused = false }: ReadOptions = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const iterator = this.#duplex.iterator({ destroyOnReturn: false })
     const patience = new Patience(first, this.#idle)
     try {
@@ -109,6 +119,7 @@ export class Connection {
         if (!(next.value instanceof Uint8Array)) throw new TypeError('expected a stream of bytes')
         patience.spend(waited, next.value.length)
         yield next.value
+        if (reused) giveBack(next.value)
       }
     } catch (error) {
       throw this.#reasonOf(error)

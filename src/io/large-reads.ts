@@ -1,31 +1,44 @@
 import type { OnReadOpts, Socket } from 'node:net'
+import { BufferPool } from './buffer-pool.ts'
 
 /** Most bytes of one read: what the kernel has kept for a connection is taken at once. */
 const READ_SIZE = 256 * 1024
-/** A read that has less room than this begins a new slab. */
-const LEAST_ROOM = 64 * 1024
-const FIRST_SLAB = LEAST_ROOM
-const SLAB = 1024 * 1024
+/** The first answer may be all that comes. */
+const FIRST_SIZE = 4 * 1024
+/** What is less than this gets memory of its own, so that it does not hold on to that of a whole read. */
+const LEAST_LARGE = 32 * 1024
+/** Memory that is kept for later reads: 8 MiB. */
+const POOL = new BufferPool(READ_SIZE, 32)
+
+/** Memory that is with a reader: each comes back once. */
+const lent = new WeakSet<ArrayBufferLike>()
 
 /**
- * Returns how a socket reads into memory that several reads share, in place of 64 KiB of its own for each: a quarter of the
- * reads, and less for the collector of garbage to keep count of. What is read belongs to the reader, as without.
+ * Returns how a socket reads into large memory, in place of 64 KiB of its own for each read: a quarter of the reads. What is
+ * read belongs to the reader, who may {@link giveBack} it.
  * @param socket the one that is made with it
  */
 export function largeReads(socket: () => Socket): OnReadOpts {
-  let slab = Buffer.allocUnsafeSlow(FIRST_SLAB)
-  let used = 0
+  let room: Buffer = Buffer.allocUnsafe(FIRST_SIZE)
   return {
-    buffer() {
-      if (slab.length - used < LEAST_ROOM) {
-        slab = Buffer.allocUnsafeSlow(SLAB)
-        used = 0
-      }
-      return slab.subarray(used, used + READ_SIZE)
-    },
+    buffer: () => room,
     callback(size, bytes) {
-      used += size
+      const isWhole = size === bytes.length
+      if (size < LEAST_LARGE) {
+        if (isWhole) room = POOL.take()
+        return socket().push(Buffer.from(bytes.subarray(0, size)))
+      }
+      lent.add(room.buffer)
+      room = POOL.take()
       return socket().push(bytes.subarray(0, size))
     },
   }
+}
+
+/**
+ * Takes back all of the memory that `chunk` is in, if {@link largeReads} gave it. Nobody may look at it any more. New memory for
+ * all that is read would make V8 collect garbage for every ten megabytes.
+ */
+export function giveBack({ buffer }: Uint8Array): void {
+  if (lent.delete(buffer) && buffer instanceof ArrayBuffer) POOL.give(Buffer.from(buffer))
 }

@@ -74,7 +74,7 @@ export async function openServer(place: ServerPlace): Promise<OpenServer> {
   }
   const { host, deadlines, security } = place
   const client = new Client(host, {
-    ...deadlines,
+    ...{ ...deadlines, reused: true },
     ...(security && (await readClientSecurity(security))),
   })
   return { client, name: host, losses: () => [], close: async () => {} }

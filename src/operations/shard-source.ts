@@ -33,6 +33,7 @@ export interface ShardRequest {
 
 /** The tar of a shard. */
 export interface ShardTar {
+  /** Chunks may change when the next is asked for. */
   readonly body: AsyncIterable<Uint8Array>
   /** True if it holds exactly the points of the range that was asked for; false if it may hold all. */
   readonly isCut: boolean

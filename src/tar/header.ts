@@ -89,7 +89,8 @@ class HeaderDecoder {
     const processed = new Promise<void>((resolve) => {
       this.#wake = resolve
     })
-    this.#extract.write(block)
+    // It keeps blocks of an extended header until it has them all.
+    this.#extract.write(Buffer.from(block))
     await processed
     if (this.#error !== undefined) {
       throw new SnapError('E_FORMAT', `${where}: not a tar header`, { cause: this.#error })

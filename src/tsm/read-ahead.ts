@@ -7,6 +7,8 @@ export class ReadAhead {
   readonly #size: number
   #start = 0
   #window: Uint8Array = new Uint8Array(0)
+  /** Memory for one piece after the other, of a source that fills it. */
+  #room = Buffer.alloc(0)
 
   /**
    * @param end nothing at or after this offset is read
@@ -19,8 +21,8 @@ export class ReadAhead {
   }
 
   /**
-   * Returns `length` bytes at `offset`, if the last piece that was read holds them: a view, which stays as it is.
-   * Returns undefined if they must be {@link fetch}ed.
+   * Returns `length` bytes at `offset`, if the last piece that was read holds them: a view, which stays as it is
+   * until the next is read. Returns undefined if they must be {@link fetch}ed.
    */
   peek(offset: number, length: number): Uint8Array | undefined {
     const from = offset - this.#start
@@ -34,8 +36,18 @@ export class ReadAhead {
    */
   async fetch(offset: number, length: number): Promise<Uint8Array> {
     const wanted = Math.max(length, Math.min(this.#size, this.#end - offset))
-    this.#window = await this.#source.read(offset, wanted)
+    this.#window = new Uint8Array(0)
+    this.#window = await this.#read(offset, wanted)
     this.#start = offset
     return this.#window.subarray(0, length)
+  }
+
+  async #read(offset: number, length: number): Promise<Uint8Array> {
+    const source = this.#source
+    if (source.readInto === undefined) return await source.read(offset, length)
+    if (this.#room.length < length) this.#room = Buffer.allocUnsafeSlow(length)
+    const bytes = this.#room.subarray(0, length)
+    await source.readInto(bytes, offset)
+    return bytes
   }
 }

@@ -45,6 +45,18 @@ async function recording(bytes: string | Uint8Array) {
 }
 
 describe('Client', () => {
+  it.each([true, false])('fetches shards whole, their memory reused: %s', async (reused) => {
+    const sent = Buffer.alloc(3 * 1024 * 1024, 'the tar of a shard, ')
+    const peer = await answering(sent)
+    const got: Buffer[] = []
+    for await (const chunk of new Client(peer.host, { reused }).shardBackup(SHARD)) {
+      got.push(
+        reused ? Buffer.from(chunk) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length),
+      )
+    }
+    expect(Buffer.concat(got).equals(sent)).toBe(true)
+  })
+
   it('fetches the metastore', async () => {
     const { client, asked } = await recording(FRAME)
     expect(await client.metastoreBackup()).toEqual(sampleData())
