@@ -1,5 +1,6 @@
 import { asSnapError, SnapError } from '../errors.ts'
 import type { Connection } from '../io/connection.ts'
+import { takeBuffer } from '../io/recycled.ts'
 import { formatEntryName, parseEntryName, type TarEntry, type TarEntryInput } from '../tar/index.ts'
 
 /** Which shard a tar is of, and which it shall be for. Empty names stay as they are in the tar. */
@@ -74,23 +75,29 @@ const PIECE = 64 * 1024
 
 /**
  * Gives all bytes in larger pieces, the first one with the opening. A server that refuses has read no more than that: it
- * then closes with bytes unread, which we see as a reset; had it read all, its end would look like success.
+ * then closes with bytes unread, which we see as a reset; had it read all, its end would look like success. The pieces are
+ * in memory that may be recycled once they have left; chunks of `tar` may change when the next is asked for.
  */
 async function* inPieces(
   opening: Uint8Array,
   tar: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  let parts = [opening]
-  let length = opening.length
+  let piece = takeBuffer()
+  piece.set(opening)
+  let filled = opening.length
   for await (const chunk of tar) {
-    parts.push(chunk)
-    length += chunk.length
-    if (length < PIECE) continue
-    yield Buffer.concat(parts)
-    parts = []
-    length = 0
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + piece.length - filled)
+      piece.set(part, filled)
+      at += part.length
+      filled += part.length
+      if (filled < PIECE) continue
+      yield piece.subarray(0, filled)
+      piece = takeBuffer()
+      filled = 0
+    }
   }
-  if (length > 0) yield Buffer.concat(parts)
+  if (filled > 0) yield piece.subarray(0, filled)
 }
 
 /** The sending half of an upload, and an eye on the server's half. */
@@ -111,7 +118,7 @@ class Upload {
   async send(chunk: Uint8Array): Promise<void> {
     await this.#checked(async () => {
       if (this.#ended) await this.#endedEarly()
-      await this.connection.write(chunk)
+      await this.connection.writeRecycled(chunk)
     })
   }
 

@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { SnapError } from '../errors.ts'
+import { recycling } from '../io/recycled.ts'
 import type { Asked } from '../tar/statement.ts'
 import type { WalReport } from '../wal/to-tsm.ts'
 import type { DataDirectoryPaths } from './config.ts'
@@ -160,7 +161,8 @@ export class ShardStore {
   async restoreShard(id: bigint, r: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
     const location = await this.#locate(id)
     const target = { ...(await this.#directories(location)), permit: this.#options.permit }
-    await installShard(target, (place) => stageUpload(r, { ...place, location, signal }))
+    const tar = recycling(r)
+    await installShard(target, (place) => stageUpload(tar, { ...place, location, signal }))
   }
 
   /** Adds TSM files to the shard, all or none, see {@link installShard}; the shard is made if it is in the metastore alone. */

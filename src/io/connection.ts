@@ -154,15 +154,15 @@ export class Connection {
   sink(): Writable {
     const sink = new Writable({
       write: (chunk: Uint8Array, _encoding, callback) => {
-        this.#writeRecycled(chunk).then(() => callback(), callback)
+        this.writeRecycled(chunk).then(() => callback(), callback)
       },
     })
     sink.on('error', () => {})
     return sink
   }
 
-  /** As {@link write}, and takes the bytes back when they have left; a reader in this process may look at them for ever. */
-  async #writeRecycled(bytes: Uint8Array): Promise<void> {
+  /** As {@link write}, and recycles the bytes when they have left; a reader in this process has to do so itself. */
+  async writeRecycled(bytes: Uint8Array): Promise<void> {
     await this.write(bytes)
     if (this.inProcess) return
     const takeBack = () => recycle(bytes)

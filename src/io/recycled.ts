@@ -23,3 +23,13 @@ export function recycle(chunk: Uint8Array): void {
   if (!taken.delete(buffer) || !(buffer instanceof ArrayBuffer)) return
   if (free.length < MAX_FREE) free.push(buffer)
 }
+
+/** Passes chunks on and recycles each when the next is asked for. One that is the last for whoever stops early is kept. */
+export async function* recycling(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of chunks) {
+    yield chunk
+    recycle(chunk)
+  }
+}

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EXIT_CODES, SnapError } from '../errors.ts'
+import { recycling } from '../io/recycled.ts'
 import { readShardTar, type TarEntry } from '../tar/index.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { addCounts, compareShards, NO_POINTS, type PointCounts } from './restore-compare.ts'
@@ -133,7 +134,8 @@ async function readArriving<T>(
   read: (entries: AsyncIterable<TarEntry>) => Promise<T>,
 ): Promise<T> {
   try {
-    return await read(readShardTar(server.client.shardBackup(shard, signal), { signal }))
+    const tar = recycling(server.client.shardBackup(shard, signal))
+    return await read(readShardTar(tar, { signal }))
   } catch (error) {
     if (!isDamage(error)) throw error
     const message = `${server.name}: shard ${describeShard(shard)} arrived damaged: ${error.message}`
