@@ -1,5 +1,5 @@
 import { fieldTypeCode } from './format.ts'
-import { addEncoded, addPoints, addStrings, seedKey } from './kernels/kernels.ts'
+import { addEncoded, addPoints, addStrings, seedKey } from './kernels/fingerprint.ts'
 import { type Block, type FieldType, sliceBlock, type TimeRange } from './values.ts'
 
 /**
@@ -34,8 +34,8 @@ export class PointSum {
   }
 
   /**
-   * Adds the points of an encoded block without giving them out, if they are what nearly all blocks have: 64-bit values in
-   * ascending order of time, the first and the last time as given. Else adds nothing and returns false.
+   * Adds the points of an encoded block without giving them out, if it is as nearly all are: it decodes, is not huge, and its
+   * times ascend from the first to the last as given. Else adds nothing and returns false.
    */
   addEncoded(bytes: Uint8Array, times: TimeRange): boolean {
     const count = addEncoded(this.#state, bytes, times)

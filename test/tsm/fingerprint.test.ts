@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { decodeBlock, encodeBlock } from '../../src/tsm/block.ts'
 import { formatFingerprint, PointSum } from '../../src/tsm/fingerprint.ts'
 import { type FieldType, fieldTypeCode } from '../../src/tsm/format.ts'
+import { encodeWords } from '../../src/tsm/kernels/kernels.ts'
 import {
   type Block,
   rangeOf,
@@ -15,6 +16,7 @@ import {
 import { ROOT } from '../helpers/sources.ts'
 import { blockOf, runs, someBlock, TYPES } from './arbitraries.ts'
 import { fingerprintOf, type Point, wordOf, xxh64 } from './reference/fingerprint.ts'
+import * as words from './reference/words.ts'
 
 const KEY = Buffer.from('cpu,host=a#!~#usage')
 
@@ -32,6 +34,13 @@ function pointsOf(key: Uint8Array, block: Block): Point[] {
   return Array.from(block.times, (time, i) => ({ key, type, time, value: wordOf(block, i) }))
 }
 
+const anyWord = fc.oneof(
+  fc.bigInt(0n, 2n ** 64n - 1n),
+  fc.bigInt(0n, 9n),
+  // infinities, the extremes of signed integers, and -0
+  ...[0x7ffn << 52n, 0xfffn << 52n, 2n ** 63n - 1n, 2n ** 63n].map((word) => fc.constant(word)),
+)
+const spread = fc.tuple(fc.bigInt(-(2n ** 63n), 0n), fc.bigInt(1n, 2n ** 57n))
 const strings = fc.array(fc.uint8Array({ maxLength: 100 }), { minLength: 1, maxLength: 20 })
 
 describe('the kernel agrees with the reference', () => {
@@ -87,9 +96,8 @@ describe('an encoded block', () => {
     ({ block, at, bit }) => {
       const { type, times } = block
       const bytes = encodeBlock(block)
-      const isWord = type !== 'boolean' && type !== 'string'
       const expected = { added: true, points: times.length, fingerprint: sumOf([KEY, block]) }
-      expect(addEncoded(bytes, type, rangeOf(block))).toEqual(isWord ? expected : NOTHING)
+      expect(addEncoded(bytes, type, rangeOf(block))).toEqual(expected)
       const { minTime, maxTime } = rangeOf(block)
       expect(addEncoded(bytes, type, { minTime: minTime - 1n, maxTime })).toEqual(NOTHING)
       expect(addEncoded(bytes, type, { minTime, maxTime: maxTime + 1n })).toEqual(NOTHING)
@@ -106,12 +114,84 @@ describe('an encoded block', () => {
   )
 
   it('that is cut, or longer than any, is not added', () => {
-    const block = blockOf('float', [1n, 5n, 9n], 1)
-    const bytes = encodeBlock(block)
-    for (let length = 0; length < bytes.length; length++) {
-      expect(addEncoded(bytes.subarray(0, length), 'float', rangeOf(block))).toEqual(NOTHING)
+    for (const type of TYPES) {
+      const block = blockOf(type, [1n, 5n, 9n], 1)
+      const bytes = encodeBlock(block)
+      for (let length = 0; length < bytes.length; length++) {
+        expect(addEncoded(bytes.subarray(0, length), type, rangeOf(block))).toEqual(NOTHING)
+      }
+      const long = Buffer.concat([bytes, new Uint8Array(4_000_000)])
+      expect(addEncoded(long, type, rangeOf(block))).toEqual(NOTHING)
     }
-    expect(addEncoded(new Uint8Array(4_000_000), 'float', rangeOf(block))).toEqual(NOTHING)
+  })
+
+  test.prop(
+    { words: fc.array(anyWord, { minLength: 1, maxLength: 40 }), times: spread },
+    runs(300),
+  )('may have any times and any values of 64 bits', ({ words, times: [first, step] }) => {
+    const times = BigInt64Array.from(words, (_, i) => first + BigInt(i) * step)
+    const bits = BigUint64Array.from(words)
+    const range = { minTime: times[0] ?? 0n, maxTime: times.at(-1) ?? 0n }
+    for (const block of [
+      { type: 'integer', times, values: new BigInt64Array(bits.buffer) },
+      { type: 'unsigned', times, values: bits },
+      { type: 'float', times, values: new Float64Array(bits.buffer).map((v) => v || -0) },
+    ] as const) {
+      if (block.type === 'float' && block.values.some(Number.isNaN)) continue
+      const fingerprint = fingerprintOf(pointsOf(KEY, block))
+      const expected = { added: true, points: words.length, fingerprint }
+      expect(addEncoded(encodeBlock(block), block.type, range)).toEqual(expected)
+    }
+  })
+
+  test.prop({ values: strings }, runs(200))('may have any strings', ({ values }) => {
+    const times = BigInt64Array.from(values, (_, i) => BigInt(i * i))
+    const block: Block = { type: 'string', times, values: stringColumn(values) }
+    const fingerprint = fingerprintOf(pointsOf(KEY, block))
+    const expected = { added: true, points: values.length, fingerprint }
+    expect(addEncoded(encodeBlock(block), 'string', rangeOf(block))).toEqual(expected)
+  })
+
+  it('that is a run of times is not added if these do not ascend', () => {
+    const run = (first: bigint, delta: bigint, count: number) => {
+      const times = [0x20, ...words.word(first), ...words.varint(delta), count]
+      const values = encodeWords('encodeIntegers', new BigInt64Array(count), 'x')
+      return Uint8Array.from([1, times.length, ...times, ...values])
+    }
+    const span = (first: bigint, last: bigint) => ({ minTime: first, maxTime: last })
+    const added = (bytes: Uint8Array, times: TimeRange) => addEncoded(bytes, 'integer', times).added
+    expect(added(run(5n, 10n, 4), span(5n, 35n))).toBe(true)
+    expect(added(run(5n, 10n, 1), span(5n, 5n))).toBe(true)
+    expect(added(run(5n, 0n, 4), span(5n, 5n))).toBe(false)
+    const min = -(2n ** 63n)
+    expect(added(run(min, 2n ** 63n, 2), span(min, 0n))).toBe(true)
+    expect(added(run(min, 2n ** 63n, 3), span(min, min))).toBe(false)
+    // once around, and ahead
+    expect(added(run(min, 2n ** 63n + 1n, 3), span(min, min + 2n))).toBe(false)
+    expect(added(run(0n, 2n ** 63n - 1n, 3), span(0n, -2n))).toBe(false)
+    expect(added(run(-1n, 2n ** 64n - 1n, 2), span(-1n, -2n))).toBe(false)
+  })
+
+  it('of floats has no more and no fewer than it has times', () => {
+    const [three, four] = [blockOf('float', [1n, 2n, 9n], 1), blockOf('float', [1n, 2n, 3n, 9n], 1)]
+    for (const [times, values] of [
+      [three, four],
+      [four, three],
+    ] as const) {
+      const from = encodeBlock(values)
+      const encoded = encodeBlock(times)
+      const bytes = Buffer.concat([
+        encoded.subarray(0, 2 + (encoded[1] ?? 0)),
+        from.subarray(2 + (from[1] ?? 0)),
+      ])
+      expect(addEncoded(bytes, 'float', rangeOf(times))).toEqual(NOTHING)
+    }
+  })
+
+  it('of strings that need more memory than there is for them is not added', () => {
+    const huge = stringColumn([Buffer.alloc(20 * 2 ** 20)])
+    const block: Block = { type: 'string', times: BigInt64Array.of(1n), values: huge }
+    expect(addEncoded(encodeBlock(block), 'string', rangeOf(block))).toEqual(NOTHING)
   })
 })
 

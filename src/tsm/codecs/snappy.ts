@@ -1,5 +1,6 @@
-import { snappyCompressor, snappyUncompressor } from 'hysnappy'
+import { snappyCompressor } from 'hysnappy'
 import { asSnapError, SnapError } from '../../errors.ts'
+import { unpackSnappy } from '../kernels/kernels.ts'
 import { readVarint } from './varint.ts'
 
 /** Most bytes that are decompressed at once: 1,000 strings of 1 MiB, the longest influxd stores, fit. */
@@ -11,7 +12,6 @@ const MAX_RATIO = 64 / 3
 // an instance keeps the memory of its largest call, so a large one gets an instance of its own
 const SHARED_LIMIT = 16 * 1024 * 1024
 
-let decompressor: ReturnType<typeof snappyUncompressor> | undefined
 let compressor: ReturnType<typeof snappyCompressor> | undefined
 
 /**
@@ -28,9 +28,7 @@ export function snappyDecode(bytes: Uint8Array, where: string): Uint8Array {
     throw new SnapError('E_FORMAT', message)
   }
   try {
-    if (size > SHARED_LIMIT) return snappyUncompressor()(bytes, size)
-    decompressor ??= snappyUncompressor()
-    return decompressor(bytes, size)
+    return unpackSnappy(bytes, size, where)
   } catch (error) {
     throw asSnapError(error, 'E_FORMAT', where)
   }

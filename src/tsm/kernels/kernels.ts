@@ -5,7 +5,8 @@ import { KERNELS_WASM } from './kernels.gen.ts'
 /** A column of 64-bit values as it lies in memory. */
 export type WordColumn = BigInt64Array | BigUint64Array | Float64Array
 
-interface Kernels {
+/** What the module exports: addresses and lengths in bytes, counts in values. */
+export interface Kernels {
   readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
   decodeTimes(src: number, length: number, dst: number, limit: number): number
   decodeIntegers(src: number, length: number, dst: number, limit: number): number
@@ -16,6 +17,7 @@ interface Kernels {
   isAscending(src: number, count: number): number
   mergeTimes(src: number, older: number, newer: number, dst: number): number
   sortTimes(src: number, count: number, dst: number, spare: number): number
+  unpackSnappy(src: number, length: number, dst: number, room: number): number
   seedKey(src: number, length: number, type: number, state: number): void
   addWords(times: number, values: number, count: number, state: number): void
   addBytes(times: number, values: number, count: number, state: number): void
@@ -35,12 +37,15 @@ declare const WebAssembly: {
 
 const PAGE = 65_536
 /** First byte that the kernels do not use themselves. */
-const BASE = 2048
-// decoders read ahead, encoders write their last word whole
-const SLACK = 32
+export const BASE = 2048
+/** Where columns lie, after a fingerprint's state of four words and two more. */
+export const COLUMNS = BASE + 48
+/** Decoders read ahead, encoders write their last word whole. */
+export const SLACK = 32
 // a float takes at most 77 bits, any other value at most 64
 const MAX_ENCODED = MAX_BLOCK_VALUES * 10
-const SHARED_SIZE = BASE + MAX_ENCODED + MAX_BLOCK_VALUES * 8 + 2 * SLACK
+/** Bytes of the memory that blocks share. */
+export const SHARED_SIZE = BASE + MAX_ENCODED + MAX_BLOCK_VALUES * 8 + 2 * SLACK
 
 const REASONS: Readonly<Record<number, string>> = {
   [-1]: 'ends inside a value',
@@ -50,6 +55,7 @@ const REASONS: Readonly<Record<number, string>> = {
   [-5]: 'bytes after the last value',
   [-6]: 'holds NaN, which the format has no place for',
   [-7]: 'a window of more than 64 bits',
+  [-8]: 'snappy that copies what is not there, or is longer than it says',
 }
 
 const module = new WebAssembly.Module(Buffer.from(KERNELS_WASM, 'base64'))
@@ -69,7 +75,7 @@ export function kernelsFor(size: number): Kernels {
   return shared
 }
 
-function align(offset: number): number {
+export function align(offset: number): number {
   return (offset + 7) & ~7
 }
 
@@ -163,82 +169,18 @@ export function sortTimes(times: BigInt64Array): Uint32Array {
   return new Uint32Array(buffer.slice(dst, dst + kept * 4))
 }
 
-/** Two seeds of a key, then two sums over points: four words. */
-export type FingerprintState = BigUint64Array
-
-// where a state lies while a kernel works on it, with room for two more words, and what comes after it
-export const COLUMNS = BASE + 48
-
-function withState<T>(
-  state: FingerprintState,
-  size: number,
-  run: (kernels: Kernels, buffer: ArrayBuffer) => T,
-): T {
-  const kernels = kernelsFor(COLUMNS + size)
-  const { buffer } = kernels.memory
-  copyIn(state, buffer, BASE)
-  const result = run(kernels, buffer)
-  state.set(new BigUint64Array(buffer, BASE, 4))
-  return result
-}
-
-/** Puts the seeds of a key into `state`; its sums stay. */
-export function seedKey(state: FingerprintState, key: Uint8Array, typeCode: number): void {
-  withState(state, key.length, (kernels, buffer) => {
-    copyIn(key, buffer, COLUMNS)
-    kernels.seedKey(COLUMNS, key.length, typeCode, BASE)
-  })
-}
-
-/** Adds points of the key whose seeds are in `state` to its sums. Values of one byte are booleans. */
-export function addPoints(
-  state: FingerprintState,
-  times: BigInt64Array,
-  values: WordColumn | Uint8Array,
-): void {
-  const size = times.byteLength
-  withState(state, size + values.byteLength, (kernels, buffer) => {
-    copyIn(times, buffer, COLUMNS)
-    copyIn(values, buffer, COLUMNS + size)
-    const kernel = values instanceof Uint8Array ? kernels.addBytes : kernels.addWords
-    kernel(COLUMNS, COLUMNS + size, times.length, BASE)
-  })
-}
-
-/** Adds points with strings as {@link addPoints} does; string `i` is `bytes.subarray(offsets[i], offsets[i + 1])`. */
-export function addStrings(
-  state: FingerprintState,
-  times: BigInt64Array,
-  { offsets, bytes }: { readonly offsets: Uint32Array; readonly bytes: Uint8Array },
-): void {
-  const first = offsets[0] ?? 0
-  const used = bytes.subarray(first, offsets.at(-1))
-  const size = times.byteLength + offsets.byteLength
-  withState(state, size + used.length, (kernels, buffer) => {
-    copyIn(times, buffer, COLUMNS)
-    copyIn(offsets, buffer, COLUMNS + times.byteLength)
-    copyIn(used, buffer, COLUMNS + size)
-    const origin = COLUMNS + size - first
-    kernels.addStrings(COLUMNS, COLUMNS + times.byteLength, origin, times.length, BASE)
-  })
-}
-
 /**
- * Adds the points of an encoded block as {@link addPoints} does, without handing them out.
- * @returns how many there were; 0, and nothing is added, unless it is a block of 64-bit values that ascend in time from
- * `minTime` to `maxTime`
+ * Decompresses one snappy block.
+ * @param size what it says it holds, in bytes
+ * @returns bytes of their own
+ * @throws SnapError `E_FORMAT`, its message begins with `where`
  */
-export function addEncoded(
-  state: FingerprintState,
-  bytes: Uint8Array,
-  { minTime, maxTime }: { readonly minTime: bigint; readonly maxTime: bigint },
-): number {
-  const src = COLUMNS
-  if (src + bytes.length + SLACK + MAX_BLOCK_VALUES * 16 > SHARED_SIZE) return 0
-  return withState(state, SHARED_SIZE - COLUMNS, (kernels, buffer) => {
-    new BigInt64Array(buffer, BASE + 32, 2).set([minTime, maxTime])
-    new Uint8Array(buffer, src, bytes.length).set(bytes)
-    const dst = align(src + bytes.length + SLACK)
-    return kernels.addBlock(src, bytes.length, dst, MAX_BLOCK_VALUES, BASE)
-  })
+export function unpackSnappy(bytes: Uint8Array, size: number, where: string): Uint8Array {
+  const dst = BASE + bytes.length + SLACK
+  const kernels = kernelsFor(dst + size + SLACK)
+  const { buffer } = kernels.memory
+  copyIn(bytes, buffer, BASE)
+  const result = kernels.unpackSnappy(BASE, bytes.length, dst, size)
+  if (result < 0) throw new SnapError('E_FORMAT', `${where}: ${REASONS[result]}`)
+  return new Uint8Array(buffer.slice(dst, dst + result))
 }

@@ -6,3 +6,4 @@ export const ERR_VARINT: i32 = -4
 export const ERR_TRAILING: i32 = -5
 export const ERR_NAN: i32 = -6
 export const ERR_WINDOW: i32 = -7
+export const ERR_SNAPPY: i32 = -8

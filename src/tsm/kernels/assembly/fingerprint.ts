@@ -1,11 +1,6 @@
 // Fingerprints of points, see docs/formats/fingerprint.md: a hash of every point, added up, in two lanes of 64 bits.
 //
 // A state is four u64: the two seeds of the key, then the two sums.
-import { readVarint, varint } from './bytes'
-import { decodeFloats } from './floats'
-import { decodeIntegers } from './integers'
-import { isAscending } from './order'
-import { decodeTimes } from './times'
 
 const P1: u64 = 0x9e3779b185ebca87
 const P2: u64 = 0xc2b2ae3d27d4eb4f
@@ -41,23 +36,48 @@ function hashStripes(ptr: usize, end: usize, seed: u64): u64 {
   return fold(fold(fold(fold(hash, a), b), c), d)
 }
 
-// XXH64 of `length` bytes.
-function xxh64(src: usize, length: u32, seed: u64): u64 {
-  const end = src + length
-  let hash = length >= 32 ? hashStripes(src, end, seed) : seed + P5
-  let ptr = src + (length & ~31)
-  hash += length
-  for (; ptr + 8 <= end; ptr += 8) {
-    hash = rotl<u64>(hash ^ round(0, load<u64>(ptr)), 27) * P1 + P4
-  }
-  if (ptr + 4 <= end) {
-    hash = rotl<u64>(hash ^ (<u64>load<u32>(ptr) * P1), 23) * P2 + P3
-    ptr += 4
-  }
-  for (; ptr < end; ptr++) hash = rotl<u64>(hash ^ (<u64>load<u8>(ptr) * P5), 11) * P1
+// @ts-ignore: decorator
+@inline
+function avalanche(hash: u64): u64 {
   hash = (hash ^ (hash >> 33)) * P2
   hash = (hash ^ (hash >> 29)) * P3
   return hash ^ (hash >> 32)
+}
+
+/** XXH64 of the bytes that {@link hashBytes} was given last, with the one seed and with the other. */
+export let hashA: u64 = 0
+export let hashB: u64 = 0
+
+/** Takes XXH64 of `length` bytes at `ptr` with two seeds at once: they have much of the work in common. */
+export function hashBytes(ptr: usize, length: u32, seedA: u64, seedB: u64): void {
+  const end = ptr + length
+  let a = seedA + P5
+  let b = seedB + P5
+  if (length >= 32) {
+    a = hashStripes(ptr, end, seedA)
+    b = hashStripes(ptr, end, seedB)
+    ptr += length & ~31
+  }
+  a += length
+  b += length
+  for (; ptr + 8 <= end; ptr += 8) {
+    const word = round(0, load<u64>(ptr))
+    a = rotl<u64>(a ^ word, 27) * P1 + P4
+    b = rotl<u64>(b ^ word, 27) * P1 + P4
+  }
+  if (ptr + 4 <= end) {
+    const word = <u64>load<u32>(ptr) * P1
+    a = rotl<u64>(a ^ word, 23) * P2 + P3
+    b = rotl<u64>(b ^ word, 23) * P2 + P3
+    ptr += 4
+  }
+  for (; ptr < end; ptr++) {
+    const word = <u64>load<u8>(ptr) * P5
+    a = rotl<u64>(a ^ word, 11) * P1
+    b = rotl<u64>(b ^ word, 11) * P1
+  }
+  hashA = avalanche(a)
+  hashB = avalanche(b)
 }
 
 // The finalizer of SplitMix64.
@@ -69,10 +89,18 @@ function mix(value: u64): u64 {
   return value ^ (value >> 31)
 }
 
+/** The hash of a point in the lane of `seed`. */
+// @ts-ignore: decorator
+@inline
+export function hashPoint(time: u64, seed: u64, value: u64): u64 {
+  return mix(mix(time ^ seed) + value)
+}
+
 /** Puts the seeds of a key, `length` bytes at `src`, whose type has the code `type`, into `state`. */
 export function seedKey(src: usize, length: u32, type: u32, state: usize): void {
-  store<u64>(state, xxh64(src, length, type << 1))
-  store<u64>(state, xxh64(src, length, (type << 1) | 1), 8)
+  hashBytes(src, length, type << 1, (type << 1) | 1)
+  store<u64>(state, hashA)
+  store<u64>(state, hashB, 8)
 }
 
 // Adds points whose values are `size` bytes each.
@@ -86,8 +114,8 @@ function addPoints(times: usize, values: usize, count: u32, state: usize, size: 
   for (const end = times + (<usize>count << 3); times < end; times += 8) {
     const time = load<u64>(times)
     const value: u64 = size == 8 ? load<u64>(values) : load<u8>(values)
-    sumA += mix(mix(time ^ seedA) + value)
-    sumB += mix(mix(time ^ seedB) + value)
+    sumA += hashPoint(time, seedA, value)
+    sumB += hashPoint(time, seedB, value)
     values += size
   }
   store<u64>(state, sumA, 16)
@@ -118,39 +146,12 @@ export function addStrings(
   let sumB = load<u64>(state, 24)
   for (const end = times + (<usize>count << 3); times < end; times += 8) {
     const from = load<u32>(offsets)
-    const length = load<u32>(offsets, 4) - from
     const time = load<u64>(times)
-    sumA += mix(mix(time ^ seedA) + xxh64(bytes + from, length, seedA))
-    sumB += mix(mix(time ^ seedB) + xxh64(bytes + from, length, seedB))
+    hashBytes(bytes + from, load<u32>(offsets, 4) - from, seedA, seedB)
+    sumA += hashPoint(time, seedA, hashA)
+    sumB += hashPoint(time, seedB, hashB)
     offsets += 4
   }
   store<u64>(state, sumA, 16)
   store<u64>(state, sumB, 24)
-}
-
-/**
- * Decodes an encoded block of 64-bit values, `length` bytes at `src`, to `dst` and adds its points, in one go. Returns how
- * many there were, or 0 and adds nothing if anything is out of the ordinary: another type, a wrong encoding, times that do
- * not ascend, or whose first and last are not the two words after the state.
- */
-export function addBlock(src: usize, length: i32, dst: usize, limit: i32, state: usize): i32 {
-  const end = src + length
-  const type = load<u8>(src)
-  if (type > 1 && type != 4) return 0
-  const ptr = readVarint(src + 1, end)
-  if (ptr == 0 || varint > <u64>(end - ptr)) return 0
-  const timesLength = <i32>varint
-  const count = decodeTimes(ptr, timesLength, dst, limit)
-  if (count < 1 || isAscending(dst, count) == 0) return 0
-  const values = dst + (<usize>count << 3)
-  if (load<u64>(dst) != load<u64>(state, 32) || load<u64>(values - 8) != load<u64>(state, 40)) return 0
-  const encoded = ptr + timesLength
-  const rest = <i32>(end - encoded)
-  const found =
-    type == 0
-      ? decodeFloats(encoded, rest, values, limit)
-      : decodeIntegers(encoded, rest, values, limit)
-  if (found != count) return 0
-  addWords(dst, values, count, state)
-  return count
 }

@@ -9,13 +9,13 @@
 import { ERR_ENCODING, ERR_LIMIT, ERR_NAN, ERR_SHORT, ERR_WINDOW } from './errors'
 import { loadWord, storeWord } from './bytes'
 
-const GORILLA: u8 = 1 << 4
-const END: u64 = 0x7ff8000000000001
+export const GORILLA: u8 = 1 << 4
+export const END: u64 = 0x7ff8000000000001
 
-// Returns the 64 bits that begin at bit `position` of `src`.
+/** Returns the 64 bits that begin at bit `position` of `src`. */
 // @ts-ignore: decorator
 @inline
-function peek(src: usize, position: u64): u64 {
+export function peek(src: usize, position: u64): u64 {
   const ptr = src + <usize>(position >> 3)
   const shift = position & 7
   // shifted in two steps, so that a shift of 8 stays one
