@@ -30,6 +30,8 @@ dir = "${root}/data"
 wal-dir = "${root}/wal"
 query-log-enabled = false
 ${data.join('\n')}
+[coordinator]
+write-timeout = "10m"
 [monitor]
 store-enabled = false
 [retention]

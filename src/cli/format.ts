@@ -19,7 +19,8 @@ export function formatRate(bytesPerSecond: number): string {
 
 /** Writes a whole number in groups of three: `1,234,567`. */
 export function formatCount(count: number | bigint): string {
-  return count.toLocaleString('en-US')
+  // The first use of `toLocaleString` takes longer than all that a command says.
+  return String(count).replace(/\B(?=(\d{3})+$)/g, ',')
 }
 
 /** Writes one thing or several: `1 shard`, `12 shards`. */

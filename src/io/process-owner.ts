@@ -17,8 +17,16 @@ export const ownerSchema = v.object({
 /** A process, as {@link ownerSchema} describes it. */
 export type ProcessOwner = v.InferOutput<typeof ownerSchema>
 
+/** Does not change while it runs. */
+let self: ProcessOwner | undefined
+
 /** Returns this process. */
 export function thisProcess(): ProcessOwner {
+  self ??= readSelf()
+  return self
+}
+
+function readSelf(): ProcessOwner {
   return {
     pid: process.pid,
     startTime: readProcess('self')?.startTime ?? '',
@@ -35,10 +43,10 @@ export function endedProcess(): ProcessOwner {
 
 /** True only if the process is certainly gone: it ran here, and that process, or that boot, has ended. */
 export function isGone(owner: ProcessOwner): boolean {
-  const self = thisProcess()
-  if (owner.host !== self.host) return false
-  if (owner.boot !== self.boot) return true
-  if (owner.pidNamespace !== self.pidNamespace) return false
+  const own = thisProcess()
+  if (owner.host !== own.host) return false
+  if (owner.boot !== own.boot) return true
+  if (owner.pidNamespace !== own.pidNamespace) return false
   if (!isRunning(owner.pid)) return true
   return owner.startTime !== (readProcess(owner.pid)?.startTime ?? '')
 }
@@ -64,17 +72,17 @@ function machineOf({ host, boot, pidNamespace }: ProcessOwner): string {
 
 /** Returns a name that no file has, for one that is to be renamed at once: it says itself whose it is. */
 export function temporaryName(): string {
-  const self = thisProcess()
+  const own = thisProcess()
   const random = randomBytes(4).toString('hex')
-  return `snap-${self.pid}-${self.startTime}-${machineOf(self)}-${random}.pending`
+  return `snap-${own.pid}-${own.startTime}-${machineOf(own)}-${random}.pending`
 }
 
 /** True only if the file of that name is one of {@link temporaryName} whose process is certainly gone. */
 export function isAbandonedName(name: string): boolean {
   const [, pid, startTime = '', machine] = TEMPORARY_NAME.exec(name) ?? []
-  const self = thisProcess()
-  if (pid === undefined || machine !== machineOf(self)) return false
-  return isGone({ ...self, pid: Number(pid), startTime })
+  const own = thisProcess()
+  if (pid === undefined || machine !== machineOf(own)) return false
+  return isGone({ ...own, pid: Number(pid), startTime })
 }
 
 function isRunning(pid: number): boolean {
