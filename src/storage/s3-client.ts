@@ -116,6 +116,8 @@ async function openClient({ endpoint, timeout }: S3Access): Promise<S3> {
     // By default a stream goes out with a trailer that older stores refuse, or store as data.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
+    // Asked before each part it costs a round trip, and saves one part where a store refuses.
+    expectContinueHeader: false,
     maxAttempts: 1,
     requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: timeout ?? TIMEOUT_MS },
   }

@@ -1,37 +1,69 @@
+import { BufferPool } from '../io/buffer-pool.ts'
+
 const MIB = 1024 * 1024
 const FIRST_SIZE = 8 * MIB
 const LARGEST_SIZE = 1024 * MIB
 /** Parts of one size before the size doubles: 10,000 parts, the most there can be, then hold 5.3 TiB, and S3 ends at 5 TiB. */
 const PARTS_PER_SIZE = 750
-const MAX_IN_FLIGHT = 4
-/** Bytes of one upload that are in memory, unless a single part is larger. */
-const MAX_BYTES_IN_FLIGHT = 256 * MIB
+/** Bytes of parts that the uploads of a store have in memory, but for one part of each. */
+const SHARED_SIZE = 4 * FIRST_SIZE
+/** Up to this a part grows; then it gets all the room that it may need. */
+const SMALL_SIZE = 64 * 1024
 
 /** The size in bytes of the part with this index from 0: 8 MiB, more only in objects of many gigabytes. */
 export function partSize(index: number): number {
   return Math.min(FIRST_SIZE * 2 ** Math.floor(index / PARTS_PER_SIZE), LARGEST_SIZE)
 }
 
-/** How many parts of this size are sent at once. */
-export function partsInFlight(size: number): number {
-  return Math.max(1, Math.min(MAX_IN_FLIGHT, Math.floor(MAX_BYTES_IN_FLIGHT / size)))
+/**
+ * The memory of the parts that a store sends, used again and again. All its uploads share it, and none waits for another: each
+ * has one part whatever the others do, and more as long as all of them together have few.
+ */
+export class PartMemory {
+  readonly #pool = new BufferPool(FIRST_SIZE, SHARED_SIZE / FIRST_SIZE)
+  #taken = 0
+
+  /** Tells whether an upload may have one more part of this size besides its `others`. */
+  hasRoom(size: number, others: number): boolean {
+    return others === 0 || this.#taken + size <= SHARED_SIZE
+  }
+
+  /** Returns a buffer of this size with anything in it. */
+  take(size: number): Buffer {
+    this.#taken += size
+    return size === FIRST_SIZE ? this.#pool.take() : Buffer.allocUnsafeSlow(size)
+  }
+
+  /**
+   * Takes back a buffer, or a part of it. To be called once.
+   * @param isRead false if somebody may still read it
+   */
+  give(part: Buffer, isRead = true): void {
+    const { byteLength } = part.buffer
+    this.#taken -= byteLength
+    if (isRead && byteLength === FIRST_SIZE) this.#pool.give(part)
+  }
 }
 
 /** A part of an object. */
 export interface Part {
+  /** To be given back to the memory that it is from. */
   readonly bytes: Buffer
   /** Nothing comes after it. */
   readonly isLast: boolean
 }
 
-/** A buffer that grows up to `limit`, so that a small object takes little memory. */
+/** A buffer of `limit` bytes, at first so many only for an object that is not small. */
 class PartBuffer {
   readonly #limit: number
-  #bytes: Buffer = Buffer.alloc(0)
+  readonly #memory: PartMemory
+  #bytes: Buffer
   #size = 0
 
-  constructor(limit: number) {
+  constructor(limit: number, memory: PartMemory, first = 0) {
     this.#limit = limit
+    this.#memory = memory
+    this.#bytes = memory.take(first)
   }
 
   get isFull(): boolean {
@@ -43,8 +75,11 @@ class PartBuffer {
     const taken = Math.min(chunk.length, this.#limit - this.#size)
     const wanted = this.#size + taken
     if (wanted > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.min(this.#limit, 2 * wanted))
+      const isSmall = wanted <= SMALL_SIZE
+      const room = isSmall ? Math.min(2 * wanted, SMALL_SIZE, this.#limit) : this.#limit
+      const larger = this.#memory.take(room)
       this.#bytes.copy(larger, 0, 0, this.#size)
+      this.#memory.give(this.#bytes)
       this.#bytes = larger
     }
     this.#bytes.set(chunk.subarray(0, taken), this.#size)
@@ -52,8 +87,16 @@ class PartBuffer {
     return chunk.subarray(taken)
   }
 
+  /** What is in it, once. */
   take(): Buffer {
-    return this.#bytes.subarray(0, this.#size)
+    const bytes = this.#bytes.subarray(0, this.#size)
+    this.#bytes = this.#memory.take(0)
+    return bytes
+  }
+
+  /** Gives its memory back, unless it was taken out. */
+  close(): void {
+    this.#memory.give(this.#bytes)
   }
 }
 
@@ -64,19 +107,25 @@ class PartBuffer {
  */
 export async function* cutParts(
   body: AsyncIterable<Uint8Array>,
+  memory: PartMemory,
   sizeOf: (index: number) => number = partSize,
 ): AsyncGenerator<Part> {
   let index = 0
-  let part = new PartBuffer(sizeOf(index))
-  for await (const chunk of body) {
-    for (let rest = chunk; rest.length > 0; ) {
-      if (part.isFull) {
-        yield { bytes: part.take(), isLast: false }
-        index += 1
-        part = new PartBuffer(sizeOf(index))
+  let part = new PartBuffer(sizeOf(index), memory)
+  try {
+    for await (const chunk of body) {
+      for (let rest = chunk; rest.length > 0; ) {
+        if (part.isFull) {
+          yield { bytes: part.take(), isLast: false }
+          index += 1
+          // All of it at once: whoever asks for a part has seen that there is room.
+          part = new PartBuffer(sizeOf(index), memory, sizeOf(index))
+        }
+        rest = part.fill(rest)
       }
-      rest = part.fill(rest)
     }
+    yield { bytes: part.take(), isLast: true }
+  } finally {
+    part.close()
   }
-  yield { bytes: part.take(), isLast: true }
 }

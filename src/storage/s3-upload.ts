@@ -1,8 +1,8 @@
-import type { CompletedPart } from '@aws-sdk/client-s3'
+import type { CompletedPart, S3 } from '@aws-sdk/client-s3'
 import { untilAborted } from '../io/durable.ts'
-import type { S3Connection } from './s3-client.ts'
+import type { S3CallOptions, S3Connection } from './s3-client.ts'
 import { isMissing } from './s3-errors.ts'
-import { cutParts, type Part, partSize, partsInFlight } from './s3-parts.ts'
+import { cutParts, type Part, type PartMemory, partSize } from './s3-parts.ts'
 
 /** Time for what is removed after a failure, ms: the run ends then, its leftovers are removed by a later one. */
 const CLEAN_UP_MS = 5_000
@@ -27,6 +27,7 @@ export interface UploadSource {
   readonly body: AsyncIterable<Uint8Array>
   /** Kept with the object, to know it by. */
   readonly id: string
+  readonly memory: PartMemory
   readonly signal?: AbortSignal | undefined
   /** The size in bytes of the part with this index. */
   readonly sizeOf?: ((index: number) => number) | undefined
@@ -40,18 +41,18 @@ export interface UploadSource {
  */
 export async function upload(
   connection: S3Connection,
-  { key, body, id, signal, sizeOf = partSize }: UploadSource,
+  { key, body, id, memory, signal, sizeOf = partSize }: UploadSource,
 ): Promise<StoredVersion> {
   const stop = new AbortController()
   const all = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal])
-  const parts = cutParts(untilAborted(body, all), sizeOf)
-  const target = { connection, key, id, stop, signal: all }
+  const parts = cutParts(untilAborted(body, all), memory, sizeOf)
+  const target = { connection, key, id, memory, sizeOf, stop, signal: all }
   try {
     const first = await parts.next()
     if (first.done === true || first.value.isLast) {
-      return await putWhole(target, first.value?.bytes ?? Buffer.alloc(0))
+      return await putWhole(target, first.value?.bytes ?? memory.take(0))
     }
-    return await putParts(target, restOf(first.value, parts))
+    return await putParts(target, first.value.bytes, parts)
   } finally {
     stop.abort()
     await parts.return(undefined)
@@ -62,22 +63,33 @@ interface UploadTarget {
   readonly connection: S3Connection
   readonly key: string
   readonly id: string
+  readonly memory: PartMemory
+  readonly sizeOf: (index: number) => number
   /** Ends the upload with its reason. */
   readonly stop: AbortController
   readonly signal: AbortSignal
 }
 
-async function* restOf(first: Part, others: AsyncGenerator<Part>): AsyncGenerator<Buffer> {
-  yield first.bytes
-  for await (const { bytes } of others) yield bytes
+/** Sends bytes and gives their memory back, not to be used again after a failure: the request may still be reading it. */
+async function sendBytes<T>(
+  { connection, key, memory, signal }: UploadTarget,
+  bytes: Buffer,
+  send: (client: S3, options: S3CallOptions) => Promise<T>,
+): Promise<T> {
+  let isSent = false
+  try {
+    const answer = await connection.call({ side: 'write', key, signal }, send)
+    isSent = true
+    return answer
+  } finally {
+    memory.give(bytes, isSent)
+  }
 }
 
-async function putWhole(
-  { connection, key, id, signal }: UploadTarget,
-  bytes: Buffer,
-): Promise<StoredVersion> {
+async function putWhole(target: UploadTarget, bytes: Buffer): Promise<StoredVersion> {
+  const { connection, key, id } = target
   const object = { Bucket: connection.bucket, Key: key, Metadata: { [ID]: id } }
-  const stored = await connection.call({ side: 'write', key, signal }, (s3, options) =>
+  const stored = await sendBytes(target, bytes, (s3, options) =>
     s3.putObject({ ...object, Body: bytes, ContentLength: bytes.length }, options),
   )
   return { key, size: bytes.length, etag: stored.ETag, versionId: stored.VersionId }
@@ -85,16 +97,19 @@ async function putWhole(
 
 async function putParts(
   target: UploadTarget,
-  parts: AsyncIterable<Buffer>,
+  first: Buffer,
+  others: AsyncIterable<Part>,
 ): Promise<StoredVersion> {
   const { connection, key, id, signal } = target
-  const object = { Bucket: connection.bucket, Key: key }
-  const created = await connection.call({ side: 'write', key, signal }, (s3, options) =>
-    s3.createMultipartUpload({ ...object, Metadata: { [ID]: id } }, options),
-  )
+  const object = { Bucket: connection.bucket, Key: key, Metadata: { [ID]: id } }
+  const create = (s3: S3, options: S3CallOptions) => s3.createMultipartUpload(object, options)
+  const created = await connection.call({ side: 'write', key, signal }, create).catch((error) => {
+    target.memory.give(first)
+    throw error
+  })
   const uploadId = created.UploadId ?? ''
   try {
-    const { done, size } = await sendParts(target, uploadId, parts)
+    const { done, size } = await sendParts(target, uploadId, restOf(first, others))
     return {
       size,
       ...(await completeUpload(connection, { key, id, uploadId, parts: done, signal })),
@@ -105,32 +120,37 @@ async function putParts(
   }
 }
 
+async function* restOf(first: Buffer, others: AsyncIterable<Part>): AsyncGenerator<Buffer> {
+  yield first
+  for await (const { bytes } of others) yield bytes
+}
+
 async function sendParts(
-  { connection, key, stop, signal }: UploadTarget,
+  target: UploadTarget,
   uploadId: string,
   parts: AsyncIterable<Buffer>,
 ): Promise<{ readonly done: readonly CompletedPart[]; readonly size: number }> {
+  const { connection, key, memory, sizeOf, stop, signal } = target
   const running = new Set<Promise<void>>()
   const done: CompletedPart[] = []
   let size = 0
   let number = 0
   const send = async (bytes: Buffer, PartNumber: number) => {
     const part = { Bucket: connection.bucket, Key: key, UploadId: uploadId, PartNumber }
-    const stored = await connection.call({ side: 'write', key, signal }, (s3, options) =>
+    const stored = await sendBytes(target, bytes, (s3, options) =>
       s3.uploadPart({ ...part, Body: bytes }, options),
     )
     done.push({ PartNumber, ETag: stored.ETag })
   }
   try {
     for await (const bytes of parts) {
-      while (running.size >= partsInFlight(bytes.length)) await Promise.race(running)
-      signal.throwIfAborted()
       number += 1
       size += bytes.length
       const sending: Promise<void> = send(bytes, number)
         .catch((error: unknown) => stop.abort(error))
         .finally(() => running.delete(sending))
       running.add(sending)
+      while (!memory.hasRoom(sizeOf(number), running.size)) await Promise.race(running)
     }
     await Promise.all(running)
     signal.throwIfAborted()

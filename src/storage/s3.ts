@@ -7,6 +7,7 @@ import { createLastWins, createOnce, keepsConditions, putSmall } from './s3-crea
 import { deleteObject, listUploads, type Versions } from './s3-delete.ts'
 import { isDenied, type S3Side, s3CodeOf } from './s3-errors.ts'
 import { parseS3Location } from './s3-location.ts'
+import { PartMemory } from './s3-parts.ts'
 import { readObject } from './s3-read.ts'
 import { upload } from './s3-upload.ts'
 import type { ByteRange, Staged, Store, StoredObject, Upload } from './store.ts'
@@ -39,6 +40,7 @@ export class S3Store implements Store {
   readonly #prefix: string
   readonly #connection: S3Connection
   readonly #options: S3Options
+  readonly #memory = new PartMemory()
   readonly #undeleted = new Set<string>()
   readonly #versions: Versions = {}
   #createsOnce: Promise<boolean> | undefined
@@ -99,7 +101,8 @@ export class S3Store implements Store {
     const id = randomUUID()
     const { partSize, lockDays } = this.#options
     const sizeOf = partSize === undefined ? undefined : () => partSize
-    const source = { key: this.#key(pending), body, id, signal, sizeOf }
+    const memory = this.#memory
+    const source = { key: this.#key(pending), body, id, memory, signal, sizeOf }
     const from = await upload(this.#connection, source).catch(async (error: unknown) => {
       // A whole object may be there although its answer was lost. What is left of it, a later run removes.
       await this.delete(pending, AbortSignal.timeout(CLEAN_UP_MS)).catch(() => {})

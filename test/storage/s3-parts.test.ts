@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseS3Location } from '../../src/storage/s3-location.ts'
-import { cutParts, partSize, partsInFlight } from '../../src/storage/s3-parts.ts'
+import { cutParts, PartMemory, partSize } from '../../src/storage/s3-parts.ts'
 import { thrown } from '../protocol/thrown.ts'
 
 const MIB = 1024 ** 2
@@ -11,8 +11,10 @@ async function* bytes(...sizes: readonly number[]): AsyncGenerator<Uint8Array> {
 
 async function cut(...sizes: readonly number[]): Promise<[number, boolean][]> {
   const found: [number, boolean][] = []
-  for await (const { bytes: part, isLast } of cutParts(bytes(...sizes), (index) => 10 + index)) {
+  const memory = new PartMemory()
+  for await (const { bytes: part, isLast } of cutParts(bytes(...sizes), memory, (i) => 10 + i)) {
     found.push([part.length, isLast])
+    memory.give(part)
   }
   return found
 }
@@ -22,7 +24,6 @@ describe('the parts of an upload', () => {
     expect([0, 749, 750, 9_999].map(partSize)).toEqual([8 * MIB, 8 * MIB, 16 * MIB, 1024 * MIB])
     const all = Array.from({ length: 10_000 }, (_, index) => partSize(index))
     expect(all.reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(5 * 1024 ** 4)
-    expect([8, 64, 128, 1024].map((size) => partsInFlight(size * MIB))).toEqual([4, 4, 2, 1])
   })
 
   it('have the sizes asked for, whatever the chunks are', async () => {
@@ -34,6 +35,38 @@ describe('the parts of an upload', () => {
       [11, false],
       [9, true],
     ])
+  })
+})
+
+describe('the memory of parts', () => {
+  it('is that of four for all uploads, and of one for each', () => {
+    const memory = new PartMemory()
+    const parts = [1, 2, 3, 4].map(() => memory.take(8 * MIB))
+    expect(memory.hasRoom(8 * MIB, 1)).toBe(false)
+    expect(memory.hasRoom(1024 * MIB, 0)).toBe(true)
+    const [first, second] = parts
+    if (first === undefined || second === undefined) throw new Error('no parts')
+    memory.give(first.subarray(0, 7))
+    expect(memory.hasRoom(8 * MIB, 1)).toBe(true)
+    expect(memory.take(8 * MIB).buffer).toBe(first.buffer)
+    memory.give(second, false)
+    expect(memory.take(8 * MIB).buffer).not.toBe(second.buffer)
+  })
+
+  it('comes back from a body that fails', async () => {
+    const memory = new PartMemory()
+    async function* failing(): AsyncGenerator<Uint8Array> {
+      yield Buffer.alloc(9 * MIB)
+      throw new Error('lost')
+    }
+    const read = async () => {
+      for await (const { bytes: part } of cutParts(failing(), memory)) memory.give(part)
+    }
+    await expect(read()).rejects.toThrow('lost')
+    for (let i = 0; i < 4; i += 1) {
+      expect(memory.hasRoom(8 * MIB, 1)).toBe(true)
+      memory.take(8 * MIB)
+    }
   })
 })
 
