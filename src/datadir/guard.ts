@@ -48,9 +48,17 @@ export function permitWhileUnused(
   influxdIsStopped: boolean,
 ): Permit {
   let checked = Number.NEGATIVE_INFINITY
-  return async () => {
-    if (performance.now() - checked < FRESH_MS) return
+  let looking: Promise<void> | undefined
+  const look = async () => {
     await checkUnused(directories, influxdIsStopped)
     checked = performance.now()
+  }
+  return async () => {
+    if (performance.now() - checked < FRESH_MS) return
+    // Several shards at a time ask for the same.
+    looking ??= look().finally(() => {
+      looking = undefined
+    })
+    await looking
   }
 }

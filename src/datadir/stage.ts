@@ -9,6 +9,7 @@ import { readShardTar, type TarEntry } from '../tar/reader.ts'
 import { tombstoneFileName } from '../tsm/file-name.ts'
 import { openTsm } from '../tsm/reader.ts'
 import type { TsmSetOptions } from '../tsm/set-writer.ts'
+import { readTsm } from '../tsm/sum-files.ts'
 import { decodeTombstones } from '../tsm/tombstone.ts'
 import {
   type ShardLocation,
@@ -49,11 +50,11 @@ function fileNameOf(entry: TarEntry, location: ShardLocation): string {
   throw new SnapError('E_FORMAT', `${entry.name}: expected a TSM or a tombstone file`)
 }
 
+/** Reads the index and every block: that checks its CRC. */
 async function checkTsm(path: string): Promise<void> {
   const source = await fileAccess(path)
   try {
-    // Reading a block checks its CRC.
-    for await (const _ of (await openTsm(source)).blocks());
+    await readTsm(await openTsm(source))
   } finally {
     await source.close()
   }
