@@ -115,7 +115,8 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   }
 }
 
-async function openUnnamed(directory: string): Promise<FileHandle> {
+/** Makes a temporary file that has no name any more, to be read and written. */
+export async function openUnnamed(directory: string): Promise<FileHandle> {
   const path = join(directory, `snap-${process.pid}-${randomUUID()}.tmp`)
   const handle = await open(path, 'wx+', 0o600)
   try {

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import { killGroup } from './kill-group.ts'
 
 /** A command of the operator's that is run beside our work. */
 export interface Hook {
@@ -80,14 +81,6 @@ function describeEnd(end: End, { timeout, timer }: { timeout: number; timer: Abo
   return timer.aborted
     ? `not done after ${timeout / 1000} s, and ended`
     : 'ended, since the run was'
-}
-
-function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
-  try {
-    if (pid !== undefined) process.kill(-pid, signal)
-  } catch {
-    // Nothing of it is left.
-  }
 }
 
 /** Passes lines on, each cut to a bounded length. */

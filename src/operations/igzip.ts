@@ -1,27 +1,43 @@
-import { spawn } from 'node:child_process'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { promisify } from 'node:util'
-import { gunzip, gzip } from 'node:zlib'
-import type { CompressMember } from '../portable/archive-writer.ts'
+import { crc32, gunzip, gzip } from 'node:zlib'
+import { type CompressMember, MAX_COMPRESSING } from '../portable/archive-writer.ts'
+import { IgzipLane } from './igzip-lane.ts'
 
 const PROGRAM = 'igzip'
-/** Bytes that a member may have beyond twice its content: a program that never stops is none of ours. */
-const MAX_OVERHEAD = 64 * 1024
-/** A start, and some MiB: this is a machine in distress. */
-const DEADLINE_MS = 60_000
+
+/** Where `igzip` is looked for, and what it may use. */
+export interface IgzipOptions {
+  /** As in the variable PATH. */
+  readonly path: string | undefined
+  readonly tempDir: string
+}
 
 /**
- * Returns the compressor that uses `igzip` (Intel ISA-L), which is several times as fast as zlib, if it is on `path` and
- * works; what it makes is gzip as any other.
- * @param path as in the variable PATH
+ * Calls `work` with the compressor that uses `igzip` (Intel ISA-L), which is several times as fast as zlib, if it is on `path` and
+ * works; what it makes is gzip as any other. A program that fails costs time and no data. It has ended when this returns.
+ * @param options undefined: not to be used
  */
-export async function findIgzip(path: string | undefined): Promise<CompressMember | undefined> {
-  for (const folder of (path ?? '').split(delimiter).filter(isAbsolute)) {
+export async function withIgzip<T>(
+  options: IgzipOptions | undefined,
+  work: (compressMember: CompressMember | undefined) => Promise<T>,
+): Promise<T> {
+  const program = options && (await findProgram(options.path))
+  if (options === undefined || program === undefined) return await work(undefined)
+  const lanes = await openLanes(program, options.tempDir)
+  try {
+    return await work(lanes.length > 0 ? compressorOf(lanes) : undefined)
+  } finally {
+    await Promise.all(lanes.map((lane) => lane.close()))
+  }
+}
+
+async function findProgram(path = ''): Promise<string | undefined> {
+  for (const folder of path.split(delimiter).filter(isAbsolute)) {
     const program = join(folder, PROGRAM)
-    if (!(await isExecutable(program))) continue
-    return (await works(program)) ? (bytes) => compressOrFallBack(program, bytes) : undefined
+    if (await isExecutable(program)) return program
   }
   return undefined
 }
@@ -33,48 +49,44 @@ async function isExecutable(path: string): Promise<boolean> {
   )
 }
 
+/** Starts as many as compress at once; only those that work are returned. */
+async function openLanes(program: string, tempDir: string): Promise<IgzipLane[]> {
+  const opened = await Promise.all(
+    Array.from({ length: MAX_COMPRESSING }, () => openLane(program, tempDir)),
+  )
+  return opened.filter((lane) => lane !== undefined)
+}
+
+async function openLane(program: string, tempDir: string): Promise<IgzipLane | undefined> {
+  const lane = await IgzipLane.open(program, tempDir).catch(() => undefined)
+  if (lane === undefined || (await works(lane))) return lane
+  await lane.close()
+  return undefined
+}
+
 /** Programs of that name exist that are something else. */
-async function works(program: string): Promise<boolean> {
-  const sample = Buffer.from('to be, or not to be, or to be again '.repeat(100))
+async function works(lane: IgzipLane): Promise<boolean> {
+  const bytes = Buffer.from('to be, or not to be, or to be again '.repeat(100))
   try {
-    const back = await promisify(gunzip)(await run(program, sample))
-    return sample.equals(back)
+    const member = await lane.compress({ bytes, crc: crc32(bytes) }, Buffer.alloc(bytes.length))
+    return bytes.equals(await promisify(gunzip)(member))
   } catch {
     return false
   }
 }
 
-/** A process that cannot be started, or is killed, costs time and no data. */
-async function compressOrFallBack(program: string, bytes: Uint8Array): Promise<Uint8Array> {
-  try {
-    return await run(program, bytes)
-  } catch {
-    return await promisify(gzip)(bytes, { level: 1 })
-  }
-}
-
-async function run(program: string, bytes: Uint8Array): Promise<Uint8Array> {
-  const child = spawn(program, ['-1', '-c'], { stdio: ['pipe', 'pipe', 'ignore'] })
-  const late = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS)
-  try {
-    const ended = new Promise<number | null>((resolve, reject) => {
-      child.on('error', reject)
-      child.on('close', resolve)
-    })
-    // What it says with its exit code is worth more than that it did not read all.
-    child.stdin.on('error', () => {})
-    child.stdin.end(bytes)
-    const chunks: Uint8Array[] = []
-    let room = 2 * bytes.length + MAX_OVERHEAD
-    child.stdout.on('data', (chunk: Uint8Array) => {
-      room -= chunk.length
-      if (room >= 0) chunks.push(chunk)
-      else child.kill('SIGKILL')
-    })
-    const code = await ended
-    if (code !== 0) throw new Error(`${program} ended with ${code}`)
-    return Buffer.concat(chunks)
-  } finally {
-    clearTimeout(late)
+/** A lane that fails is left out from then on. */
+function compressorOf(lanes: readonly IgzipLane[]): CompressMember {
+  const idle = [...lanes]
+  return async (content, room) => {
+    const lane = idle.pop()
+    try {
+      const member = await lane?.compress(content, room)
+      if (lane !== undefined) idle.push(lane)
+      if (member !== undefined) return member
+    } catch {
+      await lane?.close()
+    }
+    return await promisify(gzip)(content.bytes, { level: 1 })
   }
 }

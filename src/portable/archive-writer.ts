@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import { promisify } from 'node:util'
-import { constants, deflateRaw } from 'node:zlib'
 import pLimit from 'p-limit'
 import { SnapError } from '../errors.ts'
+import { BufferPool } from '../io/buffer-pool.ts'
 import { combineCrc32 } from '../io/crc32.ts'
 import {
   type Block,
@@ -14,9 +13,16 @@ import {
   STORED,
   storeBlock,
 } from './archive-blocks.ts'
+import { deflateBlock } from './deflate-block.ts'
 
-/** Makes a whole gzip member (RFC 1952) of some bytes. */
-export type CompressMember = (bytes: Uint8Array) => Promise<Uint8Array>
+/** What becomes a gzip member, and its CRC-32. */
+export interface MemberContent {
+  readonly bytes: Uint8Array
+  readonly crc: number
+}
+
+/** Makes a whole gzip member (RFC 1952) of some bytes; it may be a view of `room`. */
+export type CompressMember = (content: MemberContent, room: Buffer) => Promise<Uint8Array>
 
 /** Where a block starts in the tar, and where its compressed form starts in the archive, in bytes. */
 export type SeekPoint = readonly [tarOffset: number, gzOffset: number]
@@ -47,26 +53,34 @@ export interface WriteArchiveOptions {
   readonly fileName: string
   /** `none` is gzip too, in stored blocks. Default `gzip`. */
   readonly compression?: 'gzip' | 'none' | undefined
-  /** 1 (fastest) to 9 (smallest). Default 1, which costs a third of the time of 6 and 3 % of the tar's size more. */
-  readonly level?: number | undefined
-  /** Compresses each block into a member of its own, instead of `compression` and `level`. */
+  /** Compresses each block into a member of its own, instead of `compression`. */
   readonly compressMember?: CompressMember | undefined
   /** Blocks held at the same time, being compressed or waiting for their turn. Default 4, of members 2. */
   readonly inFlight?: number | undefined
 }
 
-const deflate = promisify(deflateRaw)
 /**
- * As many at once, of all archives, as there are processors. With more the thread that feeds them is starved, and with it
- * all of them.
+ * Blocks that are compressed at once, of all archives: as many as there are processors. With more the thread that feeds them is
+ * starved, and with it all of them.
  */
-const compressing = pLimit(Math.min(4, availableParallelism()))
+export const MAX_COMPRESSING = Math.min(4, availableParallelism())
+const compressing = pLimit(MAX_COMPRESSING)
+/** Members in the making. What does not compress is a little longer as a member. */
+const MEMBERS = new BufferPool(MEMBER.size + 64 * 1024, 4)
+
+/** A block as it stands in the archive. */
+interface Compressed {
+  readonly pieces: readonly Uint8Array[]
+  /** What they are in, to be given back. */
+  readonly room?: Buffer
+}
 
 interface BlockInWork {
   readonly block: Block
-  readonly bytes: Promise<Uint8Array>
+  readonly compressed: Promise<Compressed>
 }
 
+const NOTHING: MemberContent = { bytes: new Uint8Array(), crc: 0 }
 const FILE_NAME = /^[\x20-\x7e]{1,255}$/
 // ID1 ID2 CM=deflate FLG=FNAME MTIME=0 XFL=0 OS=unknown (RFC 1952); influxd's archives begin the same.
 const HEADER = [0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 255]
@@ -78,8 +92,8 @@ const TRAILER_SIZE = 8
 /**
  * Compresses a tar into one gzip member of blocks that can be inflated on their own: deflate, then a full flush, with
  * no history from the block before; or into a member for each block. It is read once; what it gives belongs to the
- * consumer, but for blocks that are not compressed: they may change when the next is asked for. No more than `inFlight` blocks
- * are held; the tar is closed when the consumer stops early. Errors of the tar pass unchanged.
+ * consumer, but for members and blocks that are not compressed: they may change when the next is asked for. No more than
+ * `inFlight` blocks are held; the tar is closed when the consumer stops early. Errors of the tar pass unchanged.
  */
 export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   readonly #tar: AsyncIterable<Uint8Array>
@@ -117,10 +131,10 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     const waiting: BlockInWork[] = []
     try {
       for await (const block of blocksOf(this.#tar, this.#kind)) {
-        const bytes = this.#compress(block)
+        const compressed = this.#compress(block)
         // It is awaited in its turn, which may be after it failed.
-        bytes.catch(() => {})
-        waiting.push({ block, bytes })
+        compressed.catch(() => {})
+        waiting.push({ block, compressed })
         if (waiting.length < inFlight) continue
         const first = waiting.shift()
         if (first !== undefined) yield* this.#finish(first)
@@ -129,10 +143,10 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
         yield* this.#finish(next)
       }
     } finally {
-      await Promise.allSettled(waiting.map(({ bytes }) => bytes))
+      await Promise.allSettled(waiting.map(({ compressed }) => compressed))
     }
     if (!compressMember) yield this.#count(this.#end())
-    else if (this.#tarSize === 0) yield this.#count(await compressMember(new Uint8Array()))
+    else if (this.#tarSize === 0) yield this.#count(await compressMember(NOTHING, Buffer.alloc(64)))
     this.#summary = {
       tarSize: this.#tarSize,
       gzSize: this.#gzSize,
@@ -149,31 +163,27 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     return compression === 'none' ? STORED : PLAIN
   }
 
-  async #compress(block: Block): Promise<Uint8Array> {
-    const { level = 1, compressMember } = this.#options
-    if (this.#kind === STORED) return storeBlock(block)
-    const { bytes } = block
-    return await compressing(() => {
-      if (compressMember !== undefined) return compressMember(bytes)
-      return deflate(bytes, {
-        level,
-        memLevel: 9,
-        // Room for all of it, so that one trip to the thread is enough.
-        chunkSize: bytes.length + 1024,
-        finishFlush: constants.Z_FULL_FLUSH,
-      })
+  async #compress(block: Block): Promise<Compressed> {
+    const { compressMember } = this.#options
+    if (this.#kind === STORED) return { pieces: [storeBlock(block)] }
+    return await compressing(async () => {
+      if (compressMember === undefined) return { pieces: await deflateBlock(block.bytes) }
+      const room = MEMBERS.take()
+      return { pieces: [await compressMember(block, room)], room }
     })
   }
 
   /** Gives a block when it is compressed, and then takes its memory back. */
-  async *#finish({ block, bytes }: BlockInWork): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#finish({ block, compressed }: BlockInWork): AsyncGenerator<Uint8Array, void, undefined> {
     const { size, crc } = block
     this.#seekPoints.push([this.#tarSize, this.#gzSize])
     this.#blockCrcs.push(crc)
-    yield this.#count(await bytes)
+    const { pieces, room } = await compressed
+    for (const piece of pieces) yield this.#count(piece)
     this.#tarSize += size
     this.#crc = combineCrc32(this.#crc, crc, size)
     this.#kind.memory.give(block.bytes)
+    if (room !== undefined) MEMBERS.give(room)
   }
 
   #count(bytes: Uint8Array): Uint8Array {

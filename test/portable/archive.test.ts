@@ -52,7 +52,7 @@ interface Written {
 
 async function write(
   tar: Uint8Array,
-  options: { compression?: 'gzip' | 'none'; level?: number; chunk?: number } = {},
+  options: { compression?: 'gzip' | 'none'; chunk?: number } = {},
 ): Promise<Written> {
   const { chunk = 65_536, ...rest } = options
   const writer = new ArchiveWriter(inChunks(tar, chunk), { fileName: FILE_NAME, ...rest })
@@ -111,16 +111,9 @@ describe('ArchiveWriter', () => {
   it('writes one member, the same each time', async () => {
     const tar = sample(MIB + 1)
     const { gz } = await write(tar, { chunk: 1000 })
-    expect((await write(tar, { chunk: 7 * 65_536 })).gz.equals(gz)).toBe(true)
+    const again = await Promise.all([7, 77].map((n) => write(tar, { chunk: n * 65_536 })))
+    expect(again.map((written) => written.gz.equals(gz))).toEqual([true, true])
     expect(gz.indexOf(Buffer.from([0x1f, 0x8b, 8, 8]), 1)).toBe(-1)
-  })
-
-  it('gets smaller with the level', async () => {
-    const text = Array.from({ length: 50_000 }, (_, i) => `cpu,host=${i % 97} usage=${i * i}`)
-    const [fast, small] = await Promise.all(
-      [1, 9].map(async (level) => (await write(Buffer.from(text.join('\n')), { level })).gz.length),
-    )
-    expect(small).toBeLessThan(fast ?? 0)
   })
 
   it('holds few blocks however slow the consumer is', async () => {
@@ -133,7 +126,8 @@ describe('ArchiveWriter', () => {
     for (let block = 1; block <= 3; block += 1) {
       await iterator.next()
       await sleep(20)
-      expect(state.pulled).toBe(block + 2)
+      // A block may come in two pieces.
+      expect(state.pulled).toBeLessThanOrEqual(block + 2)
     }
     await iterator.return()
     expect(state.closed).toBe(true)
@@ -153,8 +147,9 @@ describe('ArchiveWriter', () => {
 
   it('fails when a block cannot be compressed', async () => {
     const tar = inChunks(sample(3 * MIB), MIB)
-    const writer = new ArchiveWriter(tar, { fileName: FILE_NAME, level: 77 })
-    await expect(collect(writer)).rejects.toThrow('level')
+    const compressMember = () => Promise.reject(new Error('no'))
+    const writer = new ArchiveWriter(tar, { fileName: FILE_NAME, compressMember })
+    await expect(collect(writer)).rejects.toThrow('no')
   })
 
   it('refuses a name that cannot stand in the header', () => {

@@ -130,23 +130,23 @@ async function backUp(
   const { openServer } = await import('../../operations/server.ts')
   const { ServerSource } = await import('../../operations/server-source.ts')
   const { refuseInside } = await import('../../operations/refuse-inside.ts')
-  const { findIgzip } = await import('../../operations/igzip.ts')
+  const { withIgzip } = await import('../../operations/igzip.ts')
   const place = await readHttpOptions(command, context)
   const recipients = await readRecipientsOrPassphrase(command, context)
   const from = readServerPlace(command, context)
   await refuseInside(from, target)
   const use = wish.dryRun ? 'look' : 'write'
-  const gzip = wish.compression === 'gzip'
+  const usesIgzip = wish.compression === 'gzip' && !wish.dryRun
+  const igzip = usesIgzip ? { path: context.env['PATH'], tempDir: wish.tempDir } : undefined
   return await withStore(command, { run, location: target, use }, async ({ store, signal }) => {
     const server = await openServer(from)
     try {
       const source = new ServerSource(server)
       const http = await source.openHttp(place, signal)
-      const result = await backup({
-        ...{ ...wish, source, http, store, recipients, signal },
-        compressMember: gzip ? await findIgzip(context.env['PATH']) : undefined,
-        progress: run.progress,
-      })
+      const options = { ...wish, source, http, store, recipients, signal, progress: run.progress }
+      const result = await withIgzip(igzip, (compressMember) =>
+        backup({ ...options, compressMember }),
+      )
       return backupReport(result, store.url)
     } finally {
       await server.close()

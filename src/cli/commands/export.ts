@@ -129,25 +129,24 @@ async function exportSet(
   const { backup } = await import('../../operations/backup.ts')
   const compression = EXPORT_OPTIONS.compression.read(command) ?? 'gzip'
   const dryRun = EXPORT_OPTIONS.dryRun.read(command)
-  const { findIgzip } = await import('../../operations/igzip.ts')
+  const { withIgzip } = await import('../../operations/igzip.ts')
+  const usesIgzip = compression === 'gzip' && !dryRun
+  const igzip = usesIgzip ? { path: context.env['PATH'], tempDir: wish.tempDir } : undefined
   const { withSource } = await import('../../operations/open-source.ts')
   return await withStore(
     command,
     { run, location: target, use: dryRun ? 'look' : 'write' },
     (into) =>
       withSource(place, async (source) => {
-        const result = await backup({
-          ...{ ...wish, ...into, source, recipients, task: 'export' },
-          ...{
-            skipErrors: false,
-            dryRun,
-            compressMember:
-              compression === 'gzip' ? await findIgzip(context.env['PATH']) : undefined,
-          },
-          compression,
+        const options = {
+          ...{ ...wish, ...into, source, recipients, task: 'export' as const },
+          ...{ skipErrors: false, dryRun, compression },
           fingerprint: EXPORT_OPTIONS.fingerprint.read(command) === 'on',
           version: readPackageInfo().version,
-        })
+        }
+        const result = await withIgzip(igzip, (compressMember) =>
+          backup({ ...options, compressMember }),
+        )
         const { document, ...report } = backupReport(result, into.store.url, 'export')
         return { ...report, document: { format: 'portable', exact: true, ...document } }
       }),
