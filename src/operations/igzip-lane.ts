@@ -10,11 +10,19 @@ import { killGroup } from './kill-group.ts'
 
 /**
  * Runs the program for each line it reads, and ends with its input. To fork is cheap for a small shell, and costs a process of
- * our size ten times what the compression does. The files have no names, so they are opened by way of their descriptors; one
- * that grows beyond 16 MiB is none of ours.
+ * our size ten times what the compression does. The files have no names, so they are opened by way of their descriptors. They
+ * are written over and never emptied, which would cost more: how far the program came is asked of the kernel. A file that
+ * grows beyond 16 MiB is none of ours.
  */
 const SCRIPT = `ulimit -f 32768
-while read -r go; do "$0" -2 -c </proc/self/fd/3 1<>/proc/self/fd/4; echo $?; done`
+while read -r go; do
+  exec 5<>/proc/self/fd/4
+  "$0" -2 -c </proc/self/fd/3 >&5
+  code=$?
+  read -r name size </proc/self/fdinfo/5
+  echo "$code $size"
+done`
+const SUCCESS = /^0 (\d{1,8})\n$/
 /** A start, and some MiB: this is a machine in distress. */
 const DEADLINE_MS = 60_000
 /** ID1 ID2 CM=deflate (RFC 1952). */
@@ -80,8 +88,9 @@ export class IgzipLane {
     await this.#give(bytes)
     this.#lines.write('\n')
     const answer = await withDeadline(this.#answers.next(), DEADLINE_MS, () => failure('is late'))
-    if (String(answer.value) !== '0\n') throw failure(`answered ${String(answer.value)}`)
-    const member = await this.#take(room)
+    const [, size] = SUCCESS.exec(String(answer.value)) ?? []
+    if (size === undefined) throw failure('failed')
+    const member = await this.#take(Number(size), room)
     if (!isMember(member, { size: bytes.length, crc })) throw failure('made no such member')
     return member
   }
@@ -103,12 +112,9 @@ export class IgzipLane {
     }
     if (this.#inputSize > bytes.length) await this.#input.truncate(bytes.length)
     this.#inputSize = bytes.length
-    // Not to nothing: what is written after that ext4 brings to the disk as soon as it is closed.
-    await this.#output.truncate(1)
   }
 
-  async #take(room: Buffer): Promise<Buffer> {
-    const { size } = await this.#output.stat()
+  async #take(size: number, room: Buffer): Promise<Buffer> {
     if (size > room.length) throw failure(`made ${size} bytes`)
     for (let done = 0; done < size; ) {
       const { bytesRead } = await this.#output.read(room, done, size - done, done)
