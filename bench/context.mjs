@@ -72,6 +72,19 @@ function setsOf({ snap, stock, at, data, server }) {
   }
 }
 
+/**
+ * Returns the works that were chosen: those of a name, or, where a word is none, all whose names hold it.
+ * @param works words with commas between them; undefined: all
+ */
+export function chosenWorks(all, works) {
+  const words = works?.split(',') ?? ['']
+  const isChosen = (name) =>
+    words.some((word) => (word in all ? name === word : name.includes(word)))
+  const chosen = Object.entries(all).filter(([name]) => isChosen(name))
+  if (chosen.length > 0) return Object.fromEntries(chosen)
+  throw new Error(`--works ${works}: expected parts of ${Object.keys(all).join('; ')}`)
+}
+
 /** True if there is an igzip, which backups take where they find it. */
 export function hasIgzip() {
   return spawnSync('igzip', ['--version']).status === 0

@@ -1,7 +1,7 @@
 // How time and memory grow: with the data, and with the number of shards.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openContext } from './context.mjs'
+import { chosenWorks, openContext } from './context.mjs'
 import { printTable, without } from './measure.mjs'
 
 /** Parts of the data. */
@@ -60,7 +60,8 @@ async function column(options) {
   const context = await openContext(options)
   try {
     options.say(`${(context.data.bytes / 1e6).toFixed(0)} MB in ${context.data.shards} shards`)
-    const costs = await context.alternate(await worksOf(context))
+    const works = chosenWorks(worksOf(context), options.works)
+    const costs = await context.alternate(works)
     for (const [name, cost] of Object.entries(costs)) {
       if (!name.startsWith('influxd')) costs[name] = without(context.startUp, cost)
     }
@@ -70,28 +71,33 @@ async function column(options) {
   }
 }
 
-async function worksOf({ snap, stock, at, data, server, setOf }) {
-  const { host } = await server()
+function worksOf({ snap, stock, at, data, server, setOf }) {
   const from = ['--quiet', '--data-dir', join(data.folder, 'data')]
-  const [gzip, none] = [await setOf('gzip'), await setOf('none')]
   /** Removes what a run has made. */
   const made = (run) => async () => {
     const cost = await run(at('made'))
     await rm(at('made'), { recursive: true, force: true })
     return cost
   }
-  const full = ['backup', '--quiet', '--host', host]
-  const restored = (folder) => ['--data-dir', join(folder, 'data')]
+  const host = async () => (await server()).host
+  const full = async (...words) =>
+    await snap(['backup', '--quiet', '--host', await host(), ...words])
+  const deep = ['verify', '--quiet', '--no-record', '--deep']
+  const into = (folder) => ['restore', '--quiet', '--data-dir', join(folder, 'data')]
   return {
-    'influxd backup -portable': made((to) => stock(['backup', '-portable', '-host', host, to])),
-    backup: made((to) => snap([...full, to])),
-    'backup, stored, no fingerprints': made((to) =>
-      snap([...full, '--compression', 'none', '--fingerprint', 'off', to]),
+    'influxd backup -portable': made(async (to) =>
+      stock(['backup', '-portable', '-host', await host(), to]),
     ),
-    'backup --incremental, nothing changed': () => snap(['backup', '--incremental', ...from, gzip]),
-    list: () => snap(['list', gzip]),
-    'verify --deep': () => snap(['verify', '--quiet', '--no-record', '--deep', none]),
-    'restore into a directory': made((to) => snap(['restore', '--quiet', ...restored(to), gzip])),
+    backup: made((to) => full(to)),
+    'backup, stored, no fingerprints': made((to) =>
+      full('--compression', 'none', '--fingerprint', 'off', to),
+    ),
+    'backup --incremental, nothing changed': async () =>
+      await snap(['backup', '--incremental', ...from, await setOf('gzip')]),
+    list: async () => await snap(['list', await setOf('gzip')]),
+    'verify --deep': async () => await snap([...deep, await setOf('none')]),
+    'restore into a directory': made(async (to) => snap([...into(to), await setOf('gzip')])),
     'export --format lp': made((to) => snap(['export', '--format', 'lp', ...from, to])),
+    'export --format lp to nowhere': () => snap(['export', '--format', 'lp', ...from, '-']),
   }
 }

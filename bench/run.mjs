@@ -1,7 +1,8 @@
 // Every figure of docs/performance.md, side by side with the stock tool, in turns, and how they grow.
 //
 //   npm run build && npm run bench [-- --only backup,verify --times 5 --days 112]
-//   npm run bench -- --growth [--only data]
+//   npm run bench -- --growth [--only data --works backup]
+//   npm run bench -- --only memory [--works verify,merge]
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -13,6 +14,7 @@ import { findInfluxd } from './helpers.mjs'
 import { incremental } from './incremental.mjs'
 import { many } from './many.mjs'
 import { machine, printRows } from './measure.mjs'
+import { memory } from './memory.mjs'
 import { range } from './range.mjs'
 import { restore } from './restore.mjs'
 import { restoreDirectory } from './restore-directory.mjs'
@@ -34,6 +36,7 @@ const BENCHMARKS = {
   serve,
   many,
   s3,
+  memory,
 }
 
 /** Each prints a table of its own. */
@@ -48,6 +51,7 @@ const { values: options } = parseArgs({
     hosts: { type: 'string', default: '100' },
     shards: { type: 'string', default: '20' },
     seed: { type: 'string', default: '1' },
+    works: { type: 'string' },
     'max-shards': { type: 'string', default: '1000' },
     'many-shards': { type: 'string', default: '10000' },
     cache: { type: 'string', default: join(homedir(), '.cache/influx-snap-bench') },
@@ -67,8 +71,8 @@ const [times, hosts, shards, seed] = ['times', 'hosts', 'shards', 'seed'].map((n
 )
 const hours = Number(options.days) * 24
 const influxd = options.influxd ?? (await findInfluxd())
-const { cache, markdown } = options
-const common = { influxd, times, cache, markdown, say }
+const { cache, markdown, works } = options
+const common = { influxd, times, cache, markdown, works, say }
 
 if (options.growth) {
   const size = { hosts, hours, seed, maxShards: Number(options['max-shards']) }
@@ -77,7 +81,7 @@ if (options.growth) {
 } else {
   const context = await openContext({ ...common, data: { hosts, hours, shards, seed } })
   try {
-    await runAll({ ...context, manyShards: Number(options['many-shards']) })
+    await runAll({ ...context, works, manyShards: Number(options['many-shards']) })
   } finally {
     await context.close()
   }

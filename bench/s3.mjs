@@ -58,7 +58,8 @@ function rowsOf(work, { local, bucket: ours, raw }, { startUp }) {
   ]
 }
 
-async function clientOf(env) {
+/** The client of AWS for the bucket of a benchmark. */
+export async function clientOf(env) {
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = 'true'
   const { S3 } = await import('@aws-sdk/client-s3')
   return new S3({
@@ -83,10 +84,10 @@ async function upload(client, folder) {
   await Promise.all(Array.from({ length: UPLOADS }, work))
 }
 
-async function emptyBucket(client) {
+export async function emptyBucket(client, bucket = BUCKET) {
   for (;;) {
-    const { Contents = [] } = await client.listObjectsV2({ Bucket: BUCKET })
+    const { Contents = [] } = await client.listObjectsV2({ Bucket: bucket })
     if (Contents.length === 0) return
-    for (const { Key } of Contents) await client.deleteObject({ Bucket: BUCKET, Key })
+    for (const { Key } of Contents) await client.deleteObject({ Bucket: bucket, Key })
   }
 }

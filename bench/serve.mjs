@@ -85,6 +85,17 @@ async function startServer(command, args, port) {
   return { host: `127.0.0.1:${await found}`, pid: child.pid, stop }
 }
 
+/** Starts `snap serve` on a data directory; `memory()` is the most that it took so far, MiB. */
+export async function startServe(directory) {
+  const words = ['serve', '--data-dir', directory, '--bind', '127.0.0.1:0']
+  const server = await startServer(process.execPath, [SNAP, ...words], /127\.0\.0\.1:(\d+)/)
+  const memory = () => {
+    const [, kib] = /VmHWM:\s*(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))
+    return Number(kib) / 1024
+  }
+  return { ...server, memory }
+}
+
 /** Makes shards of many files out of small ones: what is in them does not matter here. */
 async function enlarge(data) {
   const policy = join(data, 'd', 'autogen')
@@ -135,8 +146,7 @@ export async function serve({ influxd, data, at, alternate, say }) {
   await makeTars(join(folder, 'data'), tars, ids)
   const servers = { influxd: await startInfluxd(influxd, folder) }
   try {
-    const words = ['serve', '--data-dir', join(folder, 'data'), '--bind', '127.0.0.1:0']
-    servers.snap = await startServer(process.execPath, [SNAP, ...words], /127\.0\.0\.1:(\d+)/)
+    servers.snap = await startServe(join(folder, 'data'))
     servers.sendfile = await startServer('python3', ['-c', SENDER, tars], /^(\d+)$/m)
     const one = await fetched(servers, ids.slice(0, 1), alternate)
     const all = await fetched(servers, ids, alternate)
