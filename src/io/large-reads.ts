@@ -2,13 +2,13 @@ import type { OnReadOpts, Socket } from 'node:net'
 import { BufferPool } from './buffer-pool.ts'
 
 /** Most bytes of one read: what the kernel has kept for a connection is taken at once. */
-const READ_SIZE = 256 * 1024
+const READ_SIZE = 512 * 1024
 /** The first answer may be all that comes. */
 const FIRST_SIZE = 4 * 1024
 /** What is less than this gets memory of its own, so that it does not hold on to that of a whole read. */
 const LEAST_LARGE = 32 * 1024
 /** Memory that is kept for later reads: 8 MiB. */
-const POOL = new BufferPool(READ_SIZE, 32)
+const POOL = new BufferPool(READ_SIZE, 16)
 
 /** Memory that is with a reader: each comes back once. */
 const lent = new WeakSet<ArrayBufferLike>()

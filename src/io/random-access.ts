@@ -41,8 +41,11 @@ export function bytesAccess(bytes: Uint8Array, name: string): RandomAccess {
   return source
 }
 
+/** Bytes of a file: they can be read into memory that is there. */
+export type FileAccess = RandomAccess & Required<Pick<RandomAccess, 'readInto'>>
+
 /** Returns random access over the first `size` bytes of an open file; `close` closes `handle`. */
-export function handleAccess(handle: FileHandle, name: string, size: number): RandomAccess {
+export function handleAccess(handle: FileHandle, name: string, size: number): FileAccess {
   const readInto = async (bytes: Uint8Array, offset: number) => {
     const { length } = bytes
     checkRange(source, offset, length)
@@ -57,7 +60,7 @@ export function handleAccess(handle: FileHandle, name: string, size: number): Ra
       filled += bytesRead
     }
   }
-  const source: RandomAccess = {
+  const source: FileAccess = {
     name,
     size,
     async read(offset, length) {

@@ -1,12 +1,9 @@
-import { randomUUID } from 'node:crypto'
-import type { FileHandle } from 'node:fs/promises'
-import { open, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
-import { asSnapError } from '../errors.ts'
+import { asSnapError, SnapError } from '../errors.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Gathered } from './gathered.ts'
 import { bytesAccess, handleAccess, type RandomAccess } from './random-access.ts'
 import { RECYCLED_SIZE, takeBuffer } from './recycled.ts'
+import { closeTemporary, openTemporary, type TemporaryFile } from './temporary-file.ts'
 
 /** Bytes a spool keeps in memory before it moves to a file. */
 export const SPOOL_MEMORY = 8 * 1024 * 1024
@@ -42,7 +39,7 @@ export class Spool {
   readonly #pool: BufferPool | undefined
   #pooled: Buffer | undefined
   #size = 0
-  #handle: FileHandle | undefined
+  #file: TemporaryFile | undefined
 
   constructor(options: SpoolOptions) {
     this.#options = options
@@ -64,14 +61,15 @@ export class Spool {
    */
   async write(chunk: Uint8Array): Promise<void> {
     const { memoryLimit = SPOOL_MEMORY, size = 0, tempDir, name } = this.#options
+    const at = this.#size
     this.#size += chunk.length
-    if (this.#handle === undefined && Math.max(size, this.#size) <= memoryLimit) {
+    if (this.#file === undefined && Math.max(size, this.#size) <= memoryLimit) {
       this.#gathered.add(chunk)
       return
     }
     try {
-      const handle = this.#handle ?? (await this.#openFile(tempDir))
-      await writeAll(handle, chunk)
+      const file = this.#file ?? (await this.#openFile(tempDir))
+      await writeAt(file, chunk, at)
     } catch (error) {
       throw asSnapError(error, 'E_DESTINATION', `${name}: temporary file in ${tempDir}`)
     }
@@ -80,26 +78,38 @@ export class Spool {
   /** Returns all that was written for reading anywhere; closing it releases the spool. Nothing can be written after. */
   access(): RandomAccess {
     const { name } = this.#options
-    if (this.#handle !== undefined) return handleAccess(this.#handle, name, this.#size)
-    const access = bytesAccess(this.#gathered.bytes, name)
-    return { ...access, close: async () => this.#release() }
+    const file = this.#file
+    const close = () => this.close()
+    if (file === undefined) return { ...bytesAccess(this.#gathered.bytes, name), close }
+    const { readInto, ...access } = handleAccess(file.handle, name, this.#size)
+    // Somebody else may have the file then.
+    const open = <T>(work: () => T): T => {
+      if (this.#file === file) return work()
+      throw new SnapError('E_FAILED', `${name}: read after it was closed`)
+    }
+    return {
+      ...access,
+      read: async (offset, length) => await open(() => access.read(offset, length)),
+      readInto: async (bytes, offset) => await open(() => readInto(bytes, offset)),
+      close,
+    }
   }
 
   /** Releases memory and file. May be called twice. */
   async close(): Promise<void> {
     this.#release()
-    const handle = this.#handle
-    this.#handle = undefined
-    await handle?.close()
+    const file = this.#file
+    this.#file = undefined
+    if (file) await closeTemporary(file, this.#size)
   }
 
   /** Moves what is in memory into a file. */
-  async #openFile(directory: string): Promise<FileHandle> {
-    const handle = await openUnnamed(directory)
-    this.#handle = handle
-    await writeAll(handle, this.#gathered.bytes)
+  async #openFile(directory: string): Promise<TemporaryFile> {
+    const file = await openTemporary(directory)
+    this.#file = file
+    await writeAt(file, this.#gathered.bytes, 0)
     this.#release()
-    return handle
+    return file
   }
 
   #release(): void {
@@ -109,22 +119,10 @@ export class Spool {
   }
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+async function writeAt(file: TemporaryFile, bytes: Uint8Array, offset: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
-    done += (await handle.write(bytes, done)).bytesWritten
-  }
-}
-
-/** Makes a temporary file that has no name any more, to be read and written. */
-export async function openUnnamed(directory: string): Promise<FileHandle> {
-  const path = join(directory, `snap-${process.pid}-${randomUUID()}.tmp`)
-  const handle = await open(path, 'wx+', 0o600)
-  try {
-    await unlink(path)
-    return handle
-  } catch (error) {
-    await handle.close()
-    throw error
+    const { bytesWritten } = await file.handle.write(bytes, done, undefined, offset + done)
+    done += bytesWritten
   }
 }
 

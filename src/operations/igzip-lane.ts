@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import { SnapError } from '../errors.ts'
 import { withDeadline } from '../io/deadline.ts'
-import { openUnnamed } from '../io/spool.ts'
+import { openUnnamed } from '../io/temporary-file.ts'
 import type { MemberContent } from '../portable/archive-writer.ts'
 import { killGroup } from './kill-group.ts'
 

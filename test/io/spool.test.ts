@@ -1,7 +1,8 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readlink, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fc, test } from '@fast-check/vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { readAll, Spool, spool } from '../../src/io/spool.ts'
 
 let tempDir = ''
@@ -55,6 +56,62 @@ describe('spool', () => {
     })()
     await expect(spool(failing, { name: 'x', tempDir, memoryLimit: 1 })).rejects.toThrow('cut')
     expect(await readdir(tempDir)).toEqual([])
+  })
+})
+
+describe('a file of a spool', () => {
+  /** Spools text, which goes into a file. */
+  const spooled = (text: string) => spool(body(text), { name: 'x', tempDir, memoryLimit: 1 })
+
+  it('is used again, for what was written last', async () => {
+    const long = await spooled('a long text')
+    await long.close()
+    const [short, other] = [await spooled('short'), await spooled('other one')]
+    expect(await text(readAll(short))).toBe('short')
+    expect(await text(readAll(other))).toBe('other one')
+    await expect(short.read(0, 6)).rejects.toMatchObject({ code: 'E_FORMAT' })
+    await short.close()
+    await other.close()
+  })
+
+  it('cannot be read by who has closed it', async () => {
+    const closed = await spooled('text')
+    await closed.close()
+    const next = await spooled('next')
+    await expect(closed.read(0, 4)).rejects.toMatchObject({ code: 'E_FAILED' })
+    await closed.close()
+    expect(await text(readAll(next))).toBe('next')
+    await next.close()
+  })
+
+  test.prop([
+    fc.array(fc.array(fc.string({ minLength: 1, maxLength: 50 }), { minLength: 1, maxLength: 5 }), {
+      minLength: 1,
+      maxLength: 8,
+    }),
+    fc.boolean(),
+  ])('holds what was written into it, of several at the same time', async (texts, together) => {
+    const check = async (parts: readonly string[]) => {
+      const bytes = await spool(body(...parts), { name: 'x', tempDir, memoryLimit: 1 })
+      expect(await text(readAll(bytes, 0, 7))).toBe(parts.join(''))
+      await bytes.close()
+    }
+    if (together) await Promise.all(texts.map(check))
+    else for (const parts of texts) await check(parts)
+  })
+
+  it('is closed when nobody needs it', async () => {
+    const files = async () => {
+      const links = await readdir('/proc/self/fd')
+      const paths = await Promise.all(
+        links.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+      )
+      return paths.filter((path) => path.startsWith(tempDir)).length
+    }
+    const all = await Promise.all(Array.from({ length: 9 }, (_, i) => spooled(`text ${i}`)))
+    for (const one of all) await one.close()
+    expect(await files()).toBeLessThanOrEqual(4)
+    await vi.waitFor(async () => expect(await files()).toBe(0), { timeout: 10_000 })
   })
 })
 
