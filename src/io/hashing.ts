@@ -1,12 +1,10 @@
-import type { Hash } from 'node:crypto'
-
 /** Passes bytes on and hashes them on their way. */
 export async function* hashing(
   bytes: AsyncIterable<Uint8Array>,
-  hash: Hash,
+  hash: { update(bytes: Uint8Array): unknown },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const chunk of bytes) {
-    hash.update(chunk)
+    await hash.update(chunk)
     yield chunk
   }
 }

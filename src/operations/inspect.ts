@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { SnapError } from '../errors.ts'
+import { Sha256 } from '../io/hash-worker.ts'
 import { hashing } from '../io/hashing.ts'
 import { spool } from '../io/spool.ts'
 import { parseEntryName, type TarEntry } from '../tar/index.ts'
@@ -62,23 +62,23 @@ export async function inspectEntry(
 ): Promise<InspectedFile> {
   const name = fileInShard(entry.name, shard)
   const { size, offset, mtime } = entry
-  const hash = hashed ? createHash('sha256') : undefined
+  const hash = hashed ? new Sha256() : undefined
   const body = hash ? hashing(entry.body, hash) : entry.body
   const kind = kindOf(name)
-  const described = () => ({
+  const described = async () => ({
     ...{ name, size, offset, mtime, kind },
-    ...(hash && { sha256: hash.digest('hex') }),
+    ...(hash && { sha256: await hash.digest() }),
   })
   if (kind === 'tsm') {
     const tsm = await inspectTsm({ ...entry, body }, { ...options, name })
-    return { ...described(), tsm }
+    return { ...(await described()), tsm }
   }
   if (kind === 'tombstone') {
     for await (const _ of decodeTombstones(body, entry.name)) options.sums?.addTombstone(name)
-    return described()
+    return await described()
   }
   for await (const _ of body);
-  return described()
+  return await described()
 }
 
 /** Tells by its name what a file of a shard is. */

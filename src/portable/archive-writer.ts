@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
 import { SnapError } from '../errors.ts'
 import { BufferPool } from '../io/buffer-pool.ts'
 import { combineCrc32 } from '../io/crc32.ts'
+import { Sha256 } from '../io/hash-worker.ts'
 import {
   type Block,
   type BlockKind,
@@ -98,7 +98,7 @@ const TRAILER_SIZE = 8
 export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   readonly #tar: AsyncIterable<Uint8Array>
   readonly #options: WriteArchiveOptions
-  readonly #hash = createHash('sha256')
+  readonly #hash = new Sha256()
   readonly #seekPoints: SeekPoint[] = []
   readonly #blockCrcs: number[] = []
   #crc = 0
@@ -127,7 +127,7 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
     const { compressMember, fileName, inFlight = compressMember ? 2 : 4 } = this.#options
     if (!compressMember)
-      yield this.#count(Buffer.from([...HEADER, ...Buffer.from(`${fileName}\0`)]))
+      yield await this.#count(Buffer.from([...HEADER, ...Buffer.from(`${fileName}\0`)]))
     const waiting: BlockInWork[] = []
     try {
       for await (const block of blocksOf(this.#tar, this.#kind)) {
@@ -145,15 +145,16 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     } finally {
       await Promise.allSettled(waiting.map(({ compressed }) => compressed))
     }
-    if (!compressMember) yield this.#count(this.#end())
-    else if (this.#tarSize === 0) yield this.#count(await compressMember(NOTHING, Buffer.alloc(64)))
+    if (!compressMember) yield await this.#count(this.#end())
+    else if (this.#tarSize === 0)
+      yield await this.#count(await compressMember(NOTHING, Buffer.alloc(64)))
     this.#summary = {
       tarSize: this.#tarSize,
       gzSize: this.#gzSize,
       ...(compressMember && { members: true }),
       seekPoints: this.#seekPoints,
       blockCrcs: this.#blockCrcs,
-      sha256: this.#hash.digest('hex'),
+      sha256: await this.#hash.digest(),
     }
   }
 
@@ -179,15 +180,15 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     this.#seekPoints.push([this.#tarSize, this.#gzSize])
     this.#blockCrcs.push(crc)
     const { pieces, room } = await compressed
-    for (const piece of pieces) yield this.#count(piece)
+    for (const piece of pieces) yield await this.#count(piece)
     this.#tarSize += size
     this.#crc = combineCrc32(this.#crc, crc, size)
     this.#kind.memory.give(block.bytes)
     if (room !== undefined) MEMBERS.give(room)
   }
 
-  #count(bytes: Uint8Array): Uint8Array {
-    this.#hash.update(bytes)
+  async #count(bytes: Uint8Array): Promise<Uint8Array> {
+    await this.#hash.update(bytes)
     this.#gzSize += bytes.length
     return bytes
   }

@@ -1,0 +1,192 @@
+import { createHash } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { SnapError } from '../errors.ts'
+import { BufferPool } from './buffer-pool.ts'
+
+/** As much as this is hashed here: less time than a thread takes to start. */
+const HELD_SIZE = 1024 * 1024
+/** Memory in which beginnings are held. */
+const HELD = new BufferPool(HELD_SIZE, 8)
+
+/** Bytes of one slot of the memory that is shared with the thread, a block of an archive at least, and how many there are. */
+const SLOT_SIZE = 1024 * 1024 + 4 * 1024
+const SLOTS = 8
+
+/** What the thread is told: bytes of a hash in a slot, or that there are no more. */
+interface Message {
+  readonly id: number
+  readonly slot?: number
+  readonly length?: number
+}
+
+/** What it answers: a slot that is free again, or a digest. */
+interface Answer {
+  readonly id: number
+  readonly slot?: number
+  readonly digest?: string
+}
+
+/** The program of the thread: text, so that it needs no place where it is found. */
+const PROGRAM = `
+const { createHash } = require('node:crypto')
+const { parentPort, workerData } = require('node:worker_threads')
+const { memory, slotSize } = workerData
+const hashes = new Map()
+parentPort.on('message', ({ id, slot, length }) => {
+  let hash = hashes.get(id)
+  if (hash === undefined) hashes.set(id, (hash = createHash('sha256')))
+  if (slot === undefined) {
+    hashes.delete(id)
+    parentPort.postMessage({ id, digest: hash.digest('hex') })
+  } else {
+    hash.update(new Uint8Array(memory, slot * slotSize, length))
+    parentPort.postMessage({ id, slot })
+  }
+})`
+
+/**
+ * A SHA-256 of bytes that come bit by bit. From a megabyte on it is taken on a thread, one for all of them, where there is a
+ * second processor. One that is given up costs some hundred bytes.
+ */
+export class Sha256 {
+  #held: Buffer | undefined
+  #size = 0
+  #take: Taker | undefined
+
+  /**
+   * Adds bytes. To be awaited before the next ones: they may change then, as they were hashed or copied.
+   * @throws SnapError `E_FAILED` if the thread has died
+   */
+  async update(bytes: Uint8Array): Promise<void> {
+    if (this.#take !== undefined) return await this.#take.update(bytes)
+    if (this.#size + bytes.length <= HELD_SIZE) {
+      this.#held ??= HELD.take()
+      this.#held.set(bytes, this.#size)
+      this.#size += bytes.length
+      return
+    }
+    this.#take = openThread()?.begin() ?? hereTaker()
+    await this.#takeHeld(this.#take)
+    await this.#take.update(bytes)
+  }
+
+  /** Returns the hash in hex. Nothing can be added after. @throws SnapError as {@link update} */
+  async digest(): Promise<string> {
+    const take = this.#take ?? hereTaker()
+    await this.#takeHeld(take)
+    return await take.digest()
+  }
+
+  async #takeHeld(take: Taker): Promise<void> {
+    const held = this.#held
+    this.#held = undefined
+    if (held === undefined) return
+    await take.update(held.subarray(0, this.#size))
+    HELD.give(held)
+  }
+}
+
+/** Takes one hash. */
+interface Taker {
+  update(bytes: Uint8Array): Promise<void>
+  digest(): Promise<string>
+}
+
+function hereTaker(): Taker {
+  const hash = createHash('sha256')
+  return {
+    async update(bytes) {
+      hash.update(bytes)
+    },
+    digest: async () => hash.digest('hex'),
+  }
+}
+
+let thread: HashThread | undefined
+
+/** Returns the thread, which is started at the first call and ends with the process; undefined where it would not help. */
+function openThread(): HashThread | undefined {
+  if (availableParallelism() === 1) return undefined
+  thread ??= new HashThread()
+  return thread
+}
+
+interface Waiter<T> {
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * The thread that hashes. What it is to hash is copied into slots of memory that both share; a slot belongs to the thread
+ * from the message that names it to the answer.
+ */
+class HashThread {
+  readonly #memory = new SharedArrayBuffer(SLOTS * SLOT_SIZE)
+  readonly #worker: Worker
+  readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot)
+  readonly #waiting: Waiter<number>[] = []
+  readonly #digests = new Map<number, Waiter<string>>()
+  #ids = 0
+  #unanswered = 0
+  #failure: SnapError | undefined
+
+  constructor() {
+    const workerData = { memory: this.#memory, slotSize: SLOT_SIZE }
+    this.#worker = new Worker(PROGRAM, { eval: true, workerData, execArgv: [] })
+    this.#worker.on('message', (answer: Answer) => this.#take(answer))
+    this.#worker.on('error', (error) => this.#fail(error))
+    this.#worker.on('exit', () => this.#fail(undefined))
+    this.#worker.unref()
+  }
+
+  begin(): Taker {
+    const id = this.#ids++
+    return {
+      update: async (bytes) => {
+        for (let at = 0; at < bytes.length; at += SLOT_SIZE) {
+          const slot = this.#free.pop() ?? (await this.#nextFree())
+          const part = bytes.subarray(at, at + SLOT_SIZE)
+          new Uint8Array(this.#memory, slot * SLOT_SIZE).set(part)
+          this.#post({ id, slot, length: part.length })
+        }
+      },
+      digest: () =>
+        new Promise((resolve, reject) => {
+          this.#digests.set(id, { resolve, reject })
+          this.#post({ id })
+        }),
+    }
+  }
+
+  #nextFree(): Promise<number> {
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
+  }
+
+  #post(message: Message): void {
+    if (this.#failure !== undefined) throw this.#failure
+    // The process must not end before it is answered, and need not go on for the thread alone.
+    if (this.#unanswered++ === 0) this.#worker.ref()
+    this.#worker.postMessage(message)
+  }
+
+  #take({ id, slot, digest }: Answer): void {
+    if (--this.#unanswered === 0) this.#worker.unref()
+    if (digest !== undefined) {
+      this.#digests.get(id)?.resolve(digest)
+      this.#digests.delete(id)
+    } else if (slot !== undefined) {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free.push(slot)
+      else next.resolve(slot)
+    }
+  }
+
+  #fail(cause: unknown): void {
+    if (thread === this) thread = undefined
+    this.#failure ??= new SnapError('E_FAILED', 'the thread that hashes has ended', { cause })
+    for (const { reject } of [...this.#waiting, ...this.#digests.values()]) reject(this.#failure)
+    this.#waiting.length = 0
+    this.#digests.clear()
+  }
+}

@@ -1,0 +1,90 @@
+import { execFile } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { fc, test } from '@fast-check/vitest'
+import { expect, it } from 'vitest'
+import { Sha256 } from '../../src/io/hash-worker.ts'
+
+const MIB = 1024 * 1024
+const BYTES = randomBytes(3 * MIB)
+
+function expected(pieces: readonly Uint8Array[]): string {
+  const hash = createHash('sha256')
+  for (const piece of pieces) hash.update(piece)
+  return hash.digest('hex')
+}
+
+/** Hashes pieces that are gone as soon as they were taken. */
+async function hashOf(pieces: readonly Uint8Array[]): Promise<string> {
+  const hash = new Sha256()
+  for (const piece of pieces) {
+    const bytes = Buffer.from(piece)
+    await hash.update(bytes)
+    bytes.fill(0)
+  }
+  return await hash.digest()
+}
+
+const PIECES = fc.array(
+  fc
+    .tuple(fc.nat(BYTES.length), fc.oneof(fc.nat(1000), fc.nat(BYTES.length)))
+    .map(([start, size]) => BYTES.subarray(start, start + size)),
+  { maxLength: 6 },
+)
+
+test.prop([fc.array(PIECES, { minLength: 1, maxLength: 5 })], { numRuns: 30 })(
+  'is the hash of all that came, of several at the same time',
+  async (streams) => {
+    const digests = await Promise.all(streams.map(hashOf))
+    expect(digests).toEqual(streams.map(expected))
+  },
+)
+
+it.each([0, 1, MIB - 1, MIB, MIB + 1, 8 * MIB])('hashes %i bytes', async (size) => {
+  const bytes = Buffer.alloc(size, 'some bytes')
+  expect(await hashOf([bytes])).toBe(expected([bytes]))
+})
+
+it('hashes more at the same time than its memory holds', async () => {
+  const streams = Array.from({ length: 40 }, (_, i) => [BYTES.subarray(i), BYTES.subarray(2 * i)])
+  expect(await Promise.all(streams.map(hashOf))).toEqual(streams.map(expected))
+})
+
+it('keeps no process alive, and ends none that waits for it', async () => {
+  const program = `
+    const { Sha256 } = await import('./dist/io/hash-worker.js')
+    const left = new Sha256()
+    await left.update(new Uint8Array(2 * 1024 * 1024))
+    const hash = new Sha256()
+    await hash.update(new Uint8Array(2 * 1024 * 1024))
+    console.log(await hash.digest())`
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    ...['--input-type=module', '--eval', program],
+  ])
+  expect(stdout.trim()).toBe(expected([new Uint8Array(2 * MIB)]))
+})
+
+it('says that its thread has died, and starts another one', async () => {
+  const { postMessage } = Worker.prototype
+  let thread: Worker | undefined
+  Worker.prototype.postMessage = function (...args) {
+    thread = this
+    postMessage.apply(this, args)
+  }
+  const bytes = new Uint8Array(2 * MIB)
+  try {
+    const hash = new Sha256()
+    await hash.update(bytes)
+    // Nothing is answered by who has died.
+    const digest = (async () => {
+      for (;;) await hash.update(bytes)
+    })()
+    await thread?.terminate()
+    await expect(digest).rejects.toMatchObject({ code: 'E_FAILED' })
+    await expect(hash.digest()).rejects.toMatchObject({ code: 'E_FAILED' })
+  } finally {
+    Worker.prototype.postMessage = postMessage
+  }
+  expect(await hashOf([bytes])).toBe(expected([bytes]))
+})
