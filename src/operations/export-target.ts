@@ -102,7 +102,8 @@ export class ExportTarget {
   ): Promise<WrittenExport> {
     const bytes = this.#gzip ? new ArchiveWriter(body, { fileName: 'points' }) : body
     if (this.#place.kind === 'stream') {
-      return { name: '', size: await writeInto(this.#place.stream, bytes, signal) }
+      const kept = this.#gzip ? copies(bytes) : bytes
+      return { name: '', size: await writeInto(this.#place.stream, kept, signal) }
     }
     const hash = createHash('sha256')
     const hashed = passing(bytes, (chunk) => void hash.update(chunk))
@@ -136,6 +137,13 @@ export class ExportTarget {
     await this.#record?.remove()
     await store.abandon()
   }
+}
+
+/** Passes on bytes that may change as copies, for those who read ahead. */
+async function* copies(
+  bytes: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of bytes) yield Buffer.from(chunk)
 }
 
 /** Passes bytes on and shows them. */

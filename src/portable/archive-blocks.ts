@@ -9,6 +9,8 @@ const MEMBER_SIZE = 4 * ARCHIVE_BLOCK_SIZE
 const MAX_STORED = 65_535
 /** What stands before it: 0, its length, the complement of that, both little endian. */
 const STORED_HEADER_SIZE = 5
+/** Bytes that one may be longer for being compressed. */
+const MAX_GROWTH = 64 * 1024
 /** Bytes of memory of each kind that are kept for blocks to come. */
 const KEPT_MEMORY = 16 * ARCHIVE_BLOCK_SIZE
 
@@ -20,7 +22,11 @@ export interface BlockKind {
   readonly pieceSize: number
   readonly gap: number
   readonly memory: BufferPool
+  /** What blocks are compressed into: what does not get smaller gets a little longer. */
+  readonly rooms: BufferPool
 }
+
+type Layout = Omit<BlockKind, 'memory' | 'rooms'>
 
 /** A block that is to be compressed. */
 export const PLAIN = blockKind({ size: ARCHIVE_BLOCK_SIZE, pieceSize: ARCHIVE_BLOCK_SIZE, gap: 0 })
@@ -31,9 +37,10 @@ export const STORED = blockKind({
   ...{ size: ARCHIVE_BLOCK_SIZE, pieceSize: MAX_STORED, gap: STORED_HEADER_SIZE },
 })
 
-function blockKind(kind: Omit<BlockKind, 'memory'>): BlockKind {
-  const room = roomFor(kind.size, kind)
-  return { ...kind, memory: new BufferPool(room, KEPT_MEMORY / kind.size) }
+function blockKind(kind: Layout): BlockKind {
+  const kept = KEPT_MEMORY / kind.size
+  const memory = new BufferPool(roomFor(kind.size, kind), kept)
+  return { ...kind, memory, rooms: new BufferPool(kind.size + MAX_GROWTH, kept) }
 }
 
 /** Some bytes of a stream, copied together. */
@@ -46,7 +53,7 @@ export interface Block {
 }
 
 /** Bytes that so many of a block take, gaps included. */
-function roomFor(size: number, { pieceSize, gap }: Omit<BlockKind, 'memory'>): number {
+function roomFor(size: number, { pieceSize, gap }: Layout): number {
   return size + Math.ceil(size / pieceSize) * gap
 }
 

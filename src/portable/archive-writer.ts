@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
 import { SnapError } from '../errors.ts'
-import { BufferPool } from '../io/buffer-pool.ts'
 import { combineCrc32 } from '../io/crc32.ts'
 import { Sha256 } from '../io/hash-worker.ts'
 import {
@@ -65,13 +64,11 @@ export interface WriteArchiveOptions {
  */
 export const MAX_COMPRESSING = Math.min(4, availableParallelism())
 const compressing = pLimit(MAX_COMPRESSING)
-/** Members in the making. What does not compress is a little longer as a member. */
-const MEMBERS = new BufferPool(MEMBER.size + 64 * 1024, 4)
 
 /** A block as it stands in the archive. */
 interface Compressed {
-  readonly pieces: readonly Uint8Array[]
-  /** What they are in, to be given back. */
+  readonly bytes: Uint8Array
+  /** What they are in, to be given back; without it they are in the memory of the block. */
   readonly room?: Buffer
 }
 
@@ -91,9 +88,9 @@ const TRAILER_SIZE = 8
 
 /**
  * Compresses a tar into one gzip member of blocks that can be inflated on their own: deflate, then a full flush, with
- * no history from the block before; or into a member for each block. It is read once; what it gives belongs to the
- * consumer, but for members and blocks that are not compressed: they may change when the next is asked for. No more than
- * `inFlight` blocks are held; the tar is closed when the consumer stops early. Errors of the tar pass unchanged.
+ * no history from the block before; or into a member for each block. It is read once; what it gives may change when the
+ * next is asked for. No more than `inFlight` blocks are held; the tar is closed when the consumer stops early. Errors of the
+ * tar pass unchanged.
  */
 export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   readonly #tar: AsyncIterable<Uint8Array>
@@ -165,12 +162,11 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   }
 
   async #compress(block: Block): Promise<Compressed> {
-    const { compressMember } = this.#options
-    if (this.#kind === STORED) return { pieces: [storeBlock(block)] }
+    const { compressMember = deflateBlock } = this.#options
+    if (this.#kind === STORED) return { bytes: storeBlock(block) }
     return await compressing(async () => {
-      if (compressMember === undefined) return { pieces: await deflateBlock(block.bytes) }
-      const room = MEMBERS.take()
-      return { pieces: [await compressMember(block, room)], room }
+      const room = this.#kind.rooms.take()
+      return { bytes: await compressMember(block, room), room }
     })
   }
 
@@ -179,12 +175,12 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     const { size, crc } = block
     this.#seekPoints.push([this.#tarSize, this.#gzSize])
     this.#blockCrcs.push(crc)
-    const { pieces, room } = await compressed
-    for (const piece of pieces) yield await this.#count(piece)
+    const { bytes, room } = await compressed
+    yield await this.#count(bytes)
     this.#tarSize += size
     this.#crc = combineCrc32(this.#crc, crc, size)
     this.#kind.memory.give(block.bytes)
-    if (room !== undefined) MEMBERS.give(room)
+    if (room !== undefined) this.#kind.rooms.give(room)
   }
 
   async #count(bytes: Uint8Array): Promise<Uint8Array> {

@@ -126,8 +126,7 @@ describe('ArchiveWriter', () => {
     for (let block = 1; block <= 3; block += 1) {
       await iterator.next()
       await sleep(20)
-      // A block may come in two pieces.
-      expect(state.pulled).toBeLessThanOrEqual(block + 2)
+      expect(state.pulled).toBe(block + 2)
     }
     await iterator.return()
     expect(state.closed).toBe(true)
