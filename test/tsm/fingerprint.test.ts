@@ -42,6 +42,16 @@ const anyWord = fc.oneof(
 )
 const spread = fc.tuple(fc.bigInt(-(2n ** 63n), 0n), fc.bigInt(1n, 2n ** 57n))
 const strings = fc.array(fc.uint8Array({ maxLength: 100 }), { minLength: 1, maxLength: 20 })
+// some of them often, and some that differ in length alone, about the lengths that are hashed in words
+const repeated = fc.array(
+  fc.oneof(
+    fc.nat({ max: 18 }).map((length) => new Uint8Array(length)),
+    fc.nat({ max: 99 }).map((n) => Buffer.from(`state ${n}`)),
+    fc.nat({ max: 18 }).map((length) => Buffer.from('a state that is long').subarray(0, length)),
+    fc.uint8Array({ maxLength: 40 }),
+  ),
+  { minLength: 1, maxLength: 300 },
+)
 
 describe('the kernel agrees with the reference', () => {
   test.prop(
@@ -144,13 +154,16 @@ describe('an encoded block', () => {
     }
   })
 
-  test.prop({ values: strings }, runs(200))('may have any strings', ({ values }) => {
-    const times = BigInt64Array.from(values, (_, i) => BigInt(i * i))
-    const block: Block = { type: 'string', times, values: stringColumn(values) }
-    const fingerprint = fingerprintOf(pointsOf(KEY, block))
-    const expected = { added: true, points: values.length, fingerprint }
-    expect(addEncoded(encodeBlock(block), 'string', rangeOf(block))).toEqual(expected)
-  })
+  test.prop({ values: fc.oneof(strings, repeated) }, runs(200))(
+    'may have any strings',
+    ({ values }) => {
+      const times = BigInt64Array.from(values, (_, i) => BigInt(i * i))
+      const block: Block = { type: 'string', times, values: stringColumn(values) }
+      const fingerprint = fingerprintOf(pointsOf(KEY, block))
+      const expected = { added: true, points: values.length, fingerprint }
+      expect(addEncoded(encodeBlock(block), 'string', rangeOf(block))).toEqual(expected)
+    },
+  )
 
   it('that is a run of times is not added if these do not ascend', () => {
     const run = (first: bigint, delta: bigint, count: number) => {

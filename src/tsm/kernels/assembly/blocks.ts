@@ -1,6 +1,6 @@
 // Fingerprints of encoded blocks: every point is added as its value is decoded. The memory after the times is scratch.
 import { loadWord, readVarint, varint } from './bytes'
-import { addWords, hashA, hashB, hashBytes, hashPoint } from './fingerprint'
+import { addWords, hashA, hashB, hashBytes, hashPoint, P1 } from './fingerprint'
 import { END, GORILLA, peek } from './floats'
 import { decodeIntegers } from './integers'
 import { isAscending } from './order'
@@ -106,25 +106,68 @@ function addBooleans(src: usize, length: i32, times: usize, count: i32, state: u
   return count
 }
 
+// Hashes of short strings that were taken before, as fields of text often have few values. A slot is a string in two words,
+// its length, and its hashes in both lanes.
+const SLOTS: usize = 64
+const SLOT: usize = 40
+const MAX_SHORT: u64 = 16
+
+function clearSlots(slots: usize): void {
+  for (let i: usize = 0; i < SLOTS; i++) store<u64>(slots + i * SLOT, MAX_SHORT + 1, 16)
+}
+
+// Returns the slot with the hashes of the short string at `ptr`.
+// @ts-ignore: decorator
+@inline
+function slotOf(slots: usize, ptr: usize, length: u64, seedA: u64, seedB: u64): usize {
+  let first = load<u64>(ptr)
+  let second: u64 = 0
+  if (length > 8) second = load<u64>(ptr + <usize>length - 8)
+  else first = length == 0 ? 0 : first & (~(<u64>0) >> (64 - (length << 3)))
+  const index = ((first ^ rotl<u64>(second, 29)) * P1) >> 58
+  const slot = slots + <usize>index * SLOT
+  if (load<u64>(slot) != first || load<u64>(slot, 8) != second || load<u64>(slot, 16) != length) {
+    hashBytes(ptr, <u32>length, seedA, seedB)
+    store<u64>(slot, first)
+    store<u64>(slot, second, 8)
+    store<u64>(slot, length, 16)
+    store<u64>(slot, hashA, 24)
+    store<u64>(slot, hashB, 32)
+  }
+  return slot
+}
+
 // Adds strings: a byte 0x10, then snappy of varint length and bytes, over and over.
 function addTexts(src: usize, length: i32, times: usize, count: i32, state: usize): i32 {
   if (length < 1 || load<u8>(src) != SNAPPY) return 0
-  let ptr = times + (<usize>count << 3)
-  const size = unpackSnappy(src + 1, length - 1, ptr, (<u32>memory.size() << 16) - <u32>ptr - 8)
+  const timesEnd = times + (<usize>count << 3)
+  const slots = timesEnd
+  let ptr = slots + SLOTS * SLOT
+  // words are stored, and loaded, beyond the end
+  const room = (<u32>memory.size() << 16) - <u32>ptr - 8
+  const size = unpackSnappy(src + 1, length - 1, ptr, room)
   if (size < 0) return 0
   const end = ptr + size
   const seedA = load<u64>(state)
   const seedB = load<u64>(state, 8)
   let sumA = load<u64>(state, 16)
   let sumB = load<u64>(state, 24)
-  for (const timesEnd = times + (<usize>count << 3); times < timesEnd; times += 8) {
+  clearSlots(slots)
+  for (; times < timesEnd; times += 8) {
     ptr = readVarint(ptr, end)
     if (ptr == 0 || varint > <u64>(end - ptr)) return 0
-    hashBytes(ptr, <u32>varint, seedA, seedB)
-    ptr += <usize>varint
     const time = load<u64>(times)
-    sumA += hashPoint(time, seedA, hashA)
-    sumB += hashPoint(time, seedB, hashB)
+    const bytes = varint
+    if (bytes <= MAX_SHORT) {
+      const slot = slotOf(slots, ptr, bytes, seedA, seedB)
+      sumA += hashPoint(time, seedA, load<u64>(slot, 24))
+      sumB += hashPoint(time, seedB, load<u64>(slot, 32))
+    } else {
+      hashBytes(ptr, <u32>bytes, seedA, seedB)
+      sumA += hashPoint(time, seedA, hashA)
+      sumB += hashPoint(time, seedB, hashB)
+    }
+    ptr += <usize>bytes
   }
   if (ptr != end) return 0
   store<u64>(state, sumA, 16)

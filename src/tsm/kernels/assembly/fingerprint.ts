@@ -2,7 +2,7 @@
 //
 // A state is four u64: the two seeds of the key, then the two sums.
 
-const P1: u64 = 0x9e3779b185ebca87
+export const P1: u64 = 0x9e3779b185ebca87
 const P2: u64 = 0xc2b2ae3d27d4eb4f
 const P3: u64 = 0x165667b19e3779f9
 const P4: u64 = 0x85ebca77c2b2ae63
