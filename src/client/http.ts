@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import * as v from 'valibot'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
 import { collect } from './answer.ts'
@@ -115,15 +116,14 @@ export class HttpClient {
 
   /** Sends a request. An answer in parts has one in each line; others are one line, or no answer of InfluxDB. */
   async #post(url: string, body: URLSearchParams, signal: AbortSignal) {
-    const headers = this.#headers
-    const request = { method: 'POST', redirect: 'manual', headers, body, signal } as const
-    const { status, body: answer } = await fetch(url, request)
+    const answer = await send(url, { body: body.toString(), headers: this.#headers, signal })
+    const status = answer.statusCode ?? 0
     const tooLong = () =>
       new SnapError('E_PROTOCOL', `${this.url}: answer of more than ${MAX_ANSWER_SIZE} bytes`)
     if (body.has('chunked') && status < 300) {
-      return { status, lines: linesOf(answer ?? [], MAX_ANSWER_SIZE, tooLong) }
+      return { status, lines: linesOf(answer, MAX_ANSWER_SIZE, tooLong) }
     }
-    return { status, lines: [await collect(answer ?? [], MAX_ANSWER_SIZE, tooLong)] }
+    return { status, lines: [await collect(answer, MAX_ANSWER_SIZE, tooLong)] }
   }
 
   #decode(status: number, bytes: Uint8Array): Answer {
@@ -162,6 +162,23 @@ export class HttpClient {
   }
 }
 
+interface Post {
+  readonly body: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+}
+
+/** Sends a request and returns the answer when it begins. To load what is behind `fetch` takes longer than most questions. */
+async function send(url: string, { body, ...options }: Post): Promise<IncomingMessage> {
+  const { request } = await (url.startsWith('https:') ? import('node:https') : import('node:http'))
+  return await new Promise((resolve, reject) => {
+    const sent = request(url, { method: 'POST', ...options })
+    sent.on('response', resolve)
+    sent.on('error', reject)
+    sent.end(body)
+  })
+}
+
 const HINT = 'give the HTTP API of influxd (port 8086 by default) with --http'
 
 function checkUrl(text: string): string {
@@ -188,7 +205,7 @@ function parseAnswer(text: string): Answer | undefined {
 
 /** Cuts what arrives into lines of limited length. A last one without an end is one too. */
 async function* linesOf(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  source: AsyncIterable<Uint8Array>,
   limit: number,
   tooLong: () => SnapError,
 ): AsyncGenerator<Uint8Array> {
