@@ -59,7 +59,9 @@ export async function openDamaged(
     if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_INTEGRITY) throw error
     const listing = { ...(await listSets(store, signal)), withoutCatalogs: true }
     const set = await selectSet(listing, wish, signal)
-    onDamage(error.message)
+    const isStock = listing.sets.some(({ name, kind }) => name === set.name && kind === 'stock')
+    const lack = isStock ? 'older archives are all taken' : 'its hashes could not be checked'
+    onDamage(`${error.message}: ${lack}`)
     return options.chain === 'newest' ? setRestorable(store, set) : withAllOlder(store, set)
   }
 }

@@ -74,9 +74,7 @@ async function openBackup(options: RestoreOptions, damaged: Loss[]): Promise<Res
   const { store, salvage } = options
   const wish = wishOf(options)
   if (!salvage) return await openRestorable(store, wish, options)
-  const onDamage = (message: string) => {
-    damaged.push({ file: store.url, message: `${message}: its hashes could not be checked` })
-  }
+  const onDamage = (message: string) => void damaged.push({ file: store.url, message })
   return await openDamaged(store, wish, { ...options, onDamage })
 }
 

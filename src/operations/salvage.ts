@@ -108,12 +108,14 @@ async function* salvagedFiles(
   onLoss: OnLoss,
 ): AsyncGenerator<SalvagedFile, void, undefined> {
   const seen = new Set<string>()
+  // The newest tombstone of a file counts, for what older archives have of it too.
+  const tombstones = new Map<string, TombstoneSet>()
   for (const part of shard.parts) {
     const sidecar = await sidecarOf(part, options)
     const image = await openImage(part, { ...options, shard, sidecar })
     try {
       const work = new PartSalvage({ shard, part, image, sidecar }, options, onLoss)
-      for await (const file of work.files()) {
+      for await (const file of work.files(tombstones)) {
         if (seen.has(file.file)) await file.close()
         else yield file
         seen.add(file.file)
@@ -160,11 +162,14 @@ class PartSalvage {
     this.#onLoss = onLoss
   }
 
-  async *files(): AsyncGenerator<SalvagedFile, void, undefined> {
+  /** @param tombstones those of newer archives, by the stems of their names; those of this one are added */
+  async *files(
+    tombstones: Map<string, TombstoneSet>,
+  ): AsyncGenerator<SalvagedFile, void, undefined> {
     const { image, part } = this.#damaged
-    const tombstones = new Map<string, TombstoneSet>()
     for (const file of image.files.filter(({ name }) => name.endsWith('.tombstone'))) {
-      tombstones.set(stemOf(file.name), await this.#readTombstones(file))
+      const stem = stemOf(file.name)
+      if (!tombstones.has(stem)) tombstones.set(stem, await this.#readTombstones(file))
     }
     for (const file of image.files.filter(({ name }) => name.endsWith('.tsm'))) {
       const { tempDir } = this.#options
