@@ -171,7 +171,7 @@ export class ServerSource implements ShardSource {
   damage(found: SnapError): SnapError {
     const { name } = this
     const message = found.message.startsWith(name) ? found.message : `${name}: ${found.message}`
-    const hint = "the server's own file may be damaged, or the connection was cut: see its log"
+    const hint = this.#server.openShard === undefined ? SERVER_HINT : DIRECTORY_HINT
     return new SnapError('E_SOURCE_DAMAGED', message, {
       cause: found,
       hint: found.hint ?? hint,
@@ -183,6 +183,10 @@ export class ServerSource implements ShardSource {
     return [...new Set([...this.#server.losses(), ...this.#lost])]
   }
 }
+
+const SERVER_HINT = "the server's own file may be damaged, or the connection was cut: see its log"
+const DIRECTORY_HINT =
+  'the file on the disk is damaged: put back a copy of it; `snap backup --skip-errors` takes the shards that are whole'
 
 function shardIds(data: Data): bigint[] {
   return listShards(data).map(({ shard }) => shard.id)

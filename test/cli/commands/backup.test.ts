@@ -462,7 +462,8 @@ describe('a source', () => {
     const target = await newTarget()
     const words = ['backup', ...source.flags, '--retries', '0', target]
     const { error } = await expectCode(14, ...words)
-    expect(error).toMatchObject({ code: 'E_SOURCE_DAMAGED' })
+    const hint = expect.stringMatching(/^the file on the disk is damaged/)
+    expect(error).toMatchObject({ code: 'E_SOURCE_DAMAGED', hint })
     expect(error?.message).toContain('000000001-000000001.tsm')
     expect(error?.message).toContain(join(source.root, 'data'))
     expect(await isThere(target)).toBe(false)
