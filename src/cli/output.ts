@@ -76,9 +76,16 @@ export function formatJson(value: unknown): string {
  */
 export async function writeText(stream: TextStream, text: string): Promise<void> {
   const error = await new Promise<unknown>((resolve) => void stream.write(text, resolve))
-  if (error === undefined || error === null || errnoOf(error) === 'EPIPE') return
+  if (error === undefined || error === null) return
   if (stream.destroyed && errnoOf(error) === 'ERR_STREAM_DESTROYED') return
-  throw new SnapError('E_DESTINATION', `writing the result failed: ${messageOf(error)}`, {
+  const failure = writeFailure(error)
+  if (failure !== undefined) throw failure
+}
+
+/** Returns the error of a result that could not be written; undefined if only its reader went away. */
+export function writeFailure(error: unknown): SnapError | undefined {
+  if (errnoOf(error) === 'EPIPE') return undefined
+  return new SnapError('E_DESTINATION', `writing the result failed: ${messageOf(error)}`, {
     cause: error,
   })
 }

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import type { SnapError } from '../errors.ts'
 import { defineBackup } from './commands/backup.ts'
 import { defineCheck } from './commands/check.ts'
 import { defineCompletion } from './commands/completion.ts'
@@ -17,13 +18,13 @@ import { defineUpdateMeta } from './commands/update-meta.ts'
 import { defineUploadShard } from './commands/upload-shard.ts'
 import { defineVerify } from './commands/verify.ts'
 import { defineVersion } from './commands/version.ts'
-import type { CliContext } from './context.ts'
+import type { CliContext, TextStream } from './context.ts'
 import type { FlagLookup } from './go-flags.ts'
 import { normalizeGoFlags } from './go-flags.ts'
-import { earlyOutputMode, writeError, writeFailedDocument } from './output.ts'
+import { earlyOutputMode, writeError, writeFailedDocument, writeFailure } from './output.ts'
 import { readPackageInfo } from './package-info.ts'
 import { unexpected } from './stop.ts'
-import { findCommand, usageError, wasAskedFor, withHelpHint } from './usage.ts'
+import { findCommand, refuseUnknownHelp, usageError, wasAskedFor, withHelpHint } from './usage.ts'
 
 /** Every command, in the order the help shows them. Each declares its options and loads its work when it runs. */
 const DEFINITIONS: readonly ((program: Command, context: CliContext) => void)[] = [
@@ -96,23 +97,40 @@ function normalizeWords(program: Command, words: readonly string[]): string[] {
   return [name, ...normalizeGoFlags(rest, flagLookup(command))]
 }
 
+function errorOf(thrown: unknown, program: Command, words: readonly string[]): SnapError {
+  if (thrown instanceof CommanderError) return usageError(thrown, program, words)
+  return withHelpHint(unexpected(thrown), findCommand(program, words[0]))
+}
+
+/** Help is written by commander, which does not look what becomes of it. */
+async function writingFailed(
+  stdout: TextStream,
+  failures: readonly unknown[],
+): Promise<SnapError | undefined> {
+  await new Promise<void>((resolve) => void stdout.write('', () => resolve()))
+  return failures.map(writeFailure).find((failure) => failure !== undefined)
+}
+
 /** Runs one command line from its words to its exit code. Never throws. */
 export async function runCli(context: CliContext, program = buildProgram(context)): Promise<void> {
   // A reader that went away tells its story through the write; without a listener it would end the process.
-  for (const stream of [context.stdout, context.stderr]) stream.on('error', () => {})
+  const failures: unknown[] = []
+  context.stdout.on('error', (error) => failures.push(error))
+  context.stderr.on('error', () => {})
   try {
+    refuseUnknownHelp(program, context.argv)
     await program.parseAsync(normalizeWords(program, context.argv), { from: 'user' })
   } catch (thrown) {
-    if (thrown instanceof CommanderError && wasAskedFor(thrown)) {
+    const mode = earlyOutputMode(context)
+    const command = findCommand(program, context.argv[0])
+    const isShown = thrown instanceof CommanderError && wasAskedFor(thrown)
+    const error = isShown
+      ? await writingFailed(context.stdout, failures)
+      : errorOf(thrown, program, context.argv)
+    if (error === undefined) {
       context.setExitCode(0)
       return
     }
-    const mode = earlyOutputMode(context)
-    const command = findCommand(program, context.argv[0])
-    const error =
-      thrown instanceof CommanderError
-        ? usageError(thrown, program, context.argv)
-        : withHelpHint(unexpected(thrown), command)
     context.setExitCode(error.exitCode)
     if (mode.json && command !== undefined)
       await writeFailedDocument(context.stdout, command.name(), error)

@@ -26,9 +26,25 @@ export function withHelpHint(error: SnapError, command: Command | undefined): Sn
   return new SnapError(error.code, error.message, { hint: helpOf(command), cause: error })
 }
 
+/**
+ * Refuses help for a command that is not there: commander would show all of the help first.
+ * @throws SnapError `E_USAGE`
+ */
+export function refuseUnknownHelp(program: Command, [first, name]: readonly string[]): void {
+  if (first !== 'help' || name === undefined || name.startsWith('-') || name === 'help') return
+  if (findCommand(program, name) !== undefined) return
+  const near = suggest(
+    name,
+    program.commands.map((command) => command.name()),
+  )
+  const help = helpOf(undefined)
+  throw new SnapError('E_USAGE', `unknown command '${name}'`, {
+    hint: near === undefined ? help : `did you mean ${near}? ${help}`,
+  })
+}
+
 function didYouMean(error: CommanderError, program: Command, words: readonly string[]) {
   const commandNames = program.commands.map((command) => command.name())
-  if (error.code === 'commander.help') return suggest(words[1] ?? '', commandNames)
   const [, quoted = ''] = /'([^']+)'/.exec(error.message) ?? []
   if (error.code === 'commander.unknownCommand') return suggest(quoted, commandNames)
   if (error.code !== 'commander.unknownOption') return undefined
@@ -56,13 +72,8 @@ function hintFor(error: CommanderError, program: Command, words: readonly string
   return early ? `options stand behind the command; ${help}` : help
 }
 
-function messageFor(error: CommanderError, words: readonly string[]): string {
-  if (error.code === 'commander.help') {
-    const [first, second] = words
-    return first === 'help' && second !== undefined
-      ? `unknown command '${second}'`
-      : 'missing command'
-  }
+function messageFor(error: CommanderError): string {
+  if (error.code === 'commander.help') return 'missing command'
   return (
     error.message
       .replace(/^error: /, '')
@@ -79,5 +90,5 @@ export function usageError(
   words: readonly string[],
 ): SnapError {
   const hint = hintFor(error, program, words)
-  return new SnapError('E_USAGE', messageFor(error, words), { hint, cause: error })
+  return new SnapError('E_USAGE', messageFor(error), { hint, cause: error })
 }

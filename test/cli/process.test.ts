@@ -75,16 +75,19 @@ describe('bin/snap.js', () => {
     expect([code, text()]).toEqual([0, ''])
   })
 
-  it('does not take a full disk for success', async () => {
-    const full = await open('/dev/full', 'w')
-    const words = [join(place, 'bin/snap.js'), 'version', '--json']
-    const child = spawn(process.execPath, words, { stdio: ['ignore', full.fd, 'pipe'] })
-    const stderr = collect(child.stderr)
-    const [code] = await once(child, 'close')
-    await full.close()
-    expect(code).toBe(15)
-    expect(JSON.parse(stderr())).toMatchObject({ code: 'E_DESTINATION' })
-  })
+  it.each([['version', '--json'], ['--help'], ['help', 'backup'], ['--version']])(
+    'does not take a full disk for success: %s',
+    async (...given) => {
+      const full = await open('/dev/full', 'w')
+      const words = [join(place, 'bin/snap.js'), ...given]
+      const child = spawn(process.execPath, words, { stdio: ['ignore', full.fd, 'pipe'] })
+      const stderr = collect(child.stderr)
+      const [code] = await once(child, 'close')
+      await full.close()
+      expect(code).toBe(15)
+      expect(stderr()).toMatch(/^(?:error: writing the result failed|{.*"E_DESTINATION")/)
+    },
+  )
 
   it('says how to build a checkout that is not built', async () => {
     const { code, stderr } = await snap(['--version'], bare)
