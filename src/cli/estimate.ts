@@ -19,6 +19,8 @@ export interface Standing {
 
 /** What is known of a run at one moment. */
 export interface Estimate extends Standing {
+  /** What shards and `shardsDone` count. */
+  readonly unit: 'shard' | 'set'
   readonly shardsDone: number
   readonly shards: number
   /** True if the sizes of shards that are not done may come out a little different. */
@@ -43,6 +45,7 @@ export class Estimator {
   #shards = 0
   #totalBytes: number | undefined
   #about = false
+  #unit: Estimate['unit'] = 'shard'
   #done = 0
   #doneBytes = 0
   #lastByte: number
@@ -60,6 +63,7 @@ export class Estimator {
         this.#shards = event.shards
         this.#totalBytes = event.bytes
         this.#about = event.about ?? false
+        this.#unit = event.unit ?? 'shard'
         return
       case 'shardStart':
         this.#begin(event.shard, event.bytes, now)
@@ -73,6 +77,10 @@ export class Estimator {
         return
       case 'shardSkipped':
         this.#end(event.shard, 0)
+        return
+      case 'counted':
+        this.#done = event.done
+        this.#lastByte = now
         return
       case 'note':
         return
@@ -117,7 +125,7 @@ export class Estimator {
     const totalBytes = this.#totalBytes
     const elapsed = now - this.#started
     return {
-      ...{ shardsDone: this.#done, shards: this.#shards, about: this.#about },
+      ...{ unit: this.#unit, shardsDone: this.#done, shards: this.#shards, about: this.#about },
       ...{ bytes, totalBytes, rate },
       remaining:
         totalBytes === undefined
@@ -140,7 +148,8 @@ export class Estimator {
 
   /** Without sizes, shards are taken to be alike; two of them are the least to judge by. */
   #remainingByShards(elapsed: number, rate: number | undefined): number | undefined {
-    if (elapsed < WARM_UP || rate === undefined || rate === 0 || this.#done < 2) return undefined
+    if (elapsed < WARM_UP || this.#done < 2) return undefined
+    if (this.#unit === 'shard' && (rate === undefined || rate === 0)) return undefined
     return (elapsed / this.#done) * (this.#shards - this.#done)
   }
 }

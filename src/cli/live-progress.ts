@@ -48,11 +48,13 @@ export interface LiveState {
 
 /** Returns the lines of a run, each at most `width` columns: all of it, and the shards that are worked on, if there are several. */
 export function formatLive({ task, estimate, running }: LiveState, width: number): string[] {
-  const { shardsDone, shards, about, silent } = estimate
-  const parts = [
-    `${task} ${shardsDone}/${formatNumberOf(shards, 'shard')}`,
-    ...figuresOf(estimate, about, silent),
-  ]
+  const { unit, shardsDone, shards, about, silent, remaining } = estimate
+  const count = `${task} ${shardsDone}/${formatNumberOf(shards, unit)}`
+  if (unit === 'set') {
+    const eta = remaining === undefined ? [] : [`ETA ${formatDuration(remaining)}`]
+    return [joinWithin([count, ...eta], width)]
+  }
+  const parts = [count, ...figuresOf(estimate, about, silent)]
   if (shards === 1) {
     const names = running.map(({ shard }) => `shard ${formatShard(shard)}`)
     return [joinWithin([...parts, ...names], width)]
@@ -77,8 +79,8 @@ function shardParts(
 
 /** Returns a renderer of some live lines on a terminal; finished shards and notes stay above it. */
 export function liveRenderer(stream: TextStream, color: boolean): Renderer {
-  const estimator = new Estimator(Date.now())
-  let task = ''
+  let estimator = new Estimator(Date.now())
+  let [task, isStep] = ['', false]
   let spinner: Ora | undefined
   let timer: NodeJS.Timeout | undefined
   let starting: Promise<void> | undefined
@@ -108,12 +110,14 @@ export function liveRenderer(stream: TextStream, color: boolean): Renderer {
     spinner?.render()
   }
   const report = (event: ProgressEvent) => {
+    if (event.type === 'plan') estimator = new Estimator(Date.now())
     estimator.take(event, Date.now())
     if (event.type === 'plan') {
       task = event.task
+      isStep = event.isStep ?? false
       starting ??= start()
     }
-    const line = formatEvent(event)
+    const line = isStep && event.type !== 'note' ? undefined : formatEvent(event)
     if (line !== undefined) say(line)
   }
   const stop = async () => {

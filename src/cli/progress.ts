@@ -14,14 +14,14 @@ function quietRenderer(stream: TextStream): Renderer {
 }
 
 function plainRenderer(stream: TextStream): Renderer {
-  let shards = 0
-  let done = 0
+  let [shards, done, isStep] = [0, 0, false]
   const report = (event: ProgressEvent) => {
     if (event.type === 'plan') {
-      shards = event.shards
-      stream.write(`${event.task}: ${formatNumberOf(shards, 'shard')}${sizeOf(event)}\n`)
+      ;[shards, done, isStep] = [event.shards, 0, event.isStep ?? false]
+      const count = formatNumberOf(shards, event.unit ?? 'shard')
+      stream.write(`${event.task}: ${count}${sizeOf(event)}\n`)
     }
-    const line = formatEvent(event)
+    const line = isStep && event.type !== 'note' ? undefined : formatEvent(event)
     if (line === undefined) return
     if (event.type !== 'note') done++
     stream.write(event.type === 'note' ? `${line}\n` : `[${done}/${shards}] ${line}\n`)

@@ -61,7 +61,7 @@ export async function merge(options: MergeOptions): Promise<MergeResult> {
   checkNames(names, selection, renames)
   const ids = new Set(plan.shards.map(({ shard }) => shard.id))
   const checked = backup.shards.filter(({ shardId }) => ids.has(shardId))
-  await checkShards(checked, { store, jobs, tempDir, signal, backup, salvage: false })
+  await checkShards(checked, { store, jobs, tempDir, progress, signal, backup, salvage: false })
   const server = await targetMetastore(() => openServer(placeOf(options)))
   try {
     const http = await openMergeHttp(server, options)

@@ -15,12 +15,16 @@ export interface PlanEvent {
   readonly shards: number
   readonly bytes?: number | undefined
   readonly about?: boolean | undefined
+  /** What `shards` counts; default shards. */
+  readonly unit?: 'set' | undefined
+  /** A step before what was asked for: what is done of it leaves no lines, and another plan follows. */
+  readonly isStep?: boolean | undefined
 }
 
 /**
  * What an operation tells while it works.
  *
- * - `plan` comes first and once, as soon as the number of shards is known; `task` is a verb ("backup"), `bytes` the
+ * - `plan` comes first and, but for steps, once, as soon as the number of shards is known; `task` is a verb ("backup"), `bytes` the
  *   expected total if it is known of every shard beforehand, never a guess. With `about`, sizes are those of a moment before, of
  *   the last backup or of the files on the disk, and come out a little different.
  * - `bytes` of `shardStart` is what this shard is expected to be, if that is known; a part of the total.
@@ -46,6 +50,8 @@ export type ProgressEvent =
       readonly durationMs: number
     }
   | { readonly type: 'shardSkipped'; readonly shard: ShardLabel; readonly reason: string }
+  /** So many things of the plan are done, where these are no shards. */
+  | { readonly type: 'counted'; readonly done: number }
   | { readonly type: 'note'; readonly level: NoteLevel; readonly message: string }
 
 /** Receives what an operation tells. Must return at once and never throws. */

@@ -7,6 +7,7 @@ import { nothingToTake } from '../portable/select-set.ts'
 import { readHead, readMeta } from '../portable/set-files.ts'
 import type { Store } from '../storage/index.ts'
 import { summarizeSet } from './list.ts'
+import { noProgress, type Progress } from './progress.ts'
 import { type PruneOptions, prune } from './prune.ts'
 import { findAnomalies } from './report-anomalies.ts'
 import { describeCoverage, totalsOf } from './report-coverage.ts'
@@ -23,6 +24,7 @@ export interface ReportOptions {
   readonly checkedWithin: number
   /** The rules to ask prune about; nothing is deleted. */
   readonly retention?: Pick<PruneOptions, 'keep' | 'minSets'> | undefined
+  readonly progress?: Progress | undefined
   readonly signal: AbortSignal
 }
 
@@ -40,15 +42,17 @@ interface SeenSet {
  * @throws SnapError `E_NO_BACKUP` if there is no set, `E_INTEGRITY` if there is nothing but one without its manifest
  */
 export async function report(options: ReportOptions): Promise<Report> {
-  const { store, now, signal } = options
+  const { store, now, progress = noProgress, signal } = options
   const listing = await listSets(store, signal)
   if (listing.sets.length === 0) throw await nothingToTake(listing, signal)
   const follower = new ShardFollower()
   const seen: SeenSet[] = []
   const stock: StockArchives = new Map()
   let clusterId: bigint | undefined
+  progress({ type: 'plan', task: 'report', shards: listing.sets.length, unit: 'set', isStep: true })
   for (const [index, set] of listing.sets.toReversed().entries()) {
     signal.throwIfAborted()
+    progress({ type: 'counted', done: index })
     const { summary, contents } = await summarizeSet(listing, set, { stock, signal })
     if (contents === undefined) {
       seen.push({ ...UNREADABLE, report: { ...summary, sharesWith: 0 } })

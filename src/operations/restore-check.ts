@@ -2,6 +2,7 @@ import type { Store } from '../storage/index.ts'
 import { checkArchive, checkStoredHash } from './check-archive.ts'
 import type { InspectedFile } from './inspect.ts'
 import { mapParallel } from './parallel.ts'
+import { noProgress, type PlanEvent, type Progress } from './progress.ts'
 import type { Restorable, RestorableShard } from './restorable.ts'
 import { type ContentSize, type ShardContent, wholeContent } from './restore-content.ts'
 import { type Loss, salvageShard } from './salvage.ts'
@@ -12,6 +13,7 @@ export interface CheckOptions {
   readonly store: Store
   readonly jobs: number
   readonly tempDir: string
+  readonly progress?: Progress | undefined
   readonly signal: AbortSignal
 }
 
@@ -22,13 +24,23 @@ export interface CheckOptions {
  */
 export async function checkShard(
   shard: RestorableShard,
-  { store, tempDir, signal }: Omit<CheckOptions, 'jobs'>,
+  { store, tempDir, signal }: Omit<CheckOptions, 'jobs' | 'progress'>,
+  onBytes?: (bytes: number) => void,
 ): Promise<ContentSize | undefined> {
   const read: InspectedFile[] = []
+  let before = 0
   for (const part of shard.parts) {
-    if (part.stored === undefined)
-      read.push(...(await checkArchive(shard, part, { tempDir, signal })))
-    else await checkStoredHash(store, part, { signal })
+    let last = 0
+    const within = {
+      ...{ tempDir, signal },
+      onBytes: (bytes: number) => {
+        last = bytes
+        onBytes?.(before + bytes)
+      },
+    }
+    if (part.stored === undefined) read.push(...(await checkArchive(shard, part, within)))
+    else await checkStoredHash(store, part, within)
+    before += last
   }
   if (read.length === 0) return undefined
   const size = sizeOf(read)
@@ -55,6 +67,38 @@ function notedSize(
   return { bytes: tsmBytes, about: tombstoneBytes > 0 }
 }
 
+/** Bytes that are read of a shard: as stored where it is only hashed, of the tar where all of it is read. */
+function sizeToRead({ parts }: RestorableShard): number | undefined {
+  const sizes = parts.map(({ stored, tarSize }) => stored?.size ?? tarSize)
+  return sizes.reduce<number | undefined>(
+    (sum, size) => (sum === undefined || size === undefined ? undefined : sum + size),
+    0,
+  )
+}
+
+function planOf(shards: readonly RestorableShard[]): PlanEvent {
+  const sizes = shards.map(sizeToRead)
+  const known = sizes.filter((size) => size !== undefined)
+  const bytes = known.length < sizes.length ? undefined : known.reduce((sum, size) => sum + size, 0)
+  return { type: 'plan', task: 'check', shards: shards.length, bytes, isStep: true }
+}
+
+function shardProgress(stored: RestorableShard, progress: Progress) {
+  const { database, retentionPolicy, shardId } = stored
+  const shard = { database, retentionPolicy, shardId }
+  const started = performance.now()
+  let bytes = 0
+  progress({ type: 'shardStart', shard, bytes: sizeToRead(stored) })
+  return {
+    onBytes: (read: number) => {
+      bytes = read
+      progress({ type: 'shardProgress', shard, bytes })
+    },
+    done: () =>
+      progress({ type: 'shardDone', shard, bytes, durationMs: performance.now() - started }),
+  }
+}
+
 /** What was found in stored shards. */
 export interface CheckedShards {
   /** What to restore of each, by its id in the backup. */
@@ -71,15 +115,19 @@ export async function checkShards(
   shards: readonly RestorableShard[],
   options: CheckOptions & { readonly backup: Restorable; readonly salvage: boolean },
 ): Promise<CheckedShards> {
-  const { jobs, signal, salvage, tempDir } = options
+  const { jobs, signal, salvage, tempDir, progress = noProgress } = options
+  if (shards.length > 0) progress(planOf(shards))
   const checked = await mapParallel(shards, { jobs, signal }, async (shard, stop) => {
     const within = { ...options, signal: stop }
+    const { onBytes, done } = shardProgress(shard, progress)
     try {
-      const size = (await checkShard(shard, within)) ?? notedSize(shard, options.backup)
+      const size = (await checkShard(shard, within, onBytes)) ?? notedSize(shard, options.backup)
       return { content: wholeContent(shard, tempDir, size), losses: [] }
     } catch (error) {
       if (!salvage || !isStoredDamage(error)) throw error
       return await salvageShard(shard, within)
+    } finally {
+      done()
     }
   })
   const contents = checked.flatMap(({ content }) => content ?? [])

@@ -38,6 +38,7 @@ const done = (time: number, id: number, bytes: number): readonly [number, Progre
 describe('Estimator', () => {
   it('knows nothing at first and says so', () => {
     expect(play(0.5, plan(3, 10 * MB), start(0, 1), moved(0.2, 1, MB))).toEqual({
+      unit: 'shard',
       shardsDone: 0,
       shards: 3,
       about: false,
@@ -136,6 +137,18 @@ describe('Estimator', () => {
     const events = [[0, about], sized(1, 10 * MB), done(1, 1, 11 * MB), sized(2, 5 * MB)] as const
     expect(play(1, ...events, [1, skipped])).toMatchObject({
       ...{ totalBytes: 26 * MB, about: true, bytes: 11 * MB },
+    })
+  })
+
+  it('counts sets, and takes them to be alike', () => {
+    const sets: ProgressEvent = { type: 'plan', task: 'report', shards: 100, unit: 'set' }
+    const counted = (done: number): ProgressEvent => ({ type: 'counted', done })
+    expect(play(10, [0, sets], [1, counted(1)])).toMatchObject({
+      shardsDone: 1,
+      remaining: undefined,
+    })
+    expect(play(10, [0, sets], [9, counted(20)])).toMatchObject({
+      ...{ unit: 'set', shardsDone: 20, shards: 100, remaining: 40_000, silent: undefined },
     })
   })
 

@@ -73,6 +73,20 @@ describe('progress', () => {
     expect(screen.text).toBe('backup: 2 shards, about 2.0 KiB\n')
   })
 
+  it('says nothing of each shard in a step before the others', () => {
+    const screen = new Screen()
+    const renderer = createRenderer(screen, MODE, {})
+    const done = { type: 'shardDone', shard, bytes: 1, durationMs: 0 } as const
+    renderer.report({ type: 'plan', task: 'check', shards: 2, bytes: 2048, isStep: true })
+    renderer.report(done)
+    renderer.report({ type: 'note', level: 'info', message: 'heard' })
+    renderer.report({ type: 'plan', task: 'restore', shards: 1 })
+    renderer.report(done)
+    expect(screen.text).toBe(
+      'check: 2 shards, 2.0 KiB\nheard\nrestore: 1 shard\n[1/1] shard 7 tele graf/autogen: 1 B in 0ms\n',
+    )
+  })
+
   it('leaves a rate and a size out that are not known', async () => {
     const screen = new Screen()
     const renderer = createRenderer(screen, MODE, {})
@@ -99,6 +113,22 @@ describe('progress on a terminal', () => {
     expect(after).not.toContain('\u001b[36m')
     renderer.report({ type: 'note', level: 'info', message: 'late' })
     expect(screen.text).toBe(`${after}late\n`)
+  })
+
+  it('begins anew after a step', async () => {
+    const screen = new Screen(80)
+    const renderer = createRenderer(screen, MODE, {})
+    const [, start, some] = EVENTS
+    renderer.report({ type: 'plan', task: 'check', shards: 2, bytes: 9, isStep: true })
+    for (const event of EVENTS.slice(1).filter(({ type }) => type !== 'note'))
+      renderer.report(event)
+    await vi.waitFor(() => expect(screen.text).toContain('check 2/2 shards · 2.0 MiB'))
+    expect(screen.text).not.toContain('in 2.0s')
+    renderer.report({ type: 'plan', task: 'restore', shards: 1, bytes: 4096 })
+    if (start !== undefined && some !== undefined)
+      for (const event of [start, some]) renderer.report(event)
+    await vi.waitFor(() => expect(screen.text).toContain('restore 0/1 shard · 1.0 KiB of 4.0 KiB'))
+    await renderer.stop()
   })
 
   it('is not begun for a run that ends at once', async () => {
@@ -140,7 +170,8 @@ describe('progress on a terminal', () => {
     rate: 45 * MiB,
     remaining: 6_000,
   }
-  const estimate = { ...standing, shardsDone: 3, shards: 12, about: false, silent: undefined }
+  const unit = 'shard' as const
+  const estimate = { ...standing, unit, shardsDone: 3, shards: 12, about: false, silent: undefined }
   const running = [
     {
       shard: { ...shard, database: 'telegraf' },
@@ -185,6 +216,17 @@ describe('progress on a terminal', () => {
     const past = { ...about.estimate, totalBytes: MiB, remaining: undefined }
     expect(formatLive({ ...about, estimate: past, running: [] }, 80)).toEqual([
       'backup 3/12 shards · 128.0 MiB · 45.0 MiB/s',
+    ])
+  })
+
+  it('counts sets, which have no bytes', () => {
+    const sets = { ...estimate, unit: 'set' as const }
+    expect(formatLive({ ...state, task: 'report', estimate: sets, running: [] }, 80)).toEqual([
+      'report 3/12 sets · ETA 6.0s',
+    ])
+    const early = { ...sets, remaining: undefined }
+    expect(formatLive({ task: 'report', estimate: early, running: [] }, 80)).toEqual([
+      'report 3/12 sets',
     ])
   })
 

@@ -60,7 +60,8 @@ export function defineReport(program: Command, context: CliContext): void {
       const { hasRule } = await import('../../operations/retention.ts')
       const rules = readKeepOptions(command)
       const found = await report({
-        ...{ store: await openStoreAt(command, source), signal: run.signal, now: new Date() },
+        ...{ store: await openStoreAt(command, source), now: new Date() },
+        ...{ progress: run.progress, signal: run.signal },
         checkedWithin: OPTIONS.checkedWithin.read(command),
         retention: hasRule(rules.keep) ? rules : undefined,
       })

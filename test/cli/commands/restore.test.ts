@@ -58,7 +58,7 @@ describe('snap restore', () => {
     expect(stdout).toMatch(
       /^restored telegraf, two words, empty: 4 shards, \d+ B, to 127\.0\.0\.1:\d+\n/,
     )
-    expect(stderr).toMatch(/^restore: 4 shards, about \d+ B$/m)
+    expect(stderr).toMatch(/^check: 4 shards, [\d.]+ \w+\nrestore: 4 shards, about \d+ B$/m)
     await stop()
     expect(await pointsOnDisk(target)).toEqual(pointsIn())
     const { databases, shards } = await metastoreOf(target)
