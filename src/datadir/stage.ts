@@ -93,10 +93,9 @@ export async function stageUpload(
   for await (const entry of readShardTar(body, { name: what, signal })) {
     const name = fileNameOf(entry, location)
     const path = join(staging, name)
-    await writeFileSynced(path, entry.body, { mode: fileMode(owner), signal })
+    const check = () => (name.endsWith(TSM_SUFFIX) ? checkTsm(path) : checkTombstones(path))
+    await writeFileSynced(path, entry.body, { mode: fileMode(owner), signal, check })
     await giveTo(path, owner)
-    if (name.endsWith(TSM_SUFFIX)) await checkTsm(path)
-    else await checkTombstones(path)
     names.push(name)
   }
   checkPairs(names)

@@ -15,6 +15,8 @@ export interface WriteOptions {
   readonly mode?: number | undefined
   /** Ends the wait for the next chunk; what was written is removed. */
   readonly signal?: AbortSignal | undefined
+  /** Looks at the file while the disk takes it in; if it throws, the file is removed. */
+  readonly check?: (() => Promise<void>) | undefined
 }
 
 /** Returns a failed file operation as `E_DESTINATION` with the path and the system's text. */
@@ -100,16 +102,24 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
 }
 
+/** Waits until both have ended, however, and throws what the first of them that failed did. */
+async function bothOf(first: Promise<void>, second: Promise<void> | undefined): Promise<void> {
+  const failed = (await Promise.allSettled([first, second])).find(
+    (result) => result.status === 'rejected',
+  )
+  if (failed !== undefined) throw failed.reason
+}
+
 /**
  * Writes `body` to `path`, replacing what is there, and returns once all of it is on the disk, with the size in bytes.
  * A symbolic link at `path` is not followed. On any failure the file is removed; errors of `body` and
- * the reason of `signal` pass unchanged.
+ * the reason of `signal` pass unchanged, as do those of `check`.
  * @throws SnapError `E_DESTINATION` with the path and the system's text
  */
 export async function writeFileSynced(
   path: string,
   body: Uint8Array | AsyncIterable<Uint8Array>,
-  { mode = PRIVATE, signal = new AbortController().signal }: WriteOptions = {},
+  { mode = PRIVATE, signal = new AbortController().signal, check }: WriteOptions = {},
 ): Promise<number> {
   const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW = 0 } = constants
   const flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW
@@ -123,7 +133,10 @@ export async function writeFileSynced(
         await atDestination(path, () => writeAll(handle, chunk))
         size += chunk.length
       }
-      await atDestination(path, () => handle.sync())
+      await bothOf(
+        atDestination(path, () => handle.sync()),
+        check?.(),
+      )
     } finally {
       await atDestination(path, () => handle.close())
     }

@@ -123,6 +123,21 @@ describe('writeFileSynced', () => {
     expect(await readdir(dir)).toEqual([])
   })
 
+  it('has the whole file looked at, and removes one that is refused', async () => {
+    const dir = await tempDir()
+    const path = join(dir, 'a')
+    let seen = ''
+    const check = async () => {
+      seen = await readFile(path, 'utf8')
+    }
+    expect(await writeFileSynced(path, chunks('one', 'two'), { check })).toBe(6)
+    expect(seen).toBe('onetwo')
+    const reason = new SnapError('E_INTEGRITY', 'damaged')
+    const refuse = () => Promise.reject(reason)
+    await expect(writeFileSynced(path, chunks('x'), { check: refuse })).rejects.toBe(reason)
+    expect(await readdir(dir)).toEqual([])
+  })
+
   it('takes any iterable, one without return too, and keeps no listeners', async () => {
     const path = join(await tempDir(), 'x')
     const { signal } = new AbortController()
