@@ -1,8 +1,11 @@
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, globalAgent } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { HttpClient } from '../../src/client/index.ts'
+import { describeWithOpenssl, makeAuthority, readPair } from '../helpers/certificates.ts'
 
 type Handler = (request: IncomingMessage & { body: string }, response: ServerResponse) => void
 
@@ -195,3 +198,32 @@ function breakOff(response: ServerResponse): void {
   response.writeHead(200, { 'content-length': '1000' })
   response.write('{"results":', () => response.destroy())
 }
+
+describeWithOpenssl('an HTTP API behind TLS', () => {
+  it('is asked if its certificate is right, and told nothing otherwise', async () => {
+    const authority = await makeAuthority()
+    const seen: string[] = []
+    const server = createTlsServer(
+      await readPair(await authority.certify('server')),
+      (request, response) => {
+        seen.push(request.url ?? '')
+        json(STATS)(Object.assign(request, { body: '' }), response)
+      },
+    )
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const ask = () => new HttpClient({ url: `https://127.0.0.1:${port}` }).query('SHOW STATS')
+    try {
+      await expect(ask()).rejects.toMatchObject({ code: 'E_CONNECT' })
+      expect(seen).toEqual([])
+      globalAgent.options.ca = await readFile(authority.certFile)
+      expect(await ask()).toHaveLength(4)
+      expect(seen).toEqual(['/query'])
+    } finally {
+      globalAgent.options.ca = undefined
+      server.closeAllConnections()
+      server.close()
+    }
+  })
+})
