@@ -3,6 +3,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import { once } from './once.ts'
 import { PENDING_SUFFIX } from './pending.ts'
 import { temporaryName } from './process-owner.ts'
 
@@ -96,10 +97,6 @@ export async function* untilAborted<T>(
     // A generator that waits for its next chunk would answer only when that has come.
     if (!signal.aborted) await returned
   }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }
 
 /** Waits until both have ended, however, and throws what the first of them that failed did. */

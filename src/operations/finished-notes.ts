@@ -1,17 +1,20 @@
-import { PENDING_SUFFIX } from '../io/pending.ts'
+import { once } from '../io/once.ts'
 import { encodeFinished, type FinishedShard } from '../portable/finished.ts'
 import { finishedName } from '../portable/names.ts'
-import type { Store } from '../storage/index.ts'
+import type { Staged, Store } from '../storage/index.ts'
 import { mapParallel } from './parallel.ts'
 
 /** How many notes are deleted at once. */
 const JOBS = 8
 
-/** The notes that a run leaves beside the shards of a set that are finished, until the set is. */
+/**
+ * The notes that a run leaves beside the shards of a set that are finished, until the set is: files that are staged and
+ * never published.
+ */
 export class FinishedNotes {
   readonly #store: Store
   readonly #set: string
-  readonly #names = new Map<bigint, string>()
+  readonly #notes = new Map<bigint, Staged>()
 
   constructor(store: Store, set: string) {
     this.#store = store
@@ -20,22 +23,22 @@ export class FinishedNotes {
 
   /** The shards that are finished. */
   get shardIds(): readonly bigint[] {
-    return [...this.#names.keys()]
+    return [...this.#notes.keys()]
   }
 
   /** Notes that a shard is finished. @throws SnapError `E_DESTINATION` */
   async write(finished: FinishedShard): Promise<void> {
     const { shardId } = finished.shard
-    const name = finishedName(this.#set, shardId) + PENDING_SUFFIX
-    this.#names.set(shardId, name)
-    await this.#store.write(name, encodeFinished(finished))
+    const body = once(Buffer.from(encodeFinished(finished)))
+    const name = finishedName(this.#set, shardId)
+    this.#notes.set(shardId, await this.#store.stage(name, body))
   }
 
   /** Takes a note back. @throws SnapError `E_DESTINATION` */
   async delete(shardId: bigint): Promise<void> {
-    const name = this.#names.get(shardId)
-    this.#names.delete(shardId)
-    if (name !== undefined) await this.#store.delete(name)
+    const note = this.#notes.get(shardId)
+    this.#notes.delete(shardId)
+    await note?.discard()
   }
 
   /** Takes all notes back. @throws SnapError `E_DESTINATION` */

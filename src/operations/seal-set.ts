@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
+import { once } from '../io/once.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import { type CatalogFile, encodeCatalog } from '../portable/catalog.ts'
 import { clearCatalog } from '../portable/clear-catalog.ts'
@@ -114,8 +115,4 @@ async function removeRemains(
     })
   }
   for (const name of remains) await target.delete(name, signal)
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }

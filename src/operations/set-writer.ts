@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
+import { once } from '../io/once.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import { endedProcess, thisProcess } from '../io/process-owner.ts'
 import { ArchiveWriter, type CompressMember } from '../portable/archive-writer.ts'
@@ -292,8 +293,4 @@ export class SetWriter {
     this.#staged.push(staged)
     this.#files.push(file)
   }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }

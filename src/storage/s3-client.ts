@@ -132,7 +132,7 @@ async function openClient({ endpoint, timeout }: S3Access): Promise<S3> {
 }
 
 /** Waits for `wait`, or for `signal`: what is waited for may go on. */
-async function orAborted<T>(wait: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function orAborted<T>(wait: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return await wait
   wait.catch(() => {})
   let onAbort = () => {}

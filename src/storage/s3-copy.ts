@@ -66,7 +66,8 @@ export async function idOf(
   return found && (found.Metadata?.[ID] ?? '')
 }
 
-function exists({ bucket }: S3Connection, key: string): SnapError {
+/** The error of a name that is taken. */
+export function exists({ bucket }: S3Connection, key: string): SnapError {
   return new SnapError('E_TARGET_EXISTS', `s3://${bucket}/${key} is there already`)
 }
 
@@ -158,7 +159,7 @@ export async function retainObject(
  * Locks an object from now on. Not asked for with the copy itself: Ceph forgets that for multipart uploads, and for copies of
  * more than a few MiB.
  */
-async function lock(
+export async function lock(
   connection: S3Connection,
   { to: key, lockDays = 0, signal }: Pick<Publication, 'to' | 'lockDays' | 'signal'>,
   versionId: string | undefined,

@@ -12,7 +12,7 @@ const NOT_IMPLEMENTED = 501
 /** A small object. */
 export interface SmallObject {
   readonly key: string
-  readonly text: string
+  readonly text: string | Uint8Array
   readonly signal?: AbortSignal | undefined
 }
 

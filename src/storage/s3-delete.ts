@@ -5,15 +5,11 @@ import { isDenied } from './s3-errors.ts'
 import { abortUpload } from './s3-upload.ts'
 import type { Upload } from './store.ts'
 
-/** What is known of the versions of a bucket; filled when it is first needed. */
-export interface Versions {
-  kept?: Promise<boolean>
-}
-
 /** What is deleted. */
 export interface Deletion {
   readonly key: string
-  readonly versions: Versions
+  /** The bucket keeps versions. */
+  readonly versions: boolean
   readonly signal?: AbortSignal | undefined
 }
 
@@ -24,15 +20,15 @@ export interface Deletion {
  */
 export async function deleteObject(connection: S3Connection, deletion: Deletion): Promise<void> {
   const { key, versions, signal } = deletion
-  versions.kept ??= keepsVersions(connection)
-  if ((await versions.kept) && (await deleteVersions(connection, deletion))) return
+  if (versions && (await deleteVersions(connection, deletion))) return
   const object = { Bucket: connection.bucket, Key: key }
   await connection.call({ side: 'write', key, signal }, (s3, options) =>
     s3.deleteObject(object, options),
   )
 }
 
-async function keepsVersions(connection: S3Connection): Promise<boolean> {
+/** Tells whether a bucket keeps versions, as far as this key may know. */
+export async function keepsVersions(connection: S3Connection): Promise<boolean> {
   try {
     const { Status } = await connection.call({ side: 'write', key: '' }, (s3) =>
       s3.getBucketVersioning({ Bucket: connection.bucket }),

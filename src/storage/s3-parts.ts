@@ -7,8 +7,8 @@ const LARGEST_SIZE = 1024 * MIB
 const PARTS_PER_SIZE = 750
 /** Bytes of parts that the uploads of a store have in memory, but for one part of each. */
 const SHARED_SIZE = 4 * FIRST_SIZE
-/** Up to this a part grows; then it gets all the room that it may need. */
-const SMALL_SIZE = 64 * 1024
+/** Up to this a part grows, bytes; then it gets all the room that it may need. */
+export const SMALL_SIZE = 64 * 1024
 
 /** The size in bytes of the part with this index from 0: 8 MiB, more only in objects of many gigabytes. */
 export function partSize(index: number): number {

@@ -2,7 +2,7 @@ import type { CompletedPart, S3 } from '@aws-sdk/client-s3'
 import { untilAborted } from '../io/durable.ts'
 import type { S3CallOptions, S3Connection } from './s3-client.ts'
 import { isMissing } from './s3-errors.ts'
-import { cutParts, type Part, type PartMemory, partSize } from './s3-parts.ts'
+import { cutParts, type Part, type PartMemory, partSize, SMALL_SIZE } from './s3-parts.ts'
 
 /** Time for what is removed after a failure, ms: the run ends then, its leftovers are removed by a later one. */
 const CLEAN_UP_MS = 5_000
@@ -19,6 +19,8 @@ export interface StoredVersion {
   readonly etag: string | undefined
   /** In a bucket with versions. */
   readonly versionId: string | undefined
+  /** What is in it, if it is a small one. */
+  readonly bytes?: Uint8Array | undefined
 }
 
 /** What is uploaded. */
@@ -92,7 +94,8 @@ async function putWhole(target: UploadTarget, bytes: Buffer): Promise<StoredVers
   const stored = await sendBytes(target, bytes, (s3, options) =>
     s3.putObject({ ...object, Body: bytes, ContentLength: bytes.length }, options),
   )
-  return { key, size: bytes.length, etag: stored.ETag, versionId: stored.VersionId }
+  const small = bytes.length <= SMALL_SIZE && { bytes: Buffer.from(bytes) }
+  return { key, size: bytes.length, etag: stored.ETag, versionId: stored.VersionId, ...small }
 }
 
 async function putParts(

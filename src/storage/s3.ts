@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import { type S3Access, S3Connection } from './s3-client.ts'
-import { copyToName, idOf, retainObject } from './s3-copy.ts'
+import { idOf, retainObject } from './s3-copy.ts'
 import { createLastWins, createOnce, keepsConditions, putSmall } from './s3-create.ts'
-import { deleteObject, listUploads, type Versions } from './s3-delete.ts'
+import { listUploads } from './s3-delete.ts'
+import { Deletions } from './s3-deletions.ts'
 import { isDenied, type S3Side, s3CodeOf } from './s3-errors.ts'
 import { parseS3Location } from './s3-location.ts'
 import { PartMemory } from './s3-parts.ts'
+import { KeptBytes, publish } from './s3-publish.ts'
 import { readObject } from './s3-read.ts'
 import { upload } from './s3-upload.ts'
 import type { ByteRange, Staged, Store, StoredObject, Upload } from './store.ts'
@@ -41,8 +43,9 @@ export class S3Store implements Store {
   readonly #connection: S3Connection
   readonly #options: S3Options
   readonly #memory = new PartMemory()
+  readonly #kept = new KeptBytes()
   readonly #undeleted = new Set<string>()
-  readonly #versions: Versions = {}
+  readonly #deletions: Deletions
   #createsOnce: Promise<boolean> | undefined
   #canLock: Promise<void> | undefined
 
@@ -55,6 +58,7 @@ export class S3Store implements Store {
     this.url = `s3://${place.bucket}/${place.prefix}`.replace(/\/$/, '')
     this.#prefix = place.prefix
     this.#connection = new S3Connection(place, options)
+    this.#deletions = new Deletions(this.#connection)
     this.#options = options
   }
 
@@ -108,19 +112,26 @@ export class S3Store implements Store {
       await this.delete(pending, AbortSignal.timeout(CLEAN_UP_MS)).catch(() => {})
       throw error
     })
+    const bytes = this.#kept.keep(from.bytes)
     let open = true
+    const close = () => {
+      if (open) this.#kept.forget(bytes)
+      open = false
+    }
     return {
       name,
       size: from.size,
       read: (range, reading) => this.read(pending, range, reading),
       publish: async () => {
-        await copyToName(this.#connection, { from, id, to, lockDays, partSize })
-        open = false
+        // Only where it is known already: to find out takes more than it saves, and may leave an object.
+        const again = (await this.#createsOnce) ? bytes : undefined
+        await publish(this.#connection, { from, id, to, lockDays, partSize }, again)
+        close()
         await this.delete(pending)
       },
       discard: async () => {
         if (open) await this.delete(pending)
-        open = false
+        close()
       },
     }
   }
@@ -166,7 +177,7 @@ export class S3Store implements Store {
       return
     }
     try {
-      await deleteObject(this.#connection, { key, versions: this.#versions, signal })
+      await this.#deletions.delete(key, signal)
     } catch (error) {
       if (!mayStay || !isDenied(error)) throw error
       this.#undeleted.add(name)

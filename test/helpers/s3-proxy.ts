@@ -1,8 +1,11 @@
 import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** What becomes of a request: `lost` is done by the server, and its answer never comes; `busy` is answered with 503. */
-export type Fate = 'lost' | 'busy' | undefined
+/**
+ * What becomes of a request: `lost` is done by the server, and its answer never comes; `busy` is answered with 503, `unknown`
+ * with 501.
+ */
+export type Fate = 'lost' | 'busy' | 'unknown' | undefined
 
 /** An HTTP proxy in front of an S3 server. */
 export interface S3Proxy {
@@ -43,6 +46,11 @@ async function startProxy(
     if (fate === 'busy') {
       from.resume()
       to.writeHead(503).end('<Error><Code>SlowDown</Code></Error>')
+      return
+    }
+    if (fate === 'unknown') {
+      from.resume()
+      to.writeHead(501).end('<Error><Code>NotImplemented</Code></Error>')
       return
     }
     const forward = request({ hostname, port, method, path, headers }, (answer) => {
