@@ -18,8 +18,9 @@ function plainRenderer(stream: TextStream): Renderer {
   const report = (event: ProgressEvent) => {
     if (event.type === 'plan') {
       ;[shards, done, isStep] = [event.shards, 0, event.isStep ?? false]
-      const count = formatNumberOf(shards, event.unit ?? 'shard')
-      stream.write(`${event.task}: ${count}${sizeOf(event)}\n`)
+      // Sets are counted on a screen alone: a crontab mails whatever is said.
+      if (event.unit === undefined)
+        stream.write(`${event.task}: ${formatNumberOf(shards, 'shard')}${sizeOf(event)}\n`)
     }
     const line = isStep && event.type !== 'note' ? undefined : formatEvent(event)
     if (line === undefined) return
