@@ -68,7 +68,7 @@ function instantiate(size: number): Kernels {
 
 let shared: Kernels | undefined
 
-// Blocks share one memory, of which only touched pages exist; a larger sort gets its own, to be collected after it.
+// Blocks share one memory, of which only touched pages exist; what is larger gets its own, to be collected after it.
 export function kernelsFor(size: number): Kernels {
   if (size > SHARED_SIZE) return instantiate(size)
   shared ??= instantiate(SHARED_SIZE)
