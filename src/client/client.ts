@@ -201,10 +201,21 @@ export class Client {
   /**
    * Sends any request and gives the answer's bytes as they come and unchecked; there are none if the server failed.
    * Stopping early closes the connection.
+   * @param payload what follows the request; `UploadSize` must be its length
    */
-  async *ask(
+  ask(
     request: Request,
-    { payload, signal, reused }: AskOptions = {},
+    {
+      payload,
+      signal,
+    }: { readonly payload?: Uint8Array; readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    return this.#send(request, { ...(payload && { payload }), signal })
+  }
+
+  async *#send(
+    request: Request,
+    { payload, signal, reused }: AskOptions,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const opening = encodeOpening(request)
     const connection = await this.#dial(signal)
@@ -239,7 +250,7 @@ export class Client {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Uint8Array, void, undefined> {
     let empty = true
-    for await (const chunk of this.ask(request, { signal, reused: this.#reused })) {
+    for await (const chunk of this.#send(request, { signal, reused: this.#reused })) {
       empty = false
       yield chunk
     }
@@ -265,7 +276,6 @@ export class Client {
 
 /** How a request is sent and its answer read. */
 interface AskOptions extends ReadOptions {
-  /** What follows the request; `UploadSize` must be its length. */
   readonly payload?: Uint8Array
   readonly signal?: AbortSignal | undefined
 }
