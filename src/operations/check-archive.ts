@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { recode, SnapError } from '../errors.ts'
+import { Sha256 } from '../io/hash-worker.ts'
 import { recycle } from '../io/recycled.ts'
 import { LARGE_SPOOL_MEMORY } from '../io/spool.ts'
 import type { Store } from '../storage/index.ts'
@@ -18,15 +18,15 @@ export async function checkStoredHash(
   { signal, onBytes }: Pick<CheckOptions, 'signal' | 'onBytes'> = {},
 ): Promise<void> {
   if (stored === undefined) return
-  const hash = createHash('sha256')
+  const hash = new Sha256()
   let size = 0
   for await (const chunk of store.read(name, undefined, signal)) {
-    hash.update(chunk)
+    await hash.update(chunk)
     size += chunk.length
     onBytes?.(size)
     recycle(chunk)
   }
-  const difference = differenceFrom(stored, { size, sha256: hash.digest('hex') })
+  const difference = differenceFrom(stored, { size, sha256: await hash.digest() })
   if (difference === undefined) return
   throw new SnapError('E_INTEGRITY', `${store.url}: ${name}: ${difference}`)
 }
@@ -68,11 +68,11 @@ export async function checkArchive(
   const { name, tarSize, stored } = part
   const files: InspectedFile[] = []
   const tar = { size: 0 }
-  const hash = createHash('sha256')
+  const hash = new Sha256()
   let size = 0
-  const onStored = (chunk: Uint8Array) => {
+  const onStored = async (chunk: Uint8Array) => {
     size += chunk.length
-    if (stored !== undefined) hash.update(chunk)
+    if (stored !== undefined) await hash.update(chunk)
   }
   try {
     const body = measured(part.open(signal, onStored), tar, onBytes)
@@ -84,7 +84,7 @@ export async function checkArchive(
     if (tarSize !== undefined && tarSize !== tar.size) {
       throw new SnapError('E_INTEGRITY', `a tar of ${tar.size} bytes, expected ${tarSize}`)
     }
-    const difference = stored && differenceFrom(stored, { size, sha256: hash.digest('hex') })
+    const difference = stored && differenceFrom(stored, { size, sha256: await hash.digest() })
     if (difference !== undefined) throw new SnapError('E_INTEGRITY', difference)
   } catch (error) {
     throw asDamage(error, shard, name)

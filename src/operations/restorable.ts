@@ -29,8 +29,8 @@ export interface ArchivePart {
   open(signal?: AbortSignal, onStored?: OnBytes): AsyncIterable<Uint8Array>
 }
 
-/** Sees bytes while they pass. */
-type OnBytes = (bytes: Uint8Array) => void
+/** Sees bytes while they pass, which is waited for. */
+type OnBytes = (bytes: Uint8Array) => Promise<void>
 
 /** A shard of a backup. */
 export interface RestorableShard extends ShardName {
@@ -111,7 +111,7 @@ async function* readStored(
   { signal, onStored }: { signal: AbortSignal | undefined; onStored: OnBytes | undefined },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   for await (const chunk of store.read(name, undefined, signal)) {
-    onStored?.(chunk)
+    await onStored?.(chunk)
     yield chunk
     recycle(chunk)
   }
