@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { readAll, Spool, spool } from '../io/spool.ts'
+import { readAll, SPOOL_MEMORY, Spool, spool } from '../io/spool.ts'
 import type { TarEntryInput } from '../tar/index.ts'
 import { openTsm } from '../tsm/reader.ts'
 import { rewriteTsm, type TsmFilter } from '../tsm/rewrite.ts'
@@ -50,12 +50,14 @@ async function* rewriteEntry(
   filter: TsmFilter & { readonly tombstones: TombstoneSet | undefined },
   tempDir: string,
 ): AsyncGenerator<TarEntryInput, void, undefined> {
-  const { name, mtime } = entry
-  const rewritten = new Spool({ name, tempDir })
-  const file = await openTsm(await spool(entry.body, { name, tempDir }))
+  const { name, size, mtime } = entry
+  // What becomes of a large file is likely to be large: it would move out of memory soon.
+  const memoryLimit = size > SPOOL_MEMORY ? 0 : SPOOL_MEMORY
+  const rewritten = new Spool({ name, tempDir, memoryLimit })
+  const file = await openTsm(await spool(entry.body, { name, tempDir, size }))
   try {
-    const { size } = await rewriteTsm(file, (chunk) => rewritten.write(chunk), filter)
-    if (size > 0) yield { name, size, mtime, body: readAll(rewritten.access()) }
+    const { size: left } = await rewriteTsm(file, (chunk) => rewritten.write(chunk), filter)
+    if (left > 0) yield { name, size: left, mtime, body: readAll(rewritten.access()) }
   } finally {
     await file.close()
     await rewritten.close()
