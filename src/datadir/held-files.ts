@@ -21,21 +21,17 @@ export interface SnapshotFile {
   readonly access: RandomAccess
 }
 
-/** What a listing says of a file: two equal ones are the same file, unchanged. */
-interface Listed {
-  readonly ino: bigint
-  readonly size: bigint
-  readonly mtimeNs: bigint
-}
-
-interface Held extends Listed {
+interface Held {
   readonly handle: FileHandle
+  /** As it was when it was looked at last. */
+  readonly stats: BigIntStats
 }
 
 /** Nothing has this name now. */
 export const GONE = Symbol('gone')
 
-function isSame(a: Listed, b: Listed): boolean {
+/** True if both are of the same file, unchanged. */
+function isSame(a: BigIntStats, b: BigIntStats): boolean {
   return a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs
 }
 
@@ -92,9 +88,8 @@ export class HeldFiles {
     try {
       const stats = await handle.stat({ bigint: true })
       if (stats.ino !== listed.ino || stats.dev !== listed.dev) return GONE
-      const { ino, size, mtimeNs } = stats
       await this.close(name)
-      this.#held.set(name, { handle, ino, size, mtimeNs })
+      this.#held.set(name, { handle, stats })
       return undefined
     } finally {
       if (this.#held.get(name)?.handle !== handle) await handle.close()
@@ -103,26 +98,41 @@ export class HeldFiles {
 
   /** True if the file now called `name` is the one held under that name, as it was when opened. */
   async isCurrent(name: string): Promise<boolean> {
-    const path = join(this.#directory, name)
     const held = this.#held.get(name)
+    if (held === undefined) return false
+    const path = join(this.#directory, name)
     const listed = await unlessGone(path, () => lstat(path, { bigint: true }))
-    return held !== undefined && listed !== GONE && isSame(held, listed)
+    if (listed === GONE || !isSame(held.stats, listed)) return false
+    this.#held.set(name, { ...held, stats: listed })
+    return true
   }
 
   /** True if the file held under that name still has it, however it grew. */
   async isNamed(name: string): Promise<boolean> {
     const path = join(this.#directory, name)
     const listed = await unlessGone(path, () => lstat(path, { bigint: true }))
-    return listed !== GONE && listed.ino === this.#held.get(name)?.ino
+    return listed !== GONE && listed.ino === this.#held.get(name)?.stats.ino
   }
 
-  /** Returns the file held under `name` with the size it has now. */
-  async file(name: string): Promise<SnapshotFile | undefined> {
-    const held = this.#held.get(name)
-    if (held === undefined) return undefined
+  /** Returns the files held, in the order of their names, as they were when they were looked at last. */
+  files(): SnapshotFile[] {
+    return this.names.flatMap((name) => {
+      const held = this.#held.get(name)
+      return held === undefined ? [] : [this.#file(name, held)]
+    })
+  }
+
+  /** Looks at all files that are held, which may have grown. */
+  async look(): Promise<void> {
+    for (const [name, { handle }] of this.#held) {
+      this.#held.set(name, { handle, stats: await handle.stat({ bigint: true }) })
+    }
+  }
+
+  #file(name: string, { handle, stats }: Held): SnapshotFile {
     const path = join(this.#directory, name)
-    const { size, mtimeNs, ctimeNs, ino } = await held.handle.stat({ bigint: true })
-    const access = handleAccess(held.handle, path, Number(size))
+    const { size, mtimeNs, ctimeNs, ino } = stats
+    const access = handleAccess(handle, path, Number(size))
     return {
       ...{ name, size: Number(size), mtime: mtimeNs, ctime: ctimeNs, inode: ino },
       access: { ...access, async close() {} },
@@ -136,6 +146,6 @@ export class HeldFiles {
   }
 
   async closeAll(): Promise<void> {
-    for (const name of this.names) await this.close(name)
+    await Promise.all(this.names.map((name) => this.close(name)))
   }
 }

@@ -97,15 +97,6 @@ async function holdData(data: HeldFiles, directory: string, signal: AbortSignal)
   return false
 }
 
-async function filesOf(held: HeldFiles): Promise<Map<string, SnapshotFile>> {
-  const files = new Map<string, SnapshotFile>()
-  for (const name of held.names) {
-    const file = await held.file(name)
-    if (file !== undefined) files.set(name, file)
-  }
-  return files
-}
-
 /** Takes one snapshot; `undefined` if it has to be begun anew. */
 async function attempt(
   { dataPath, walPath }: ShardDirectories,
@@ -124,13 +115,14 @@ async function attempt(
     }
     // The sizes of WAL segments are those of now: what was appended after the TSM files were held is a matter of the
     // WAL alone, as long as none of it went into a TSM file.
-    const segments = await filesOf(wal)
+    await wal.look()
     const stillNamed = await Promise.all(wal.names.map((name) => wal.isNamed(name)))
-    const files = await filesOf(data)
-    const tsm = [...files.values()]
+    const files = data.files()
+    const tombstones = new Map(files.map((file) => [file.name, file]))
+    const tsm = files
       .filter(({ name }) => name.endsWith(TSM_SUFFIX))
-      .map((file) => ({ ...file, tombstone: files.get(tombstoneFileName(file.name)) }))
-    return { tsm, wal: [...segments.values()], exact: stillNamed.every(Boolean), close }
+      .map((file) => ({ ...file, tombstone: tombstones.get(tombstoneFileName(file.name)) }))
+    return { tsm, wal: wal.files(), exact: stillNamed.every(Boolean), close }
   } catch (error) {
     await close()
     throw error

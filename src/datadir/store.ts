@@ -1,8 +1,7 @@
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { SnapError } from '../errors.ts'
+import { pour } from '../io/pour.ts'
 import { recycling } from '../io/recycled.ts'
 import type { Asked } from '../tar/statement.ts'
 import type { WalReport } from '../wal/to-tsm.ts'
@@ -240,7 +239,7 @@ export class ShardStore {
         ...{ location, tempDir, onWal, signal },
         ...(asked && { statement: { asked, ...stateOf(snapshot), lost: () => lost } }),
       })
-      await pipeline(Readable.from(tar, { objectMode: false }), w, { signal, end: false })
+      await pour(tar, w, signal)
     } finally {
       await snapshot.close()
     }

@@ -49,6 +49,8 @@ export class Connection {
   #failure: SnapError | undefined
   /** Settled when all that was handed over has left the process. */
   #sent: Promise<void> = Promise.resolve()
+  /** Settled when all but the last of it has. */
+  #before: Promise<void> = Promise.resolve()
   #written = 0
 
   constructor(duplex: Duplex, options: ConnectionOptions) {
@@ -129,7 +131,8 @@ export class Connection {
   }
 
   /**
-   * Sends bytes and waits until there is room for more. They must not change until the connection is closed.
+   * Sends bytes and waits until there is room for more: until the piece before them has left, so that there is always one to
+   * send while the next is made. They must not change until the connection is closed.
    * @throws SnapError as {@link chunks}
    */
   async write(bytes: Uint8Array): Promise<void> {
@@ -137,7 +140,7 @@ export class Connection {
       const piece = bytes.subarray(start, start + WRITE_SIZE)
       this.#written += piece.length
       this.#send((sent) => this.#duplex.write(piece, sent))
-      if (this.#duplex.writableNeedDrain) await this.#flush()
+      if (this.#duplex.writableNeedDrain) await this.#left(this.#before)
     }
   }
 
@@ -199,6 +202,7 @@ export class Connection {
     // Node calls an end after a reset a success, and TLS does not know of one at once.
     const { destroyed, errored } = this.#duplex
     if (destroyed || this.#failure !== undefined) throw this.#reasonOf(errored)
+    this.#before = this.#sent
     this.#sent = new Promise((resolve, reject) => {
       handOver((error) => (error ? reject(error) : resolve()))
     })
@@ -206,8 +210,14 @@ export class Connection {
   }
 
   async #flush(): Promise<void> {
+    // One after the other: each has the idle time for itself.
+    await this.#left(this.#before)
+    await this.#left(this.#sent)
+  }
+
+  async #left(sent: Promise<void>): Promise<void> {
     try {
-      await this.within(this.#idle, 'room for data', this.#sent)
+      await this.within(this.#idle, 'room for data', sent)
     } catch (error) {
       throw this.#reasonOf(error)
     }

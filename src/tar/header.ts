@@ -168,6 +168,6 @@ export async function encodeHeader(header: Omit<EntryHeader, 'type'>): Promise<U
     if (!(block instanceof Uint8Array)) break
     blocks.push(block)
   }
-  encoder.destroy()
+  // It is left as it is, and holds nothing: destroyed before its end it would make errors, at the price of several headers.
   return Buffer.concat(blocks)
 }

@@ -31,28 +31,29 @@ export async function* packShardTar(
     if (names.has(name)) throw new SnapError('E_FORMAT', `shard tar: entry ${name} comes twice`)
     names.add(name)
     yield await encodeHeader({ name, size, mtime, mode })
-    yield* exactly(entry)
+    let written = 0
+    for await (const chunk of entry.body) {
+      written += chunk.length
+      if (written > size) throw tooLong(entry, written)
+      if (chunk.length > 0) yield chunk
+    }
+    if (written < size) throw tooShort(entry, written)
     const padding = paddingOf(size)
     if (padding > 0) yield new Uint8Array(padding)
   }
   yield new Uint8Array(TRAILER_SIZE)
 }
 
-async function* exactly(entry: TarEntryInput): AsyncGenerator<Uint8Array, void, undefined> {
-  let written = 0
-  for await (const chunk of entry.body) {
-    written += chunk.length
-    if (written > entry.size) {
-      throw new SnapError(
-        'E_FORMAT',
-        `shard tar: entry ${entry.name}: longer than its size, expected ${entry.size} bytes, got at least ${written}`,
-      )
-    }
-    if (chunk.length > 0) yield chunk
-  }
-  if (written === entry.size) return
-  throw new SnapError(
+function tooLong({ name, size }: TarEntryInput, written: number): SnapError {
+  return new SnapError(
+    'E_FORMAT',
+    `shard tar: entry ${name}: longer than its size, expected ${size} bytes, got at least ${written}`,
+  )
+}
+
+function tooShort({ name, size }: TarEntryInput, written: number): SnapError {
+  return new SnapError(
     'E_CUT',
-    `shard tar: entry ${entry.name}: shorter than its size, expected ${entry.size} bytes, got ${written}`,
+    `shard tar: entry ${name}: shorter than its size, expected ${size} bytes, got ${written}`,
   )
 }

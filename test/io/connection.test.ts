@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -244,7 +244,47 @@ function suite(kind: keyof typeof PAIRS): void {
   })
 }
 
+/** A stream that takes each write when it is told to. */
+function reluctant() {
+  const takers: (() => void)[] = []
+  const duplex = new Duplex({
+    highWaterMark: 1,
+    read() {},
+    write: (_chunk, _encoding, callback) => void takers.push(callback),
+  })
+  closers.push(() => duplex.destroy())
+  return { duplex, takers }
+}
+
 describe('Connection', () => {
+  it('has one piece to send while the next is made, and no more', async () => {
+    const { duplex, takers } = reluctant()
+    const connection = open(duplex)
+    await connection.write(Buffer.alloc(8))
+    let isSecond = false
+    const second = connection.write(Buffer.alloc(8)).then(() => {
+      isSecond = true
+    })
+    await turn()
+    expect([isSecond, takers.length]).toEqual([false, 1])
+    takers.shift()?.()
+    await second
+    expect(duplex.writableLength).toBe(8)
+  })
+
+  it('waits for each of the last pieces for the idle time', async () => {
+    const { duplex, takers } = reluctant()
+    const connection = open(duplex, 300)
+    await connection.write(Buffer.alloc(8))
+    const ended = connection.end(Buffer.alloc(8))
+    for (const _ of [1, 2]) {
+      await sleep(200)
+      takers.shift()?.()
+    }
+    await ended
+    expect(connection.signal.aborted).toBe(false)
+  })
+
   it('closes what knows no reset', async () => {
     const [client, peer] = await socketPair(join(await tempDir(), 'socket'))
     const other = once(peer.resume(), 'close')
