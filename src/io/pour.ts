@@ -2,7 +2,7 @@ import { finished, type Writable } from 'node:stream'
 
 /**
  * Writes `chunks` to `sink`, which stays open. Each is asked for while the one before it is on its way.
- * @throws what they throw, the error of a sink that breaks, and an AbortError once `signal` is aborted; `chunks` are ended then
+ * @throws what they throw, the error of a sink that breaks, and the reason of `signal` once it is aborted; `chunks` are ended then
  */
 export async function pour(
   chunks: AsyncIterable<Uint8Array>,
@@ -30,18 +30,22 @@ export async function pour(
 /** Room in a sink, as it comes. */
 class Room {
   readonly #sink: Writable
-  readonly #stopWatching: () => void
+  readonly #signal: AbortSignal
+  readonly #unwatch: () => void
   readonly #onDrain = () => this.#wake()
+  readonly #onAbort = () => this.#fail(this.#signal.reason)
   #failure: { readonly error: unknown } | undefined
   #wake: () => void = () => {}
 
   constructor(sink: Writable, signal: AbortSignal) {
     this.#sink = sink
-    this.#stopWatching = finished(sink, { readable: false, signal }, (error) => {
-      this.#failure = { error: error ?? new Error('the sink was ended') }
-      this.#wake()
+    this.#signal = signal
+    this.#unwatch = finished(sink, { readable: false }, (error) => {
+      this.#fail(error ?? new Error('the sink was ended'))
     })
     sink.on('drain', this.#onDrain)
+    signal.addEventListener('abort', this.#onAbort)
+    if (signal.aborted) this.#onAbort()
   }
 
   /** Writes a chunk and waits until there is room for another one. */
@@ -56,8 +60,14 @@ class Room {
   }
 
   close(): void {
-    this.#stopWatching()
+    this.#unwatch()
     this.#sink.off('drain', this.#onDrain)
+    this.#signal.removeEventListener('abort', this.#onAbort)
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#wake()
   }
 
   #check(): void {

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { Writable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { pour } from '../../src/io/pour.ts'
@@ -118,9 +119,13 @@ describe('pour', () => {
     const begun = next()
     const poured = pour(chunks, sink, controller.signal)
     await begun
-    controller.abort()
-    await expect(poured).rejects.toThrow('aborted')
+    controller.abort(new Error('the peer is gone'))
+    await expect(poured).rejects.toThrow('the peer is gone')
     expect(isClosed()).toBe(true)
     expect(sink.destroyed).toBe(false)
+    expect(getEventListeners(controller.signal, 'abort')).toEqual([])
+    const late = source(9)
+    await expect(pour(late.chunks, sink, controller.signal)).rejects.toThrow('the peer is gone')
+    expect(late.isClosed()).toBe(true)
   })
 })
