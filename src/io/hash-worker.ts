@@ -5,13 +5,13 @@ import { SnapError } from '../errors.ts'
 import { BufferPool } from './buffer-pool.ts'
 
 /** As much as this is hashed here: less time than a thread takes to start. */
-const HELD_SIZE = 1024 * 1024
+const HELD_SIZE = 512 * 1024
 /** Memory in which beginnings are held. */
 const HELD = new BufferPool(HELD_SIZE, 8)
 
 /** Bytes of one slot of the memory that is shared with the thread, a block of an archive at least, and how many there are. */
 const SLOT_SIZE = 1024 * 1024 + 4 * 1024
-const SLOTS = 8
+const SLOTS = 4
 
 /** What the thread is told: bytes of a hash in a slot, or that there are no more. */
 interface Message {
@@ -46,7 +46,7 @@ parentPort.on('message', ({ id, slot, length }) => {
 })`
 
 /**
- * A SHA-256 of bytes that come bit by bit. From a megabyte on it is taken on a thread, one for all of them, where there is a
+ * A SHA-256 of bytes that come bit by bit. From half a megabyte on it is taken on a thread, one for all of them, where there is a
  * second processor. One that is given up costs some hundred bytes.
  */
 export class Sha256 {

@@ -54,7 +54,10 @@ export interface WriteArchiveOptions {
   readonly compression?: 'gzip' | 'none' | undefined
   /** Compresses each block into a member of its own, instead of `compression`. */
   readonly compressMember?: CompressMember | undefined
-  /** Blocks held at the same time, being compressed or waiting for their turn. Default 4, of members 2. */
+  /**
+   * Blocks held at the same time, being compressed or waiting for their turn. Default 4; of members 2, and 1 where so many
+   * archives are written at once that there is always one to compress.
+   */
   readonly inFlight?: number | undefined
 }
 
@@ -64,6 +67,9 @@ export interface WriteArchiveOptions {
  */
 export const MAX_COMPRESSING = Math.min(4, availableParallelism())
 const compressing = pLimit(MAX_COMPRESSING)
+
+/** Archives that are being written. */
+let writing = 0
 
 /** A block as it stands in the archive. */
 interface Compressed {
@@ -122,17 +128,18 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    const { compressMember, fileName, inFlight = compressMember ? 2 : 4 } = this.#options
+    const { compressMember, fileName } = this.#options
     if (!compressMember)
       yield await this.#count(Buffer.from([...HEADER, ...Buffer.from(`${fileName}\0`)]))
     const waiting: BlockInWork[] = []
+    writing++
     try {
       for await (const block of blocksOf(this.#tar, this.#kind)) {
         const compressed = this.#compress(block)
         // It is awaited in its turn, which may be after it failed.
         compressed.catch(() => {})
         waiting.push({ block, compressed })
-        if (waiting.length < inFlight) continue
+        if (waiting.length < this.#inFlight) continue
         const first = waiting.shift()
         if (first !== undefined) yield* this.#finish(first)
       }
@@ -140,6 +147,7 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
         yield* this.#finish(next)
       }
     } finally {
+      writing--
       await Promise.allSettled(waiting.map(({ compressed }) => compressed))
     }
     if (!compressMember) yield await this.#count(this.#end())
@@ -161,16 +169,27 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     return compression === 'none' ? STORED : PLAIN
   }
 
+  get #inFlight(): number {
+    const { compressMember, inFlight } = this.#options
+    if (inFlight !== undefined) return inFlight
+    if (compressMember === undefined) return 4
+    return writing > MAX_COMPRESSING ? 1 : 2
+  }
+
   async #compress(block: Block): Promise<Compressed> {
     const { compressMember = deflateBlock } = this.#options
     if (this.#kind === STORED) return { bytes: storeBlock(block) }
     return await compressing(async () => {
-      const room = this.#kind.rooms.take()
-      return { bytes: await compressMember(block, room), room }
+      const { memory, rooms } = this.#kind
+      const room = rooms.take()
+      const bytes = await compressMember(block, room)
+      // Blocks wait for their turn compressed, and the next ones of all archives are read into the memory of these.
+      memory.give(block.bytes)
+      return { bytes, room }
     })
   }
 
-  /** Gives a block when it is compressed, and then takes its memory back. */
+  /** Gives a block when it is compressed, and then takes the memory back that it is in. */
   async *#finish({ block, compressed }: BlockInWork): AsyncGenerator<Uint8Array, void, undefined> {
     const { size, crc } = block
     this.#seekPoints.push([this.#tarSize, this.#gzSize])
@@ -179,8 +198,8 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     yield await this.#count(bytes)
     this.#tarSize += size
     this.#crc = combineCrc32(this.#crc, crc, size)
-    this.#kind.memory.give(block.bytes)
-    if (room !== undefined) this.#kind.rooms.give(room)
+    if (room === undefined) this.#kind.memory.give(block.bytes)
+    else this.#kind.rooms.give(room)
   }
 
   async #count(bytes: Uint8Array): Promise<Uint8Array> {
