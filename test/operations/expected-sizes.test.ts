@@ -112,11 +112,13 @@ describe('the size of what a restore is about to move', () => {
       },
       progress: (event) => void events.push(event),
     })
-    return { events, restored }
+    const begin = events.findIndex(({ type }, i) => type === 'plan' && i > 0)
+    return { check: events[0], events: events.slice(begin), restored }
   }
 
   it('is exactly that of its files', async () => {
-    const { events, restored } = await restoreOf(SHARDS)
+    const { check, events, restored } = await restoreOf(SHARDS)
+    expect(check).toMatchObject({ type: 'plan', task: 'check', shards: 2, isStep: true })
     const bytes = restored.reduce((sum, shard) => sum + shard.bytes, 0)
     expect(events[0]).toEqual({ type: 'plan', task: 'restore', shards: 2, bytes })
     const begun = events.flatMap((event) => (event.type === 'shardStart' ? [event.bytes] : []))
