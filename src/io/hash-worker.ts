@@ -159,8 +159,10 @@ class HashThread {
     }
   }
 
-  #nextFree(): Promise<number> {
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
+  async #nextFree(): Promise<number> {
+    // A slot that was with a thread that has died is never free again.
+    if (this.#failure !== undefined) throw this.#failure
+    return await new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
   #post(message: Message): void {

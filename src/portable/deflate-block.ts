@@ -37,6 +37,8 @@ class BlockDeflater {
       chunkSize: PIECE_SIZE,
       flush: constants.Z_FULL_FLUSH,
     })
+    // Whoever writes is told, which is enough.
+    this.#stream.on('error', () => {})
     this.#stream.on('data', (piece: Uint8Array) => {
       if (this.#size + piece.length <= this.#room.length) this.#room.set(piece, this.#size)
       this.#size += piece.length

@@ -82,6 +82,7 @@ it('says that its thread has died, and starts another one', async () => {
     })()
     await thread?.terminate()
     await expect(digest).rejects.toMatchObject({ code: 'E_FAILED' })
+    await expect(hash.update(bytes)).rejects.toMatchObject({ code: 'E_FAILED' })
     await expect(hash.digest()).rejects.toMatchObject({ code: 'E_FAILED' })
   } finally {
     Worker.prototype.postMessage = postMessage
