@@ -4,7 +4,7 @@ import { beforeAll, describe, it } from 'vitest'
 import { snapEnding } from '../faults/snap.ts'
 import { makeDirectory } from '../helpers/data-directory.ts'
 import { tempDir } from '../helpers/temp.ts'
-import { count, killAt, tryAll } from './crash.ts'
+import { count, expectPlaces, killAt, tryAll } from './crash.ts'
 import { expectClean, expectSound, setsIn } from './sets.ts'
 
 const TIMEOUT = 1_800_000
@@ -21,16 +21,19 @@ describe('a backup that is killed', () => {
   })
 
   const commands = {
-    'whole shards': ['backup', '--jobs', '1'],
-    'points of a time range': ['export', '--jobs', '1', '--start', '1970-01-01T00:00:00Z'],
+    'backup into a new directory': ['backup', '--jobs', '1'],
+    'export of a time range into a set': [
+      ...['export', '--jobs', '1', '--start', '1970-01-01T00:00:00Z'],
+    ],
   }
 
-  describe.each(Object.entries(commands))('of %s', (what, command) => {
+  describe.each(Object.entries(commands))('as %s', (row, command) => {
     const words = (target: string) => [...command, ...flags, target]
 
-    it('into a new target can be made again', { timeout: TIMEOUT }, async () => {
+    it('can be made again', { timeout: TIMEOUT }, async () => {
       const points = await count(words(join(await tempDir('target'), 'new')))
-      await tryAll(`backup of ${what}`, { points, more: 1 }, async (point) => {
+      await expectPlaces(row, points)
+      await tryAll(row, { points, more: 1 }, async (point) => {
         const target = join(await tempDir('target'), 'new')
         await killAt(point, words(target))
         await expectSound(target, [])
@@ -51,6 +54,7 @@ describe('a backup that is killed', () => {
     }
     const words = (target: string) => ['backup', '--jobs', '1', ...flags, target]
     const points = await count(words(await copy()))
+    await expectPlaces('backup beside an older set', points)
     await tryAll('backup beside an older set', { points, more: 2 }, async (point) => {
       const target = await copy()
       await killAt(point, words(target))
@@ -64,6 +68,7 @@ describe('a backup that is killed', () => {
     const sets = await setsIn(older)
     const words = (target: string) => ['backup', '--resume', '--jobs', '1', ...flags, target]
     const points = await count(words(join(await tempDir('target'), 'new')))
+    await expectPlaces('backup that is resumed', points)
     await tryAll('backup that is resumed', { points, more: 2 }, async (point) => {
       const target = await tempDir('target')
       await cp(older, target, { recursive: true })

@@ -100,6 +100,15 @@ export async function count(args: readonly string[], env: Seam['env'] = {}): Pro
   return await pointsOf(log)
 }
 
+/** Expects that a run has as many places as docs/reliability.md promises in the row of that name, and not many more. */
+export async function expectPlaces(row: string, { length }: readonly KillPoint[]): Promise<void> {
+  const page = await readFile(join(ROOT, 'docs/reliability.md'), 'utf8')
+  const [, least] = page.replaceAll('`', '').split(`\n| ${row} | `)
+  const promised = Number(/^\d+(?= \|)/.exec(least ?? '')?.[0])
+  expect(length, row).toBeGreaterThanOrEqual(promised)
+  expect(length, row).toBeLessThan(promised * 1.25)
+}
+
 /** Runs a command until it is killed. */
 export async function killAt(
   kill: KillPoint,
@@ -153,7 +162,7 @@ export async function tryAll(
   trial: (point: KillPoint) => Promise<void>,
 ): Promise<void> {
   const chosen = choose(points, more)
-  // The figures of docs/reliability.md.
+  expect(chosen).not.toEqual([])
   process.stdout.write(`${title}: ${chosen.length} of ${points.length} points\n`)
   const waiting = [...chosen]
   const failures: string[] = []

@@ -5,7 +5,7 @@ import { snap } from '../faults/snap.ts'
 import { makeDirectory } from '../helpers/data-directory.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { filesOf } from '../helpers/tree.ts'
-import { count, killAt, tryAll } from './crash.ts'
+import { count, expectPlaces, killAt, tryAll } from './crash.ts'
 
 const TIMEOUT = 1_800_000
 
@@ -35,6 +35,7 @@ describe('an export that is killed', () => {
     const whole = await tempDir('export')
     const points = await count(words(whole))
     const expected = await readAll(whole)
+    await expectPlaces(`export as ${format} into ${kind}`, points)
     await tryAll(`export as ${format} into ${kind}`, { points, more: 1 }, async (point) => {
       const place = await tempDir('export')
       await killAt(point, words(place))

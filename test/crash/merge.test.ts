@@ -9,7 +9,7 @@ import { describeWithInfluxd, startInfluxd } from '../helpers/influxd.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { tsmBytes } from '../tsm/files.ts'
 import { writeEntry } from '../wal/encode.ts'
-import { count, killAt, tryAll } from './crash.ts'
+import { count, expectPlaces, killAt, tryAll } from './crash.ts'
 import { expectNothingLeft, flagsOf } from './directories.ts'
 
 const SLOW = process.env['SLOW'] === '1'
@@ -102,11 +102,12 @@ describe('a merge into directories that is killed', () => {
     const live = await pointsIn(counted)
     expect(live.get('cpu,host=a value 4')).toBe('-44')
     const all = await count(mergeInto(counted, set))
+    await expectPlaces('restore --merge into directories', all)
     // What is done with locks and the metastore is that of other matrices.
     const points = SLOW ? all : all.filter(({ path }) => path.includes('/telegraf/'))
     const wanted = new Map([...live, ...stored])
     expect(await pointsIn(counted)).toEqual(wanted)
-    await tryAll('merge into directories', { points, more: 1 }, async (point) => {
+    await tryAll('restore --merge into directories', { points, more: 1 }, async (point) => {
       const root = await makeLive()
       await killAt(point, mergeInto(root, set))
       const left = await pointsIn(root)
@@ -153,8 +154,10 @@ describeWithInfluxd('directories of a merge that was killed', () => {
       }
       const all = await count(mergeInto(await copy(), set))
       const old = all.filter(({ call, path }) => call === 'unlink' && /\.(wal|tsm)$/.test(path))
+      const row = `restore --merge into directories of influxd, ${indexVersion}`
+      await expectPlaces(row, all)
       const points = SLOW ? all : old
-      await tryAll(`merge for influxd, ${indexVersion}`, { points, more: 0 }, async (point) => {
+      await tryAll(row, { points, more: old.length }, async (point) => {
         const root = await copy()
         await killAt(point, mergeInto(root, set))
         const killed = await startInfluxd({ indexVersion, dir: root })

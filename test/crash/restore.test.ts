@@ -8,7 +8,7 @@ import { dumpAll } from '../helpers/dump.ts'
 import { describeWithInfluxd, startInfluxd } from '../helpers/influxd.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { filesOf } from '../helpers/tree.ts'
-import { count, evenly, type KillPoint, killAt, pointsOf, tryAll } from './crash.ts'
+import { count, evenly, expectPlaces, type KillPoint, killAt, pointsOf, tryAll } from './crash.ts'
 import { expectNothingLeft, flagsOf, PRESENT, RESTORED, readAllOf } from './directories.ts'
 import { startServer, withServer } from './server.ts'
 
@@ -75,6 +75,7 @@ describe('a restore that is killed', () => {
       const counted = await place(from)
       const points = await count(wordsFor(counted), counted.env)
       const title = `restore into ${kind} directories for ${indexVersion}`
+      await expectPlaces(title, points)
       await tryAll(title, { points, more }, async (point) => {
         const target = await place(from)
         const words = wordsFor(target)
@@ -93,6 +94,7 @@ describe('a restore that is killed', () => {
     await withServer(counted.root, async (host) => {
       points = await count(restoreTo(host), counted.env)
     })
+    await expectPlaces('restore over the network', points)
     await tryAll('restore over the network', { points, more: 1 }, async (point) => {
       const target = await place(present)
       await withServer(target.root, async (host) => {
@@ -112,7 +114,8 @@ describe('a restore that is killed', () => {
     running.kill('SIGTERM')
     expect((await running.finished).code).toBe(0)
     const points = await pointsOf(log)
-    await tryAll('server of a restore', { points, more: 2 }, async (kill) => {
+    await expectPlaces('snap serve during a restore', points)
+    await tryAll('snap serve during a restore', { points, more: 2 }, async (kill) => {
       const target = await place(present)
       const { host, running } = await startServer(target.root, { kill })
       const first = host === undefined ? undefined : await run(restoreTo(host), target.env)
@@ -156,8 +159,10 @@ describeWithInfluxd('directories of a restore that was killed', () => {
         return { root, words, env: { XDG_STATE_HOME: await tempDir('state') } }
       }
       const counted = await copy()
-      const points = evenly(await count(counted.words, counted.env), 1)
-      await tryAll(`restore for influxd, ${indexVersion}`, { points, more: 2 }, async (point) => {
+      const all = await count(counted.words, counted.env)
+      const row = `restore beside a database of influxd, ${indexVersion}`
+      await expectPlaces(row, all)
+      await tryAll(row, { points: evenly(all, 1), more: 2 }, async (point) => {
         const { root, words, env } = await copy()
         await killAt(point, words, env)
         const server = await startInfluxd({ indexVersion, dir: root })
