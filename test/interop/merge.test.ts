@@ -9,10 +9,13 @@ import { describeWithInfluxd, type Influxd, startInfluxd } from '../helpers/infl
 import { tempDir } from '../helpers/temp.ts'
 
 const SECOND = 1_000_000_000n
-const WEEK = 7n * 24n * 3600n * SECOND
-/** The first nanosecond of a week of shards, long gone. */
+const DAY = 24n * 3600n * SECOND
+const WEEK = 7n * DAY
+/** The first nanosecond of a day in the midst of a week of shards, long gone. */
 const OLD = 1_700_092_800n * SECOND
 const NOW = BigInt(Date.now()) * 1_000_000n
+/** The first nanosecond of the shard of today: weeks begin on Mondays, and time on a Thursday. */
+const THIS_WEEK = NOW - ((NOW - 4n * DAY) % WEEK)
 
 const INDEXES = ['inmem', 'tsi1'] as const
 
@@ -99,7 +102,7 @@ for (const index of INDEXES) {
 
     it('uploads into a shard that still takes writes if it may, and no acknowledged write is lost', async () => {
       const lines = Array.from({ length: 20_000 }, (_, i) =>
-        cpu('a', NOW - BigInt(i) * 1_000_000n, i),
+        cpu('a', THIS_WEEK + BigInt(i) * 1_000_000n, i),
       )
       const target = await backedUp('hot', lines)
       await server.query(`DELETE FROM cpu WHERE host = 'a'`, { db: 'hot' })
