@@ -1,21 +1,52 @@
-// Puts the modules behind bin/snap.js into fewer files, as Node takes longer to find four hundred of them than to run them.
-// What is loaded on demand stays so, and packages stay what is installed. Where rolldown cannot run, which has a binary for
-// each platform, the program is run from the single modules.
+// Puts the modules behind bin/snap.js and the packages that they use into fewer files, as Node takes longer to find five hundred
+// of them than to run them. What is loaded on demand stays so. src/cli/code-cache.ts loads the files, and for it they are
+// CommonJS. Where rolldown cannot run, which has a binary for each platform, the program is run from the single modules.
 //
 //   node scripts/bundle.mjs
-import { rmSync } from 'node:fs'
-import { isAbsolute } from 'node:path'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url))
-rmSync(`${dist}program`, { recursive: true, force: true })
+const dir = join(dist, 'program')
+rmSync(dir, { recursive: true, force: true })
 const rolldown = await import('rolldown').catch(({ message }) => {
   console.error(`not bundled, the program will start slower: ${message}`)
 })
 const bundle = await rolldown?.rolldown({
-  input: `${dist}cli/main.js`,
+  input: join(dist, 'cli/main.js'),
   platform: 'node',
-  external: (name) => !name.startsWith('.') && !isAbsolute(name),
   logLevel: 'warn',
+  plugins: [{ name: 'builtins', renderChunk: requireBuiltins }],
 })
-await bundle?.write({ dir: `${dist}program`, format: 'esm' })
+const { output = [] } =
+  (await bundle?.write({
+    ...{ dir, format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name]-[hash].cjs' },
+  })) ?? {}
+if (bundle !== undefined) {
+  const modules = output.flatMap((chunk) => Object.keys(chunk.modules ?? {}))
+  writeFileSync(join(dir, 'NOTICES.txt'), notices(modules))
+}
+
+/** Code out of a cache cannot call `import()`. Modules of Node are all that it is still called for. */
+function requireBuiltins(code) {
+  return code.replaceAll(/\bimport\("(node:[\w/]+)"\)/g, 'Promise.resolve(require("$1"))')
+}
+
+/** Returns the licences of the packages that `modules` are of, each text once. */
+function notices(modules) {
+  const folders = modules.map((path) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0])
+  const packages = new Map()
+  for (const folder of new Set(folders.filter((path) => path !== undefined))) {
+    const { name, version, license } = JSON.parse(
+      readFileSync(join(folder, 'package.json'), 'utf8'),
+    )
+    const text = readdirSync(folder)
+      .filter((file) => /^(?:licen[cs]e|notice|copying)/i.test(file))
+      .map((file) => readFileSync(join(folder, file), 'utf8').trim())
+      .join('\n\n')
+    packages.set(text, [...(packages.get(text) ?? []), `${name} ${version} (${license})`])
+  }
+  const parts = [...packages].map(([text, names]) => `${names.sort().join('\n')}\n\n${text}\n`)
+  return `In the files of this folder there are:\n\n${parts.sort().join(`\n${'='.repeat(80)}\n\n`)}`
+}

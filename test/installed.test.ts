@@ -39,6 +39,8 @@ describe('the package', () => {
       'dist/index.js',
       'dist/man/snap-backup.1',
       'dist/man/snap.1',
+      'dist/program/NOTICES.txt',
+      'dist/program/main.cjs.code',
       'docs/api.md',
       'docs/schemas/version.json',
       'docs/systemd/influx-snap-backup.service',

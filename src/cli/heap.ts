@@ -8,12 +8,22 @@ const GROWTH = [
 /** How often it is looked at, milliseconds. */
 const INTERVAL = 50
 
+/** Sets what holds from the first line on: V8 takes no code of a code cache that was made under other flags. */
+export function setHeapFlags(): void {
+  setFlagsFromString('--semi-space-growth-factor=1')
+}
+
+/** Takes back what {@link watchHeap} has set since. */
+export function unsetGrowth(): void {
+  setFlagsFromString('--heap-growing-percent=0')
+}
+
 /**
  * Keeps the memory of this process near what it has in use: V8 lets a heap grow to four times that, which is a few hundred
  * megabytes with a target of 10,000 shards. Small heaps are left alone, as collecting them more often costs time.
  */
 export function watchHeap(): void {
-  setFlagsFromString('--semi-space-growth-factor=1')
+  setHeapFlags()
   let step = 0
   const timer = setInterval(() => {
     const size = getHeapStatistics().total_heap_size

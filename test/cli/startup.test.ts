@@ -1,7 +1,12 @@
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { join, posix } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { ROOT, readSources } from '../helpers/sources.ts'
+
+const PROGRAM = join(ROOT, 'dist/program')
 
 /** What a command may need before it runs; everything else comes with `await import()` in its work. */
 const LIGHT_PACKAGES = ['commander']
@@ -42,16 +47,40 @@ describe('the start of the program', () => {
     expect(heavy).toEqual([])
   })
 
-  it('is in few files, with packages left to where they are installed', () => {
-    const folder = join(ROOT, 'dist/program')
-    const files = readdirSync(folder)
-    expect(files).toContain('main.js')
+  it('is in few files, which need nothing but those of Node', () => {
+    const files = readdirSync(PROGRAM).filter((name) => name.endsWith('.cjs'))
+    expect(files).toContain('main.cjs')
     expect(files.length).toBeLessThan(readSources().length / 2)
-    const imported = files.flatMap((name) =>
-      runtimeImports(readFileSync(join(folder, name), 'utf8')),
-    )
-    expect(imported).toContain('commander')
-    const inside = imported.filter((name) => name.startsWith('.'))
+    const required = files.flatMap((name) => {
+      const code = readFileSync(join(PROGRAM, name), 'utf8')
+      return [...code.matchAll(/^.*\brequire\("([^"]+)"\)/gm)].map(([, id = '']) => id)
+    })
+    const inside = required.filter((name) => name.startsWith('./'))
     expect(inside.filter((name) => !files.includes(name.slice(2)))).toEqual([])
+    expect(required.filter((name) => !name.startsWith('./') && !isBuiltin(name))).toEqual([])
+  })
+
+  it('has the licences of the packages in these files', () => {
+    const notices = readFileSync(join(PROGRAM, 'NOTICES.txt'), 'utf8')
+    const manifest: { readonly dependencies: object } = JSON.parse(
+      readFileSync(join(ROOT, 'package.json'), 'utf8'),
+    )
+    const missing = Object.entries(manifest.dependencies).filter(
+      ([name, version]) => !notices.includes(`${name} ${version} (`),
+    )
+    expect(missing).toEqual([])
+    expect(notices.match(/Apache License\s+Version 2\.0/g)?.length).toBeGreaterThan(0)
+  })
+
+  it('takes the code that the build has kept', () => {
+    const script = `
+      import { openProgram } from '${pathToFileURL(join(ROOT, 'dist/cli/code-cache.js'))}'
+      const program = openProgram(${JSON.stringify(PROGRAM)})
+      program.load('main.cjs')
+      console.log(JSON.stringify([...program.taken]))`
+    const words = ['--input-type=module', '-e', script]
+    const { NODE_V8_COVERAGE: _, ...env } = process.env
+    const taken: unknown = JSON.parse(execFileSync(process.execPath, words, { env }).toString())
+    expect(taken).toContain('main.cjs')
   })
 })
