@@ -7,12 +7,17 @@ export const PROC = '/proc'
 /** `flags` of a process that belongs to the kernel. */
 const PF_KTHREAD = 0x0020_0000
 
+/** Zombies, and those that are just going. */
+const ENDED_STATES = ['Z', 'X', 'x']
+
 /** What `/proc/<pid>/stat` says of a process. */
 export interface ProcessState {
   readonly command: string
   /** Ticks since boot. With the pid it names a process as long as the machine runs. */
   readonly startTime: string
   readonly isKernel: boolean
+  /** Nothing of it runs any more: it is only there for its parent to learn how it ended. */
+  readonly isEnded: boolean
 }
 
 /**
@@ -27,6 +32,8 @@ export function readProcess(pid: number | 'self', proc = PROC): ProcessState | u
   return {
     command: text.slice(text.indexOf('(') + 1, close),
     isKernel: (Number(fields[6]) & PF_KTHREAD) !== 0,
+    // Where a first thread ended before others, these run on.
+    isEnded: ENDED_STATES.includes(fields[0] ?? '') && Number(fields[17]) <= 1,
     startTime: fields[19] ?? '',
   }
 }

@@ -48,7 +48,8 @@ export function isGone(owner: ProcessOwner): boolean {
   if (owner.boot !== own.boot) return true
   if (owner.pidNamespace !== own.pidNamespace) return false
   if (!isRunning(owner.pid)) return true
-  return owner.startTime !== (readProcess(owner.pid)?.startTime ?? '')
+  const state = readProcess(owner.pid)
+  return state?.isEnded === true || owner.startTime !== (state?.startTime ?? '')
 }
 
 /** Reads what {@link thisProcess} returned from JSON; undefined if it is nothing of the kind. */

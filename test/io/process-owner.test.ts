@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { readProcess } from '../../src/io/proc.ts'
 import {
   endedProcess,
   isAbandonedName,
@@ -17,6 +19,15 @@ async function freePid(): Promise<number> {
   return child.pid ?? 0
 }
 
+/** A process that has ended, of a parent that never asks how. */
+async function startZombie() {
+  const parent = spawn('sh', ['-c', 'sh -c : & echo $!; exec sleep 60'])
+  const [said] = await once(parent.stdout, 'data')
+  const pid = Number(said)
+  while (!readProcess(pid)?.isEnded) await delay(5)
+  return { pid, stop: () => parent.kill() }
+}
+
 describe('isGone', () => {
   it('knows a process that runs from one that has ended', async () => {
     const self = thisProcess()
@@ -28,6 +39,18 @@ describe('isGone', () => {
   it('knows that a number is another process by now', () => {
     const { startTime } = thisProcess()
     expect(isGone({ ...thisProcess(), startTime: `${startTime}1` })).toBe(true)
+  })
+
+  it.skipIf(process.platform !== 'linux')('knows one that nobody has waited for', async () => {
+    const { pid, stop } = await startZombie()
+    try {
+      const startTime = readProcess(pid)?.startTime ?? ''
+      expect(startTime).not.toBe('')
+      expect(isGone({ ...thisProcess(), pid, startTime })).toBe(true)
+    } finally {
+      stop()
+    }
+    expect(readProcess('self')?.isEnded).toBe(false)
   })
 
   it('takes every process for gone when the machine has started anew', () => {
