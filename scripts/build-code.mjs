@@ -69,40 +69,38 @@ async function runAll() {
 
 /** Serves the sample on a free port while `work` is done. */
 async function serve(cwd, program, work) {
-  const server = start(cwd, program, 'serve --data-dir influx/data --bind 127.0.0.1:0')
-  let said = ''
-  server.stderr.on('data', (text) => {
-    said += text
+  const { child, ended } = start(cwd, program, 'serve --data-dir influx/data --bind 127.0.0.1:0')
+  const host = new Promise((resolve, reject) => {
+    const seek = (said) => / on (127\.0\.0\.1:\d+)/.exec(said)?.[1]
+    child.stderr.on('data', (line) => seek(line) && resolve(seek(line)))
+    ended.then(({ said }) => reject(new Error(`snap serve ended: ${said}`)))
   })
-  const address = () => / on (127\.0\.0\.1:\d+)/.exec(said)?.[1]
   try {
-    while (address() === undefined && server.exitCode === null) await once(server.stderr, 'data')
-    await work(address())
+    await work(await host)
   } finally {
-    server.kill('SIGTERM')
-    await once(server, 'close')
+    child.kill('SIGTERM')
+    await ended
   }
 }
 
 async function run(cwd, program, command) {
-  const child = start(cwd, program, command)
-  let said = ''
-  child.stderr.on('data', (text) => {
-    said += text
-  })
-  const [code] = await once(child, 'close')
+  const { code, said } = await start(cwd, program, command).ended
   // What answers over HTTP is no influxd: the way to it is what counts.
   if (code !== 0 && !command.includes('http:')) throw new Error(`snap ${command}: ${said}`)
 }
 
 function start(cwd, program, command) {
   const env = {
-    PATH: process.env.PATH,
-    HOME: cwd,
-    AWS_ACCESS_KEY_ID: 'a',
-    AWS_SECRET_ACCESS_KEY: 'b',
+    ...{ PATH: process.env.PATH, HOME: cwd },
+    ...{ AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' },
   }
-  return spawn(process.execPath, [program, ...command.split(' ')], {
+  const child = spawn(process.execPath, [program, ...command.split(' ')], {
     ...{ cwd, env, timeout: DEADLINE_MS, stdio: ['ignore', 'ignore', 'pipe'] },
   })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    said += text
+  })
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, said: said || signal }))
+  return { child, ended }
 }
