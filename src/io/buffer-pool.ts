@@ -5,20 +5,27 @@
 export class BufferPool {
   readonly size: number
   readonly #most: number
+  readonly #allocate: (size: number) => Buffer
   readonly #free: Buffer[] = []
 
   /**
    * @param size bytes of each
    * @param most buffers that are kept for later
+   * @param allocate makes one. Default: memory that nobody has cleared
    */
-  constructor(size: number, most: number) {
+  constructor(
+    size: number,
+    most: number,
+    allocate: (size: number) => Buffer = Buffer.allocUnsafeSlow,
+  ) {
     this.size = size
     this.#most = most
+    this.#allocate = allocate
   }
 
   /** Returns a buffer with anything in it. */
   take(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(this.size)
+    return this.#free.pop() ?? this.#allocate(this.size)
   }
 
   /** Takes back a buffer, or a part of it, that nobody reads or writes any more. To be called once. */

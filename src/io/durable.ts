@@ -3,6 +3,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import { LargeFile } from './large-file.ts'
 import { once } from './once.ts'
 import { PENDING_SUFFIX } from './pending.ts'
 import { temporaryName } from './process-owner.ts'
@@ -122,22 +123,23 @@ export async function writeFileSynced(
   const flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW
   const handle = await atDestination(path, () => open(path, flags, mode))
   try {
-    let size = 0
+    const file = new LargeFile(handle, check && Number.POSITIVE_INFINITY)
     try {
       await atDestination(path, () => handle.chmod(mode))
       const chunks = body instanceof Uint8Array ? once(body) : body
       for await (const chunk of untilAborted(chunks, signal)) {
-        await atDestination(path, () => writeAll(handle, chunk))
-        size += chunk.length
+        await atDestination(path, () => file.write(chunk))
       }
+      await atDestination(path, () => file.flush())
       await bothOf(
         atDestination(path, () => handle.sync()),
         check?.(),
       )
     } finally {
+      await file.close()
       await atDestination(path, () => handle.close())
     }
-    return size
+    return file.size
   } catch (error) {
     await rm(path, { force: true })
     throw error

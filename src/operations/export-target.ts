@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
+import { Sha256 } from '../io/hash-worker.ts'
+import { hashing } from '../io/hashing.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import { thisProcess } from '../io/process-owner.ts'
 import { ArchiveWriter } from '../portable/archive-writer.ts'
@@ -105,10 +106,9 @@ export class ExportTarget {
       const kept = this.#gzip ? copies(bytes) : bytes
       return { name: '', size: await writeInto(this.#place.stream, kept, signal) }
     }
-    const hash = createHash('sha256')
-    const hashed = passing(bytes, (chunk) => void hash.update(chunk))
-    const staged = await this.#place.store.stage(name, hashed, signal)
-    this.#staged.push({ staged, sha256: hash.digest('hex') })
+    const hash = new Sha256()
+    const staged = await this.#place.store.stage(name, hashing(bytes, hash), signal)
+    this.#staged.push({ staged, sha256: await hash.digest() })
     return { name, size: staged.size }
   }
 

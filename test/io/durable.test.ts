@@ -1,7 +1,6 @@
-import { execFileSync } from 'node:child_process'
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
 import {
   createExclusively,
@@ -11,6 +10,7 @@ import {
   writeFileSynced,
 } from '../../src/io/durable.ts'
 import { tempDir } from '../helpers/temp.ts'
+import { tinyFileSystem } from '../helpers/tiny-file-system.ts'
 
 const links = vi.hoisted(() => ({ refused: undefined as string | undefined }))
 vi.mock('node:fs/promises', async (importOriginal) => {
@@ -30,20 +30,6 @@ const failure = (code: string, message: RegExp) =>
 
 async function* chunks(...bodies: readonly string[]): AsyncGenerator<Uint8Array> {
   for (const body of bodies) yield Buffer.from(body)
-}
-
-/** Mounts a file system of 256 KiB, or returns undefined where that is not allowed. */
-async function tinyFileSystem(): Promise<string | undefined> {
-  const path = await tempDir('tiny')
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', path], { stdio: 'ignore' })
-  } catch {
-    return undefined
-  }
-  onTestFinished(() => {
-    execFileSync('umount', ['-l', path])
-  })
-  return path
 }
 
 describe('writeFileDurably', () => {
@@ -89,7 +75,7 @@ describe('writeFileDurably', () => {
   })
 
   it('hints at a full file system and leaves nothing on it', async ({ skip }) => {
-    const dir = await tinyFileSystem()
+    const dir = await tinyFileSystem('256k')
     if (dir === undefined) return skip('no permission to mount')
     let released = false
     async function* endless(): AsyncGenerator<Uint8Array> {
