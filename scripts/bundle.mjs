@@ -23,6 +23,13 @@ const { output = [] } =
   (await bundle?.write({
     ...{ dir, format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name]-[hash].cjs' },
   })) ?? {}
+// The program of a thread is in one file of its own, which has no more than it needs.
+const thread = await rolldown?.rolldown({
+  input: join(dist, 'tsm/check-program.js'),
+  platform: 'node',
+  logLevel: 'warn',
+})
+await thread?.write({ dir, format: 'esm' })
 if (bundle !== undefined) {
   const modules = output.flatMap((chunk) => Object.keys(chunk.modules ?? {}))
   writeFileSync(join(dir, 'NOTICES.txt'), notices(modules))

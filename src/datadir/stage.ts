@@ -6,10 +6,10 @@ import { fileAccess } from '../io/random-access.ts'
 import { readAll } from '../io/spool.ts'
 import { parseEntryName } from '../tar/names.ts'
 import { readShardTar, type TarEntry } from '../tar/reader.ts'
+import { checkTsm } from '../tsm/check-tsm.ts'
 import { tombstoneFileName } from '../tsm/file-name.ts'
-import { openTsm } from '../tsm/reader.ts'
 import type { TsmSetOptions } from '../tsm/set-writer.ts'
-import { readTsm } from '../tsm/sum-files.ts'
+
 import { decodeTombstones } from '../tsm/tombstone.ts'
 import {
   type ShardLocation,
@@ -51,10 +51,10 @@ function fileNameOf(entry: TarEntry, location: ShardLocation): string {
 }
 
 /** Reads the index and every block: that checks its CRC. */
-async function checkTsm(path: string): Promise<void> {
+async function checkTsmFile(path: string): Promise<void> {
   const source = await fileAccess(path)
   try {
-    await readTsm(await openTsm(source))
+    await checkTsm(source, { points: false })
   } finally {
     await source.close()
   }
@@ -93,7 +93,7 @@ export async function stageUpload(
   for await (const entry of readShardTar(body, { name: what, signal })) {
     const name = fileNameOf(entry, location)
     const path = join(staging, name)
-    const check = () => (name.endsWith(TSM_SUFFIX) ? checkTsm(path) : checkTombstones(path))
+    const check = () => (name.endsWith(TSM_SUFFIX) ? checkTsmFile(path) : checkTombstones(path))
     await writeFileSynced(path, entry.body, { mode: fileMode(owner), signal, check })
     await giveTo(path, owner)
     names.push(name)
@@ -121,7 +121,7 @@ export async function stageFiles(
         unfinished.delete(file)
         await file.close()
         await giveTo(path, owner)
-        await checkTsm(path)
+        await checkTsmFile(path)
         names.push(name)
       }
       return { write: file.write, close }

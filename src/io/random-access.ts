@@ -1,6 +1,10 @@
+import { readSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import { SnapError } from '../errors.ts'
+
+/** Where all threads of a process find some bytes: at the beginning of memory that they share, or of an open file. */
+export type SharedPlace = { readonly memory: SharedArrayBuffer } | { readonly fd: number }
 
 /** Bytes that can be read anywhere: a file, a buffer, a range of an object. */
 export interface RandomAccess {
@@ -15,6 +19,8 @@ export interface RandomAccess {
   read(offset: number, length: number): Promise<Uint8Array>
   /** Fills `bytes`, which stay the caller's, from `offset` on. Files have it. @throws SnapError as {@link read} */
   readInto?(bytes: Uint8Array, offset: number): Promise<void>
+  /** Where another thread finds them until they are closed; not there if it cannot. */
+  readonly place?: SharedPlace | undefined
   /** Releases what is held. May be called twice. */
   close(): Promise<void>
 }
@@ -29,6 +35,8 @@ function checkRange(source: RandomAccess, offset: number, length: number): void 
 
 /** Returns random access over `bytes`; reads are views over them. */
 export function bytesAccess(bytes: Uint8Array, name: string): RandomAccess {
+  const { buffer, byteOffset } = bytes
+  const isShared = buffer instanceof SharedArrayBuffer && byteOffset === 0
   const source: RandomAccess = {
     name,
     size: bytes.length,
@@ -36,6 +44,7 @@ export function bytesAccess(bytes: Uint8Array, name: string): RandomAccess {
       checkRange(source, offset, length)
       return bytes.subarray(offset, offset + length)
     },
+    ...(isShared && { place: { memory: buffer } }),
     async close() {},
   }
   return source
@@ -46,18 +55,38 @@ export type FileAccess = RandomAccess & Required<Pick<RandomAccess, 'readInto'>>
 
 /** Returns random access over the first `size` bytes of an open file; `close` closes `handle`. */
 export function handleAccess(handle: FileHandle, name: string, size: number): FileAccess {
+  const readSome = async (bytes: Uint8Array, offset: number) =>
+    (await handle.read(bytes, 0, bytes.length, offset)).bytesRead
+  const close = () => handle.close()
+  return { ...filledAccess(readSome, name, size), place: { fd: handle.fd }, close }
+}
+
+/** Returns random access over the first `size` bytes of what another thread has; nothing is closed. The thread waits for a file. */
+export function placeAccess(place: SharedPlace, name: string, size: number): RandomAccess {
+  if ('memory' in place) return bytesAccess(new Uint8Array(place.memory, 0, size), name)
+  const { fd } = place
+  const readSome = (bytes: Uint8Array, offset: number) =>
+    readSync(fd, bytes, 0, bytes.length, offset)
+  return filledAccess(readSome, name, size)
+}
+
+/** Returns random access over what `readSome` reads at an offset, as many bytes as it likes, none at the end. */
+function filledAccess(
+  readSome: (bytes: Uint8Array, offset: number) => Promise<number> | number,
+  name: string,
+  size: number,
+): FileAccess {
   const readInto = async (bytes: Uint8Array, offset: number) => {
-    const { length } = bytes
-    checkRange(source, offset, length)
-    for (let filled = 0; filled < length; ) {
-      const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled)
-      if (bytesRead === 0) {
+    checkRange(source, offset, bytes.length)
+    for (let filled = 0; filled < bytes.length; ) {
+      const count = await readSome(bytes.subarray(filled), offset + filled)
+      if (count === 0) {
         throw new SnapError(
           'E_FORMAT',
           `${name}: ends at ${offset + filled}, expected ${size} bytes`,
         )
       }
-      filled += bytesRead
+      filled += count
     }
   }
   const source: FileAccess = {
@@ -70,7 +99,7 @@ export function handleAccess(handle: FileHandle, name: string, size: number): Fi
       return bytes
     },
     readInto,
-    close: () => handle.close(),
+    async close() {},
   }
   return source
 }

@@ -12,8 +12,10 @@ export const SPOOL_MEMORY = 8 * 1024 * 1024
 const LEAST_POOLED = 256 * 1024
 /** Spools that are told how much comes may keep this much in memory, if their owner has few of them. */
 export const LARGE_SPOOL_MEMORY = 2 * SPOOL_MEMORY
-/** Memory of spools that are told how much comes, the smallest first. */
-const POOLS = [SPOOL_MEMORY, LARGE_SPOOL_MEMORY].map((size) => new BufferPool(size, 4))
+/** Memory of spools that are told how much comes, the smallest first. Other threads may read it. */
+const POOLS = [SPOOL_MEMORY, LARGE_SPOOL_MEMORY].map(
+  (size) => new BufferPool(size, 4, () => Buffer.from(new SharedArrayBuffer(size))),
+)
 
 /** Where a {@link Spool} may put what does not fit into memory. */
 export interface SpoolOptions {

@@ -75,11 +75,10 @@ export async function checkArchive(
     if (stored !== undefined) await hash.update(chunk)
   }
   try {
+    const how = { tempDir, memoryLimit: LARGE_SPOOL_MEMORY, sums, signal }
     const body = measured(part.open(signal, onStored), tar, onBytes)
     for await (const entry of readShardTar(body, { name, signal })) {
-      files.push(
-        await inspectEntry(entry, { shard, tempDir, memoryLimit: LARGE_SPOOL_MEMORY, sums }),
-      )
+      files.push(await inspectEntry(entry, { shard, ...how }))
     }
     if (tarSize !== undefined && tarSize !== tar.size) {
       throw new SnapError('E_INTEGRITY', `a tar of ${tar.size} bytes, expected ${tarSize}`)

@@ -65,7 +65,7 @@ export async function fetchShard(
   const tar = tapShardTar(
     wanted.tar,
     async (entry) => {
-      files.push(await inspectEntry(entry, { shard, tempDir, sums, hash: true }))
+      files.push(await inspectEntry(entry, { shard, tempDir, sums, hash: true, signal }))
     },
     { name: nameOf(shard), signal },
   )

@@ -3,8 +3,7 @@ import { Sha256 } from '../io/hash-worker.ts'
 import { hashing } from '../io/hashing.ts'
 import { spool } from '../io/spool.ts'
 import { parseEntryName, type TarEntry } from '../tar/index.ts'
-import { openTsm } from '../tsm/reader.ts'
-import { readTsm } from '../tsm/sum-files.ts'
+import { checkTsm } from '../tsm/check-tsm.ts'
 import { decodeTombstones } from '../tsm/tombstone.ts'
 import type { ShardSums } from './shard-sums.ts'
 
@@ -49,6 +48,7 @@ export interface InspectOptions {
   readonly sums?: ShardSums | undefined
   /** Take the SHA-256 of each file. Default false. */
   readonly hash?: boolean | undefined
+  readonly signal?: AbortSignal | undefined
 }
 
 /**
@@ -89,13 +89,19 @@ export function kindOf(name: string): InspectedFile['kind'] {
 
 async function inspectTsm(
   { name: path, body, size }: TarEntry,
-  { name, tempDir, memoryLimit, sums }: Omit<InspectOptions, 'shard'> & { readonly name: string },
+  {
+    name,
+    tempDir,
+    memoryLimit,
+    sums,
+    signal,
+  }: Omit<InspectOptions, 'shard'> & { readonly name: string },
 ): Promise<TsmSummary> {
   const bytes = await spool(body, { name: path, tempDir, memoryLimit, size })
   try {
-    const file = await openTsm(bytes)
-    const contents = sums ? await sums.readTsm(name, file) : await readTsm(file)
-    const { keys, blocks, minTime, maxTime } = contents
+    const checked = await checkTsm(bytes, { points: sums !== undefined, signal })
+    sums?.add(name, checked)
+    const { keys, blocks, minTime, maxTime } = checked
     return { keys, blocks, minTime, maxTime }
   } finally {
     await bytes.close()

@@ -7,7 +7,7 @@ import { readSidecar } from '../portable/sets.ts'
 import type { Sidecar } from '../portable/sidecar.ts'
 import type { Store } from '../storage/index.ts'
 import { formatEntryName, type TarEntryInput } from '../tar/index.ts'
-import { openTsm } from '../tsm/reader.ts'
+import { checkTsm } from '../tsm/check-tsm.ts'
 import { decodeTombstones } from '../tsm/tombstone.ts'
 import { TombstoneSet } from '../tsm/tombstone-set.ts'
 import type { TimeRange } from '../tsm/values.ts'
@@ -259,7 +259,9 @@ async function unlocated(
     const opened = await spoolShard(content.entries(signal), tempDir)
     try {
       const sums = new ShardSums()
-      for (const [name, access] of opened.files) await sums.readTsm(name, await openTsm(access))
+      for (const [name, access] of opened.files) {
+        sums.add(name, await checkTsm(access, { points: true, signal }))
+      }
       const found = describeData(await sums.finish(() => opened.files))
       if (found.exact && found.fingerprint === data.fingerprint) return []
     } finally {

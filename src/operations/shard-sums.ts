@@ -1,14 +1,7 @@
 import type { RandomAccess } from '../io/random-access.ts'
 import { tombstoneFileName } from '../tsm/file-name.ts'
 import { MeasurementSums, type ShardTotals } from '../tsm/measurement-sums.ts'
-import type { TsmFile } from '../tsm/reader.ts'
-import {
-  correctSums,
-  needCorrection,
-  readTsm,
-  type ShardFile,
-  type TsmContents,
-} from '../tsm/sum-files.ts'
+import { type CheckedTsm, correctSums, needCorrection, type ShardFile } from '../tsm/sum-files.ts'
 import { sourcesOf } from './tsm-sources.ts'
 
 /** The points of a shard in numbers. */
@@ -29,13 +22,11 @@ export class ShardSums {
   readonly #deleting = new Set<string>()
   readonly #flaws: string[] = []
 
-  /** Reads a TSM file as {@link readTsm} does, and adds its points. */
-  async readTsm(name: string, file: TsmFile): Promise<TsmContents> {
-    const contents = await readTsm(file, this.#sums)
-    const { minKey, maxKey, overlaps } = contents
+  /** Adds the points of a TSM file that was checked. */
+  add(name: string, { minKey, maxKey, overlaps, flaws, totals }: CheckedTsm): void {
+    if (totals !== undefined) this.#sums.join(totals)
     this.#files.set(name, { minKey, maxKey, overlaps, deletes: false })
-    this.#flaws.push(...contents.flaws)
-    return contents
+    this.#flaws.push(...flaws)
   }
 
   /** Remembers that a tombstone deletes something. */

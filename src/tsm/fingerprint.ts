@@ -51,11 +51,11 @@ export class PointSum {
     this.points -= 2 * block.times.length
   }
 
-  /** Adds all that was added to `other`. */
-  join(other: PointSum): void {
-    for (const lane of LANES)
-      this.#state[lane] = (this.#state[lane] ?? 0n) + (other.#state[lane] ?? 0n)
-    this.points += other.points
+  /** Adds all that was added to another one. */
+  join({ points, fingerprint }: Pick<PointSum, 'points' | 'fingerprint'>): void {
+    for (const [i, lane] of LANES.entries())
+      this.#state[lane] = (this.#state[lane] ?? 0n) + (fingerprint[i] ?? 0n)
+    this.points += points
   }
 
   // arrays of 64 bits take what is left of a number modulo 2^64

@@ -55,11 +55,11 @@ class Sums {
     if (maxTime > this.maxTime) this.maxTime = maxTime
   }
 
-  join(other: Sums): void {
-    this.points.join(other.points)
+  join(other: PointTotals): void {
+    this.points.join(other)
     this.series += other.series
     this.keys += other.keys
-    this.cover(other)
+    if (other.range !== undefined) this.cover(other.range)
   }
 
   totals(): PointTotals {
@@ -134,6 +134,16 @@ export class MeasurementSums {
     this.#points().remove(block)
   }
 
+  /** Adds what others have added up, of other points. A series that is in both is counted twice. */
+  join({ measurements, others }: ShardTotals): void {
+    for (const totals of measurements) this.#sumsOf(totals.measurement).join(totals)
+    if (others === undefined) return
+    this.#others.join(others)
+    const last = measurements.at(-1)?.measurement ?? new Uint8Array()
+    const from = `${nameOf(last)}\0`
+    if (this.#othersFrom === undefined || from < this.#othersFrom) this.#othersFrom = from
+  }
+
   /** Forgets the counts of series and keys, and the times: they will be told again. */
   recount(): void {
     this.#series = undefined
@@ -146,12 +156,12 @@ export class MeasurementSums {
   totals(): ShardTotals {
     this.#trim(MAX_MEASUREMENTS)
     const all = new Sums()
-    all.join(this.#others)
-    for (const sums of this.#byName.values()) all.join(sums)
+    all.join(this.#others.totals())
+    for (const sums of this.#byName.values()) all.join(sums.totals())
     const measurements = [...this.#byName]
       .filter(([, sums]) => sums.keys > 0)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, sums]) => ({ measurement: Buffer.from(name, 'latin1'), ...sums.totals() }))
+      .map(([name, sums]) => ({ measurement: bytesOf(name), ...sums.totals() }))
     const others = this.#othersFrom === undefined ? undefined : this.#others.totals()
     return { all: all.totals(), measurements, others }
   }
@@ -170,8 +180,7 @@ export class MeasurementSums {
   }
 
   #sumsOf(measurement: Uint8Array): Sums {
-    const { buffer, byteOffset, byteLength } = measurement
-    const name = Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
+    const name = nameOf(measurement)
     const known = this.#byName.get(name)
     if (known !== undefined) return known
     if (this.#othersFrom !== undefined && name >= this.#othersFrom) return this.#others
@@ -185,9 +194,19 @@ export class MeasurementSums {
     const late = [...this.#byName.keys()].sort().slice(limit)
     for (const name of late) {
       const sums = this.#byName.get(name)
-      if (sums !== undefined) this.#others.join(sums)
+      if (sums !== undefined) this.#others.join(sums.totals())
       this.#byName.delete(name)
     }
     this.#othersFrom = late[0] ?? this.#othersFrom
   }
+}
+
+/** Returns a name as latin1: a character is a byte. */
+function nameOf({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
+}
+
+function bytesOf(name: string): Uint8Array {
+  // Of its own: a small Buffer is a view of memory that it has in common with others.
+  return Uint8Array.from(Buffer.from(name, 'latin1'))
 }

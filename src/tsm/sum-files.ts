@@ -1,8 +1,9 @@
 import { SnapError } from '../errors.ts'
+import type { RandomAccess } from '../io/random-access.ts'
 import { type AlignedKey, alignKeys, type TsmSource } from './align.ts'
-import type { MeasurementSums } from './measurement-sums.ts'
+import { MeasurementSums, type ShardTotals } from './measurement-sums.ts'
 import { byFirstTime, findConflict, mergePieces, type Piece, piecesOf } from './merge.ts'
-import type { IndexEntry, TsmFile, TsmKey } from './reader.ts'
+import { type IndexEntry, openTsm, type TsmFile, type TsmKey } from './reader.ts'
 import { isWhole } from './rewrite.ts'
 import { seriesOf } from './series-key.ts'
 import { MAX_TIME, MIN_TIME, rangeOf, type TimeRange } from './values.ts'
@@ -18,6 +19,21 @@ export interface TsmContents extends TimeRange {
   readonly overlaps: boolean
   /** Blocks whose CRC is right but that do not decode, or have other times than the index says: what, and where. */
   readonly flaws: readonly string[]
+}
+
+/** What was found in a TSM file, and its points if they were looked at, as if there were no other file. */
+export interface CheckedTsm extends TsmContents {
+  readonly totals: ShardTotals | undefined
+}
+
+/**
+ * Reads all of a TSM file: index, and the CRC of every block. With `points`, decodes every block and adds up its points.
+ * @throws SnapError as {@link openTsm}, {@link TsmFile.keys} and {@link TsmFile.readBlock}
+ */
+export async function checkHere(source: RandomAccess, points: boolean): Promise<CheckedTsm> {
+  const sums = points ? new MeasurementSums() : undefined
+  const contents = await readTsm(await openTsm(source), sums)
+  return { ...contents, totals: sums?.totals() }
 }
 
 /** Flaws that are told of one file: one is enough to know. */

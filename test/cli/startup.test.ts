@@ -60,6 +60,13 @@ describe('the start of the program', () => {
     expect(required.filter((name) => !name.startsWith('./') && !isBuiltin(name))).toEqual([])
   })
 
+  it('has the program of each thread beside it, in one file', () => {
+    const names = readdirSync(PROGRAM).filter((name) => name.endsWith('.js'))
+    expect(names).toEqual(['check-program.js'])
+    const code = readFileSync(join(PROGRAM, 'check-program.js'), 'utf8')
+    expect(runtimeImports(code).filter((name) => !isBuiltin(name))).toEqual([])
+  })
+
   it('has the licences of the packages in these files', () => {
     const notices = readFileSync(join(PROGRAM, 'NOTICES.txt'), 'utf8')
     const manifest: { readonly dependencies: object } = JSON.parse(

@@ -14,3 +14,11 @@ it('gives a buffer again that it got back, whole', () => {
   expect(again).toHaveLength(10)
   expect(pool.take().buffer).not.toBe(second.buffer)
 })
+
+it('makes its buffers as it is told', () => {
+  const pool = new BufferPool(10, 1, (size) => Buffer.from(new SharedArrayBuffer(size)))
+  const first = pool.take()
+  pool.give(first)
+  expect(pool.take().buffer).toBe(first.buffer)
+  expect(first.buffer).toBeInstanceOf(SharedArrayBuffer)
+})

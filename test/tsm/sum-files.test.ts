@@ -85,7 +85,9 @@ async function sumUp(sources: Awaited<ReturnType<typeof build>>['sources']) {
   const sums = new MeasurementSums()
   const files: ShardFile[] = []
   for (const { file, tombstones } of sources) {
-    files.push({ ...(await readTsm(file, sums)), deletes: !tombstones.isEmpty })
+    const own = new MeasurementSums()
+    files.push({ ...(await readTsm(file, own)), deletes: !tombstones.isEmpty })
+    sums.join(own.totals())
   }
   const corrected = needCorrection(files)
   const problem = corrected ? await correctSums(sources, sums) : undefined
@@ -105,7 +107,7 @@ test.prop({ files: fc.array(file, { maxLength: 5 }), type: fc.constantFrom(...TY
       ...totalsOf(points.filter(({ key }) => measurementOf(seriesOf(key)).toString() === name)),
     }))
     const found = measurements.map(({ measurement, ...totals }) => ({
-      measurement: measurement.toString(),
+      measurement: Buffer.from(measurement).toString(),
       ...readable(totals),
     }))
     expect(found).toEqual(expected.filter((totals) => totals.points > 0))
@@ -201,11 +203,20 @@ describe('measurements', () => {
     const scattered = ascending.map((i) => (i * 7919) % count)
     const totals = sumOf(ascending)
     expect(totals.measurements.length).toBe(MAX_MEASUREMENTS)
-    expect(totals.measurements.at(-1)?.measurement.toString()).toBe(name(MAX_MEASUREMENTS - 1))
+    expect(totals.measurements.at(-1)?.measurement).toEqual(
+      Uint8Array.from(Buffer.from(name(MAX_MEASUREMENTS - 1))),
+    )
     expect(totals.others).toMatchObject({ points: count - MAX_MEASUREMENTS, series: 20_017 })
     expect(totals.all).toMatchObject({ points: count, keys: count, series: count })
     expect(sumOf(scattered)).toEqual(totals)
     expect(sumOf(ascending.toReversed())).toEqual(totals)
+    const joined = new MeasurementSums()
+    // Each third of the names, so that all have more of them than are kept; and a few whose place comes late.
+    const parts = [0, 1, 2].map((part) => scattered.filter((n) => n % 3 === part))
+    for (const part of parts) joined.join(sumOf(part))
+    expect(joined.totals()).toEqual(totals)
+    joined.join(sumOf([5, count - 1]))
+    expect(joined.totals().others).toMatchObject({ points: count - MAX_MEASUREMENTS + 1 })
   })
 
   it('may have names that are no text, or none', () => {

@@ -1,0 +1,135 @@
+import { existsSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { type MessagePort, Worker } from 'node:worker_threads'
+import { asSnapError, type ErrorCode, SnapError } from '../errors.ts'
+
+/** What a thread is asked. */
+export interface Asked<Question> {
+  readonly id: number
+  readonly question: Question
+}
+
+/** What comes back for it: an answer, or why there is none. */
+export type Answered<Answer> =
+  | { readonly id: number; readonly answer: Answer }
+  | { readonly id: number; readonly failure: Failure }
+
+/** A {@link SnapError} on its way from one thread to another. */
+export interface Failure extends Pick<SnapError, 'message' | 'hint' | 'retryable'> {
+  readonly code: ErrorCode
+}
+
+interface Waiter<Answer> {
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * A thread that answers questions, in any order. The process does not end before all are answered, and does not go on for the
+ * thread alone.
+ */
+export class Thread<Question, Answer> {
+  readonly #name: string
+  readonly #worker: Worker
+  readonly #waiting = new Map<number, Waiter<Answer>>()
+  #ids = 0
+  #failure: SnapError | undefined
+
+  /**
+   * @param name what it does, for messages: `the thread that ...`
+   * @param program where its program is, or the text of it: it gets {@link Asked} and posts {@link Answered}
+   * @param workerData for the program
+   */
+  constructor(name: string, program: URL | string, workerData?: unknown) {
+    this.#name = name
+    const isText = typeof program === 'string'
+    this.#worker = new Worker(program, { eval: isText, workerData, execArgv: [] })
+    this.#worker.on('message', (answered: Answered<Answer>) => this.#take(answered))
+    this.#worker.on('error', (error) => this.#fail(error))
+    this.#worker.on('exit', () => this.#fail(undefined))
+    this.#worker.unref()
+  }
+
+  /** True if it answers nothing any more. */
+  get hasDied(): boolean {
+    return this.#failure !== undefined
+  }
+
+  /**
+   * Asks, and waits for the answer or for `signal`, whatever is first.
+   * @throws SnapError what the program threw; `E_FAILED` if the thread has died
+   */
+  async ask(question: Question, signal?: AbortSignal): Promise<Answer> {
+    if (this.#failure !== undefined) throw this.#failure
+    signal?.throwIfAborted()
+    const id = this.#ids++
+    const onAbort = () => this.#settle(id)?.reject(signal?.reason)
+    try {
+      return await new Promise((resolve, reject) => {
+        signal?.addEventListener('abort', onAbort)
+        if (this.#waiting.size === 0) this.#worker.ref()
+        this.#waiting.set(id, { resolve, reject })
+        this.#worker.postMessage({ id, question })
+      })
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  #take(answered: Answered<Answer>): void {
+    const waiter = this.#settle(answered.id)
+    if ('answer' in answered) waiter?.resolve(answered.answer)
+    else
+      waiter?.reject(
+        new SnapError(answered.failure.code, answered.failure.message, answered.failure),
+      )
+  }
+
+  /** Takes who waits for an answer out of those who do; undefined if nobody does. */
+  #settle(id: number): Waiter<Answer> | undefined {
+    const waiter = this.#waiting.get(id)
+    this.#waiting.delete(id)
+    if (this.#waiting.size === 0) this.#worker.unref()
+    return waiter
+  }
+
+  #fail(cause: unknown): void {
+    this.#failure ??= new SnapError('E_FAILED', `${this.#name} has ended`, { cause })
+    for (const { reject } of this.#waiting.values()) reject(this.#failure)
+    this.#waiting.clear()
+  }
+}
+
+/**
+ * Returns what gives a thread: started at the first call, and again at the first after it has died. It gives none where that would
+ * not help, on one processor, or where there is no such program.
+ * @param name as for {@link Thread}
+ */
+export function threadOnDemand<Question, Answer>(
+  name: string,
+  program: URL,
+): () => Thread<Question, Answer> | undefined {
+  let thread: Thread<Question, Answer> | undefined
+  return () => {
+    if (thread !== undefined && !thread.hasDied) return thread
+    thread = undefined
+    if (availableParallelism() > 1 && existsSync(program)) thread = new Thread(name, program)
+    return thread
+  }
+}
+
+/** The part of {@link Thread} in its program: answers what comes through `port`, one after the other as long as nothing is waited for. */
+export function answerQuestions<Question, Answer>(
+  port: MessagePort,
+  answer: (question: Question) => Promise<Answer>,
+): void {
+  const post = (answered: Answered<Answer>) => port.postMessage(answered)
+  port.on('message', async ({ id, question }: Asked<Question>) => {
+    try {
+      post({ id, answer: await answer(question) })
+    } catch (error) {
+      const { code, message, hint, retryable } = asSnapError(error, 'E_FAILED', 'thread')
+      post({ id, failure: { code, message, hint, retryable } })
+    }
+  })
+}

@@ -1,0 +1,37 @@
+import type { RandomAccess, SharedPlace } from '../io/random-access.ts'
+import { threadOnDemand } from '../io/thread.ts'
+import { type CheckedTsm, checkHere } from './sum-files.ts'
+
+/** What the thread is asked: to check the file that is in a place. */
+export interface CheckQuestion extends Pick<RandomAccess, 'name' | 'size'> {
+  readonly place: SharedPlace
+  readonly points: boolean
+}
+
+/** How a file is checked. */
+export interface CheckTsmOptions {
+  /** Decode every block, and add up its points. */
+  readonly points: boolean
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Its program is beside this module, and in the bundle; sources that are run as they are have none. */
+const openThread = threadOnDemand<CheckQuestion, CheckedTsm>(
+  'the thread that checks TSM files',
+  new URL('./check-program.js', import.meta.url),
+)
+
+/**
+ * Checks a TSM file as {@link checkHere} does: on a thread, one for all of them, if that can read the file and would help. The
+ * file may be closed as soon as this ends, by the signal too: what the thread then still reads of it counts for nothing.
+ * @throws SnapError as {@link checkHere}; `E_FAILED` if the thread has died
+ */
+export async function checkTsm(
+  source: RandomAccess,
+  { points, signal }: CheckTsmOptions,
+): Promise<CheckedTsm> {
+  const { place, name, size } = source
+  const thread = place && openThread()
+  if (!(place && thread)) return await checkHere(source, points)
+  return await thread.ask({ place, name, size, points }, signal)
+}
