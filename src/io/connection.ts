@@ -121,7 +121,7 @@ export class Connection {
         if (!(next.value instanceof Uint8Array)) throw new TypeError('expected a stream of bytes')
         patience.spend(waited, next.value.length)
         yield next.value
-        if (reused) giveBack(next.value)
+        if (reused) takeBack(next.value)
       }
     } catch (error) {
       throw this.#reasonOf(error)
@@ -248,6 +248,12 @@ export class Connection {
     const how = errno === 'ECONNRESET' || errno === 'EPIPE' ? 'reset by the peer' : 'broken'
     return new SnapError(code, `${this.name}: connection ${how}`, { cause: error, retryable: true })
   }
+}
+
+/** Takes memory back that was read into, or that the other end inside the process sent out of. */
+function takeBack(chunk: Uint8Array): void {
+  giveBack(chunk)
+  recycle(chunk)
 }
 
 /** How long a peer is still waited for that has to send on; in ms. */

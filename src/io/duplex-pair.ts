@@ -1,6 +1,9 @@
 import { Duplex } from 'node:stream'
 import { SnapError } from '../errors.ts'
 
+/** Pieces that wait for a reader; another one finds no room. */
+const MAX_WAITING = 4
+
 /**
  * Returns both ends of a connection inside the process. Each end can be closed for writing alone, a write waits until
  * the other end has room, and `destroy(error)` on one makes the other fail with the same error. An end that is
@@ -20,7 +23,8 @@ class End extends Duplex {
   #roomMade: ((error?: Error | null) => void) | undefined
 
   constructor() {
-    super({ allowHalfOpen: true })
+    // Piece by piece: as a stream of bytes Node would copy those that wait together into new memory.
+    super({ allowHalfOpen: true, readableObjectMode: true, readableHighWaterMark: MAX_WAITING })
     // Whoever waits on an end is told; an end that nobody looks at any more must not end the process.
     this.on('error', () => {})
   }

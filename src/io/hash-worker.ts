@@ -13,11 +13,12 @@ const HELD = new BufferPool(HELD_SIZE, 8)
 const SLOT_SIZE = 1024 * 1024 + 4 * 1024
 const SLOTS = 4
 
-/** What the thread is told: bytes of a hash in a slot, or that there are no more. */
+/** What the thread is told: bytes of a hash in a slot, or that there are no more; or all bytes of a hash. */
 interface Message {
   readonly id: number
   readonly slot?: number
   readonly length?: number
+  readonly whole?: Uint8Array
 }
 
 /** What it answers: a slot that is free again, or a digest. */
@@ -33,7 +34,10 @@ const { createHash } = require('node:crypto')
 const { parentPort, workerData } = require('node:worker_threads')
 const { memory, slotSize } = workerData
 const hashes = new Map()
-parentPort.on('message', ({ id, slot, length }) => {
+parentPort.on('message', ({ id, slot, length, whole }) => {
+  if (whole !== undefined) {
+    return parentPort.postMessage({ id, digest: createHash('sha256').update(whole).digest('hex') })
+  }
   let hash = hashes.get(id)
   if (hash === undefined) hashes.set(id, (hash = createHash('sha256')))
   if (slot === undefined) {
@@ -85,6 +89,16 @@ export class Sha256 {
     await take.update(held.subarray(0, this.#size))
     HELD.give(held)
   }
+}
+
+/**
+ * Returns the SHA-256, in hex, of bytes in memory that threads share, which must not change meanwhile: without a copy, on the same
+ * thread.
+ * @throws SnapError `E_FAILED` if the thread has died
+ */
+export async function sha256OfShared(bytes: Uint8Array<SharedArrayBuffer>): Promise<string> {
+  const thread = openThread()
+  return thread ? await thread.hash(bytes) : createHash('sha256').update(bytes).digest('hex')
 }
 
 /** Takes one hash. */
@@ -151,12 +165,19 @@ class HashThread {
           this.#post({ id, slot, length: part.length })
         }
       },
-      digest: () =>
-        new Promise((resolve, reject) => {
-          this.#digests.set(id, { resolve, reject })
-          this.#post({ id })
-        }),
+      digest: () => this.#ask({ id }),
     }
+  }
+
+  hash(whole: Uint8Array<SharedArrayBuffer>): Promise<string> {
+    return this.#ask({ id: this.#ids++, whole })
+  }
+
+  #ask(message: Message): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#digests.set(message.id, { resolve, reject })
+      this.#post(message)
+    })
   }
 
   async #nextFree(): Promise<number> {

@@ -70,11 +70,12 @@ export async function serveDirectory(place: DirectoryPlace): Promise<ServedDirec
   const directory = await openDataDirectory(paths, options)
   const { metaClient, tsdbStore } = directory
   const service = new Service({ metaClient, tsdbStore, node: SNAP_NODE })
-  const client = new Client(async () => {
+  const connect = async () => {
     const [ours, theirs] = duplexPair()
     void service.handle(theirs, paths.dataDir)
     return ours
-  })
+  }
+  const client = new Client(connect, { reused: true })
   return {
     client,
     name: paths.dataDir,

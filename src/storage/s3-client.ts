@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { HeadObjectOutput, S3, S3ClientConfig } from '@aws-sdk/client-s3'
 import type { SnapError } from '../errors.ts'
 import { isMissing, isTransient, type S3Side, s3CodeOf, s3Error, statusOf } from './s3-errors.ts'
+import { RequestHash } from './s3-hash.ts'
 import type { S3Location } from './s3-location.ts'
 
 /** Wait before the second, third and fourth try, ms. */
@@ -118,6 +119,7 @@ async function openClient({ endpoint, timeout }: S3Access): Promise<S3> {
     responseChecksumValidation: 'WHEN_REQUIRED',
     // Asked before each part it costs a round trip, and saves one part where a store refuses.
     expectContinueHeader: false,
+    sha256: RequestHash,
     maxAttempts: 1,
     requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: timeout ?? TIMEOUT_MS },
   }

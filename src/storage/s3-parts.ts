@@ -1,16 +1,17 @@
 import { BufferPool } from '../io/buffer-pool.ts'
 
 const MIB = 1024 * 1024
-const FIRST_SIZE = 8 * MIB
+/** The smallest that S3 takes but for the last part: there is one in memory for each upload at least. */
+const FIRST_SIZE = 5 * MIB
 const LARGEST_SIZE = 1024 * MIB
-/** Parts of one size before the size doubles: 10,000 parts, the most there can be, then hold 5.3 TiB, and S3 ends at 5 TiB. */
-const PARTS_PER_SIZE = 750
+/** Parts of one size before the size doubles: 10,000 parts, the most there can be, then hold 5.1 TiB, and S3 ends at 5 TiB. */
+const PARTS_PER_SIZE = 700
 /** Bytes of parts that the uploads of a store have in memory, but for one part of each. */
 const SHARED_SIZE = 4 * FIRST_SIZE
 /** Up to this a part grows, bytes; then it gets all the room that it may need. */
 export const SMALL_SIZE = 64 * 1024
 
-/** The size in bytes of the part with this index from 0: 8 MiB, more only in objects of many gigabytes. */
+/** The size in bytes of the part with this index from 0: 5 MiB, more only in objects of many gigabytes. */
 export function partSize(index: number): number {
   return Math.min(FIRST_SIZE * 2 ** Math.floor(index / PARTS_PER_SIZE), LARGEST_SIZE)
 }
@@ -20,7 +21,7 @@ export function partSize(index: number): number {
  * has one part whatever the others do, and more as long as all of them together have few.
  */
 export class PartMemory {
-  readonly #pool = new BufferPool(FIRST_SIZE, SHARED_SIZE / FIRST_SIZE)
+  readonly #pool = new BufferPool(FIRST_SIZE, SHARED_SIZE / FIRST_SIZE, sharedBuffer)
   #taken = 0
 
   /** Tells whether an upload may have one more part of this size besides its `others`. */
@@ -31,7 +32,8 @@ export class PartMemory {
   /** Returns a buffer of this size with anything in it. */
   take(size: number): Buffer {
     this.#taken += size
-    return size === FIRST_SIZE ? this.#pool.take() : Buffer.allocUnsafeSlow(size)
+    if (size === FIRST_SIZE) return this.#pool.take()
+    return size > SMALL_SIZE ? sharedBuffer(size) : Buffer.allocUnsafeSlow(size)
   }
 
   /**
@@ -43,6 +45,11 @@ export class PartMemory {
     this.#taken -= byteLength
     if (isRead && byteLength === FIRST_SIZE) this.#pool.give(part)
   }
+}
+
+/** Memory that is hashed on another thread. */
+function sharedBuffer(size: number): Buffer {
+  return Buffer.from(new SharedArrayBuffer(size))
 }
 
 /** A part of an object. */

@@ -244,6 +244,20 @@ function suite(kind: keyof typeof PAIRS): void {
   })
 }
 
+it('uses memory again that was sent to a reader in this process', async () => {
+  const [a, b] = duplexPair()
+  const sent = takeBuffer()
+  const sending = open(a).end(sent)
+  const chunks = open(b).chunks(undefined, { reused: true })
+  const first: unknown = (await chunks.next()).value
+  expect(first).toHaveLength(sent.length)
+  const others = takeBuffer()
+  expect(others.buffer).not.toBe(sent.buffer)
+  await chunks.next()
+  await sending
+  expect(takeBuffer().buffer).toBe(sent.buffer)
+})
+
 /** A stream that takes each write when it is told to. */
 function reluctant() {
   const takers: (() => void)[] = []

@@ -35,6 +35,17 @@ describe('duplexPair', () => {
     expect(received.equals(bytes)).toBe(true)
   })
 
+  it('passes pieces on as they are', async () => {
+    const [a, b] = duplexPair()
+    const pieces = [Buffer.from('one'), Buffer.from('two'), Buffer.from('three')]
+    for (const piece of pieces) a.write(piece)
+    a.end()
+    const received: unknown[] = []
+    for await (const piece of b) received.push(piece)
+    expect(received).toHaveLength(3)
+    for (const [at, piece] of pieces.entries()) expect(received[at]).toBe(piece)
+  })
+
   it('makes a writer wait for its reader', async () => {
     const [a, b] = duplexPair()
     let written = 0
@@ -58,8 +69,9 @@ describe('duplexPair', () => {
   it('gives the error to a write that waits for room', async () => {
     const [a, b] = duplexPair()
     const error = new SnapError('E_DESTINATION', 'no')
+    for (let index = 0; index < 3; index++) a.write('there is room for it')
     const write = new Promise((_, reject) => {
-      a.write(Buffer.alloc(100_000), (failure) => reject(failure))
+      a.write('there is none', (failure) => reject(failure))
     })
     await turn()
     b.destroy(error)

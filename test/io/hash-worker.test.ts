@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { fc, test } from '@fast-check/vitest'
 import { expect, it } from 'vitest'
-import { Sha256 } from '../../src/io/hash-worker.ts'
+import { Sha256, sha256OfShared } from '../../src/io/hash-worker.ts'
 
 const MIB = 1024 * 1024
 const BYTES = randomBytes(3 * MIB)
@@ -49,6 +49,18 @@ it.each([0, 1, MIB - 1, MIB, MIB + 1, 8 * MIB])('hashes %i bytes', async (size) 
 it('hashes more at the same time than its memory holds', async () => {
   const streams = Array.from({ length: 40 }, (_, i) => [BYTES.subarray(i), BYTES.subarray(2 * i)])
   expect(await Promise.all(streams.map(hashOf))).toEqual(streams.map(expected))
+})
+
+it('hashes memory that it shares as it is, beside what comes bit by bit', async () => {
+  const memory = new Uint8Array(new SharedArrayBuffer(3 * MIB))
+  memory.set(BYTES)
+  const [first, all, none, stream] = await Promise.all([
+    ...[memory.subarray(7, MIB), memory, memory.subarray(0, 0)].map(sha256OfShared),
+    hashOf([BYTES]),
+  ])
+  expect(first).toBe(expected([BYTES.subarray(7, MIB)]))
+  expect([all, stream]).toEqual([expected([BYTES]), expected([BYTES])])
+  expect(none).toBe(expected([]))
 })
 
 it('keeps no process alive, and ends none that waits for it', async () => {

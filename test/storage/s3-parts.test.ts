@@ -20,8 +20,8 @@ async function cut(...sizes: readonly number[]): Promise<[number, boolean][]> {
 }
 
 describe('the parts of an upload', () => {
-  it('begin with 8 MiB and reach 5 TiB, the largest object there is', () => {
-    expect([0, 749, 750, 9_999].map(partSize)).toEqual([8 * MIB, 8 * MIB, 16 * MIB, 1024 * MIB])
+  it('begin with 5 MiB and reach 5 TiB, the largest object there is', () => {
+    expect([0, 699, 700, 9_999].map(partSize)).toEqual([5 * MIB, 5 * MIB, 10 * MIB, 1024 * MIB])
     const all = Array.from({ length: 10_000 }, (_, index) => partSize(index))
     expect(all.reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(5 * 1024 ** 4)
   })
@@ -41,22 +41,30 @@ describe('the parts of an upload', () => {
 describe('the memory of parts', () => {
   it('is that of four for all uploads, and of one for each', () => {
     const memory = new PartMemory()
-    const parts = [1, 2, 3, 4].map(() => memory.take(8 * MIB))
-    expect(memory.hasRoom(8 * MIB, 1)).toBe(false)
+    const parts = [1, 2, 3, 4].map(() => memory.take(5 * MIB))
+    expect(memory.hasRoom(5 * MIB, 1)).toBe(false)
     expect(memory.hasRoom(1024 * MIB, 0)).toBe(true)
     const [first, second] = parts
     if (first === undefined || second === undefined) throw new Error('no parts')
     memory.give(first.subarray(0, 7))
-    expect(memory.hasRoom(8 * MIB, 1)).toBe(true)
-    expect(memory.take(8 * MIB).buffer).toBe(first.buffer)
+    expect(memory.hasRoom(5 * MIB, 1)).toBe(true)
+    expect(memory.take(5 * MIB).buffer).toBe(first.buffer)
     memory.give(second, false)
-    expect(memory.take(8 * MIB).buffer).not.toBe(second.buffer)
+    expect(memory.take(5 * MIB).buffer).not.toBe(second.buffer)
+  })
+
+  it('is shared with the thread that hashes, but for that of small objects', () => {
+    const memory = new PartMemory()
+    for (const size of [65_537, 5 * MIB, 10 * MIB]) {
+      expect(memory.take(size).buffer).toBeInstanceOf(SharedArrayBuffer)
+    }
+    expect(memory.take(65_536).buffer).toBeInstanceOf(ArrayBuffer)
   })
 
   it('comes back from a body that fails', async () => {
     const memory = new PartMemory()
     async function* failing(): AsyncGenerator<Uint8Array> {
-      yield Buffer.alloc(9 * MIB)
+      yield Buffer.alloc(6 * MIB)
       throw new Error('lost')
     }
     const read = async () => {
@@ -64,8 +72,8 @@ describe('the memory of parts', () => {
     }
     await expect(read()).rejects.toThrow('lost')
     for (let i = 0; i < 4; i += 1) {
-      expect(memory.hasRoom(8 * MIB, 1)).toBe(true)
-      memory.take(8 * MIB)
+      expect(memory.hasRoom(5 * MIB, 1)).toBe(true)
+      memory.take(5 * MIB)
     }
   })
 })
