@@ -82,12 +82,17 @@ export class IgzipLane {
 
   /**
    * Makes a gzip member in `room` and returns a view of it. One call at a time; after a failure the lane is of no use.
+   * @param deadlineMs how long the program may take
    * @throws SnapError `E_FAILED` if the program fails, hangs or makes anything else, or whatever the system says
    */
-  async compress({ bytes, crc }: MemberContent, room: Buffer): Promise<Uint8Array> {
+  async compress(
+    { bytes, crc }: MemberContent,
+    room: Buffer,
+    deadlineMs = DEADLINE_MS,
+  ): Promise<Uint8Array> {
     await this.#give(bytes)
     this.#lines.write('\n')
-    const answer = await withDeadline(this.#answers.next(), DEADLINE_MS, () => failure('is late'))
+    const answer = await withDeadline(this.#answers.next(), deadlineMs, () => failure('is late'))
     const [, size] = SUCCESS.exec(String(answer.value)) ?? []
     if (size === undefined) throw failure('failed')
     const member = await this.#take(Number(size), room)

@@ -3,16 +3,22 @@ import { access } from 'node:fs/promises'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { promisify } from 'node:util'
 import { crc32, gunzip, gzip } from 'node:zlib'
+import { messageOf } from '../errors.ts'
 import { type CompressMember, MAX_COMPRESSING } from '../portable/archive-writer.ts'
 import { IgzipLane } from './igzip-lane.ts'
+import type { Progress } from './progress.ts'
 
 const PROGRAM = 'igzip'
+/** A start and nothing else: everything waits for it. */
+const TRIAL_MS = 10_000
 
 /** Where `igzip` is looked for, and what it may use. */
 export interface IgzipOptions {
   /** As in the variable PATH. */
   readonly path: string | undefined
   readonly tempDir: string
+  /** Is told of an `igzip` that does not work. */
+  readonly progress: Progress
 }
 
 /**
@@ -27,14 +33,21 @@ export async function withIgzip<T>(
   const program = options && (await findProgram(options.path))
   if (options === undefined || program === undefined) return await work(undefined)
   const lanes = await openLanes(program, options.tempDir)
+  const warn = (why: string) => {
+    const message = `${program} ${why}: gzip is made without it, which takes longer`
+    options.progress({ type: 'note', level: 'warning', message })
+  }
+  if (lanes.length === 0) warn('does not work here')
   try {
-    return await work(lanes.length > 0 ? compressorOf(lanes) : undefined)
+    return await work(lanes.length > 0 ? compressorOf(lanes, warn) : undefined)
   } finally {
     await Promise.all(lanes.map((lane) => lane.close()))
   }
 }
 
 async function findProgram(path = ''): Promise<string | undefined> {
+  // Its files have no names, and are opened by way of /proc.
+  if (process.platform !== 'linux') return undefined
   for (const folder of path.split(delimiter).filter(isAbsolute)) {
     const program = join(folder, PROGRAM)
     if (await isExecutable(program)) return program
@@ -68,23 +81,27 @@ async function openLane(program: string, tempDir: string): Promise<IgzipLane | u
 async function works(lane: IgzipLane): Promise<boolean> {
   const bytes = Buffer.from('to be, or not to be, or to be again '.repeat(100))
   try {
-    const member = await lane.compress({ bytes, crc: crc32(bytes) }, Buffer.alloc(bytes.length))
+    const content = { bytes, crc: crc32(bytes) }
+    const member = await lane.compress(content, Buffer.alloc(bytes.length), TRIAL_MS)
     return bytes.equals(await promisify(gunzip)(member))
   } catch {
     return false
   }
 }
 
-/** A lane that fails is left out from then on. */
-function compressorOf(lanes: readonly IgzipLane[]): CompressMember {
+/** A lane that fails is left out from then on; the first one that does is told of. */
+function compressorOf(lanes: readonly IgzipLane[], warn: (why: string) => void): CompressMember {
   const idle = [...lanes]
+  let hasFailed = false
   return async (content, room) => {
     const lane = idle.pop()
     try {
       const member = await lane?.compress(content, room)
       if (lane !== undefined) idle.push(lane)
       if (member !== undefined) return member
-    } catch {
+    } catch (error) {
+      if (!hasFailed) warn(`failed (${messageOf(error)})`)
+      hasFailed = true
       await lane?.close()
     }
     return await promisify(gzip)(content.bytes, { level: 1 })

@@ -1,9 +1,10 @@
-import { chmod, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises'
+import { access, chmod, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32, gunzipSync } from 'node:zlib'
 import { describe, expect, it, vi } from 'vitest'
 import { withIgzip } from '../../src/operations/igzip.ts'
-import type { CompressMember } from '../../src/portable/archive-writer.ts'
+import type { Progress } from '../../src/operations/progress.ts'
+import { type CompressMember, MAX_COMPRESSING } from '../../src/portable/archive-writer.ts'
 import { snapExpecting, snapJson, startSnap } from '../helpers/cli.ts'
 import { type DirectorySpec, makeDirectory } from '../helpers/data-directory.ts'
 import { tempDir } from '../helpers/temp.ts'
@@ -38,18 +39,36 @@ async function heldFiles(): Promise<string[]> {
   return links.filter((link) => /snap-\d+-.*deleted/.test(link))
 }
 
-/** Calls `work` with an igzip that is there; fails if it is not used. */
-async function withWorking<T>(path: string, work: (compress: CompressMember) => Promise<T>) {
-  return await withIgzip({ path, tempDir: await tempDir('tmp') }, async (compress) => {
+/** Calls `work` with an igzip that is there; fails if it is not used. Returns what was warned of. */
+async function withWorking(path: string, work: (compress: CompressMember) => Promise<void>) {
+  const { options, warnings } = await told(path)
+  await withIgzip(options, async (compress) => {
     if (compress === undefined) throw new Error('igzip is not used')
-    return await work(compress)
+    await work(compress)
   })
+  return warnings
 }
 
-/** Tells whether an igzip at `path` is used. */
+async function told(path: string | undefined, folder?: string) {
+  const warnings: string[] = []
+  const progress: Progress = (event) => {
+    if (event.type === 'note' && event.level === 'warning') warnings.push(event.message)
+  }
+  return { options: { path, tempDir: folder ?? (await tempDir('tmp')), progress }, warnings }
+}
+
+/** Tells whether an igzip at `path` is used; one that is there and is not is warned of. */
 async function isUsed(path: string | undefined, folder?: string): Promise<boolean> {
-  const options = { path, tempDir: folder ?? (await tempDir('tmp')) }
-  return await withIgzip(options, async (compress) => compress !== undefined)
+  const { options, warnings } = await told(path, folder)
+  const used = await withIgzip(options, async (compress) => compress !== undefined)
+  const isThere = await access(join(path?.split(':')[1] ?? '', 'igzip')).then(
+    () => true,
+    () => false,
+  )
+  expect(warnings).toEqual(
+    used || !isThere ? [] : [expect.stringMatching(/igzip does not work here: gzip is made/)],
+  )
+  return used
 }
 
 describe('igzip on the path', () => {
@@ -86,7 +105,7 @@ describe('igzip on the path', () => {
     { name: 'it makes more than there is room for', failure: 'exec head -c 1000000 /dev/zero' },
   ])('is done without from when $name', async ({ failure }) => {
     const { path, fail } = await failingOnce(failure)
-    await withWorking(path, async (compress) => {
+    const warnings = await withWorking(path, async (compress) => {
       expect(gunzipSync(await compressed(compress, BYTES)).equals(BYTES)).toBe(true)
       await fail()
       for (let i = 0; i < 6; i += 1) {
@@ -96,7 +115,25 @@ describe('igzip on the path', () => {
         expect(gunzipSync(member).equals(BYTES.subarray(i))).toBe(true)
       }
     })
+    expect(warnings).toEqual([
+      expect.stringMatching(/igzip failed \(.+\): gzip is made without it/),
+    ])
     expect(await heldFiles()).toEqual([])
+  })
+
+  it('is not waited for by all when it hangs at the start', async () => {
+    const pids = await tempDir('pids')
+    const path = await pathWith(`echo $PPID >${pids}/$$; exec sleep 600`)
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const used = isUsed(path)
+      await vi.waitFor(async () => expect(await readdir(pids)).toHaveLength(MAX_COMPRESSING))
+      await vi.advanceTimersByTimeAsync(10_000)
+      expect(await used).toBe(false)
+    } finally {
+      vi.useRealTimers()
+    }
+    for (const name of await readdir(pids)) await untilGone(join(pids, name))
   })
 
   it('is not waited for when it hangs, and ended with all that it started', async () => {
@@ -123,14 +160,15 @@ describe('igzip on the path', () => {
     const pid = join(await tempDir('pid'), 'pid')
     const folder = await tempDir('tmp')
     const path = await pathWith(`echo $PPID >${pid}`)
-    await withIgzip({ path, tempDir: folder }, async (compress) => {
+    const { options } = await told(path, folder)
+    await withIgzip(options, async (compress) => {
       expect(compress).toBeDefined()
       expect(await readdir(folder)).toEqual([])
       expect((await heldFiles()).length).toBeGreaterThan(0)
     })
     await untilGone(pid)
     expect(await heldFiles()).toEqual([])
-    const failing = withIgzip({ path, tempDir: folder }, () => Promise.reject(new Error('no')))
+    const failing = withIgzip(options, () => Promise.reject(new Error('no')))
     await expect(failing).rejects.toThrow('no')
     await untilGone(pid)
     expect(await heldFiles()).toEqual([])

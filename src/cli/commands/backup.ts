@@ -137,13 +137,14 @@ async function backUp(
   await refuseInside(from, target)
   const use = wish.dryRun ? 'look' : 'write'
   const usesIgzip = wish.compression === 'gzip' && !wish.dryRun
-  const igzip = usesIgzip ? { path: context.env['PATH'], tempDir: wish.tempDir } : undefined
+  const [{ progress }, { tempDir }] = [run, wish]
+  const igzip = usesIgzip ? { path: context.env['PATH'], tempDir, progress } : undefined
   return await withStore(command, { run, location: target, use }, async ({ store, signal }) => {
     const server = await openServer(from)
     try {
       const source = new ServerSource(server)
       const http = await source.openHttp(place, signal)
-      const options = { ...wish, source, http, store, recipients, signal, progress: run.progress }
+      const options = { ...wish, source, http, store, recipients, signal, progress }
       const result = await withIgzip(igzip, (compressMember) =>
         backup({ ...options, compressMember }),
       )

@@ -130,8 +130,9 @@ async function exportSet(
   const compression = EXPORT_OPTIONS.compression.read(command) ?? 'gzip'
   const dryRun = EXPORT_OPTIONS.dryRun.read(command)
   const { withIgzip } = await import('../../operations/igzip.ts')
+  const { tempDir, progress } = wish
   const usesIgzip = compression === 'gzip' && !dryRun
-  const igzip = usesIgzip ? { path: context.env['PATH'], tempDir: wish.tempDir } : undefined
+  const igzip = usesIgzip ? { path: context.env['PATH'], tempDir, progress } : undefined
   const { withSource } = await import('../../operations/open-source.ts')
   return await withStore(
     command,
