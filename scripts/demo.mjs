@@ -16,7 +16,7 @@ import { ShardSums } from '../dist/operations/shard-sums.js'
 import { spoolShard } from '../dist/operations/spool-shard.js'
 import { readShardTar } from '../dist/tar/index.js'
 import { formatFingerprint } from '../dist/tsm/fingerprint.js'
-import { openTsm } from '../dist/tsm/reader.js'
+import { checkHere } from '../dist/tsm/sum-files.js'
 import { makeSampleData } from './demo-data.mjs'
 
 const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), '../bin/snap.js')
@@ -195,7 +195,7 @@ async function contents(dataDir) {
 async function sumUp(files) {
   const sums = new ShardSums()
   for (const [name, access] of files) {
-    if (name.endsWith('.tsm')) await sums.readTsm(name, await openTsm(access))
+    if (name.endsWith('.tsm')) sums.add(name, await checkHere(access, true))
     else sums.addTombstone(name)
   }
   const { all } = await sums.finish(() => files)
