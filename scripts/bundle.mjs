@@ -16,6 +16,8 @@ const rolldown = await import('rolldown').catch(({ message }) => {
 const bundle = await rolldown?.rolldown({
   input: join(dist, 'cli/main.js'),
   platform: 'node',
+  // Of packages that are there as modules, too, nothing is taken that is not used.
+  resolve: { mainFields: ['module', 'main'] },
   logLevel: 'warn',
   plugins: [{ name: 'builtins', renderChunk: requireBuiltins }],
 })

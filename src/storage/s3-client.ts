@@ -1,10 +1,11 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { HeadObjectOutput, S3, S3ClientConfig } from '@aws-sdk/client-s3'
+import type { HeadObjectOutput, S3ClientConfig } from '@aws-sdk/client-s3'
 import type { SnapError } from '../errors.ts'
 import { isMissing, isTransient, type S3Side, s3CodeOf, s3Error, statusOf } from './s3-errors.ts'
 import { RequestHash } from './s3-hash.ts'
 import type { S3Location } from './s3-location.ts'
+import type { S3, S3CallOptions } from './s3-sdk.ts'
 
 /** Wait before the second, third and fourth try, ms. */
 const WAITS_MS = [500, 1_000, 2_000]
@@ -27,11 +28,6 @@ export interface S3Request {
   /** The key it is about; empty for the bucket. */
   readonly key: string
   readonly signal?: AbortSignal | undefined
-}
-
-/** Options that every method of the SDK takes last. */
-export interface S3CallOptions {
-  readonly abortSignal?: AbortSignal
 }
 
 /** A bucket and the client that reaches it, which is made when it is first used. */
@@ -108,7 +104,7 @@ async function openClient({ endpoint, timeout }: S3Access): Promise<S3> {
   const { env } = process
   // Which Node there is, is not for a backup to say every night on stderr.
   env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true'
-  const { S3 } = await import('@aws-sdk/client-s3')
+  const { S3 } = await import('./s3-sdk.ts')
   const url = endpoint ?? (env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL'])
   const region = env['AWS_REGION'] || env['AWS_DEFAULT_REGION']
   const config: S3ClientConfig = {

@@ -1,8 +1,9 @@
-import type { CompletedPart, S3 } from '@aws-sdk/client-s3'
+import type { CompletedPart } from '@aws-sdk/client-s3'
 import { untilAborted } from '../io/durable.ts'
-import type { S3CallOptions, S3Connection } from './s3-client.ts'
+import type { S3Connection } from './s3-client.ts'
 import { isMissing } from './s3-errors.ts'
 import { cutParts, type Part, type PartMemory, partSize, SMALL_SIZE } from './s3-parts.ts'
+import type { S3, S3CallOptions } from './s3-sdk.ts'
 
 /** Time for what is removed after a failure, ms: the run ends then, its leftovers are removed by a later one. */
 const CLEAN_UP_MS = 5_000
