@@ -3,7 +3,7 @@ import { Sha256 } from '../io/hash-worker.ts'
 import { hashing } from '../io/hashing.ts'
 import { spool } from '../io/spool.ts'
 import { parseEntryName, type TarEntry } from '../tar/index.ts'
-import { checkTsm } from '../tsm/check-tsm.ts'
+import { checkTsm, expectTsm } from '../tsm/check-tsm.ts'
 import { decodeTombstones } from '../tsm/tombstone.ts'
 import type { ShardSums } from './shard-sums.ts'
 
@@ -97,6 +97,7 @@ async function inspectTsm(
     signal,
   }: Omit<InspectOptions, 'shard'> & { readonly name: string },
 ): Promise<TsmSummary> {
+  expectTsm(size)
   const bytes = await spool(body, { name: path, tempDir, memoryLimit, size })
   try {
     const checked = await checkTsm(bytes, { points: sums !== undefined, signal })

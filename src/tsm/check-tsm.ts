@@ -15,11 +15,22 @@ export interface CheckTsmOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** As much is checked here first, bytes: less time than a thread takes to start, for which nobody who has little shall pay. */
+const HERE_SIZE = 4 * 1024 * 1024
+
 /** Its program is beside this module, and in the bundle; sources that are run as they are have none. */
 const openThread = threadOnDemand<CheckQuestion, CheckedTsm>(
   'the thread that checks TSM files',
   new URL('./check-program.js', import.meta.url),
 )
+
+/** Bytes that were to be checked until now. */
+let asked = 0
+
+/** Has the thread started while a file of `size` bytes still comes. */
+export function expectTsm(size: number): void {
+  if (size > HERE_SIZE) openThread()
+}
 
 /**
  * Checks a TSM file as {@link checkHere} does: on a thread, one for all of them, if that can read the file and would help. The
@@ -31,7 +42,8 @@ export async function checkTsm(
   { points, signal }: CheckTsmOptions,
 ): Promise<CheckedTsm> {
   const { place, name, size } = source
-  const thread = place && openThread()
+  asked += size
+  const thread = place && asked > HERE_SIZE ? openThread() : undefined
   if (!(place && thread)) return await checkHere(source, points)
   return await thread.ask({ place, name, size, points }, signal)
 }

@@ -23,6 +23,7 @@ let bytes: Buffer
 beforeAll(async () => {
   directory = await tempDir('check-tsm')
   bytes = await someFile()
+  await checkMuch()
 })
 afterAll(() => rm(directory, { recursive: true, force: true }))
 
@@ -31,6 +32,23 @@ async function someFile(): Promise<Buffer> {
   const times = Array.from({ length: 1000 }, (_, i) => BigInt(i) * 1_000_003n)
   const keys = Array.from({ length: 120 }, (_, i) => `m${i % 7},t=${1000 + i}#!~#f`)
   return await tsmBytes(keys.sort().map((key, i) => [key, [blockOf('float', times, i)]] as const))
+}
+
+/** Little is checked without a thread: after this there is one. */
+async function checkMuch(): Promise<void> {
+  const { postMessage } = Worker.prototype
+  let asked = 0
+  Worker.prototype.postMessage = function (...args) {
+    asked++
+    postMessage.apply(this, args)
+  }
+  try {
+    await checkIn(PLACES.memory, bytes, { points: false })
+    expect(asked).toBe(0)
+    while (asked === 0) await checkIn(PLACES.memory, bytes, { points: false })
+  } finally {
+    Worker.prototype.postMessage = postMessage
+  }
 }
 
 async function* inPieces(whole: Uint8Array) {
