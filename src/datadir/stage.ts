@@ -33,6 +33,15 @@ export type Stage = (place: StagePlace) => Promise<readonly string[]>
 /** Writes TSM files, each opened under its name. */
 export type WriteFiles = (openFile: TsmSetOptions['open']) => Promise<void>
 
+/** A file that goes into a shard. */
+export interface NewShardFile {
+  /** Its name inside the shard. */
+  readonly name: string
+  /** Bytes that `body` gives, no more and no fewer. */
+  readonly size: number
+  readonly body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+}
+
 /** For which shard an upload is staged. */
 export interface StageOptions extends StagePlace {
   readonly location: ShardLocation
@@ -43,11 +52,8 @@ export interface StageOptions extends StagePlace {
 function fileNameOf(entry: TarEntry, location: ShardLocation): string {
   const { file, ...place } = parseEntryName(entry.name)
   const [got, expected] = [shardRelativePath(place), shardRelativePath(location)]
-  if (got !== expected) {
-    throw new SnapError('E_FORMAT', `${entry.name}: is for shard ${got}, expected ${expected}`)
-  }
-  if (tsmNameOf(file) !== undefined) return file
-  throw new SnapError('E_FORMAT', `${entry.name}: expected a TSM or a tombstone file`)
+  if (got === expected) return file
+  throw new SnapError('E_FORMAT', `${entry.name}: is for shard ${got}, expected ${expected}`)
 }
 
 /** Reads the index and every block: that checks its CRC. */
@@ -79,27 +85,68 @@ function checkPairs(names: readonly string[]): void {
 }
 
 /**
- * Writes the files of a shard tar into the staging directory, each whole, checked and on the disk, with owner and mode
- * of the shard. Returns their names.
- * @throws SnapError `E_CUT` or `E_FORMAT` if the tar is not whole, holds anything but the shard's TSM and tombstone files,
- * or one of them is damaged (`E_INTEGRITY` for a CRC); `E_DESTINATION` if one cannot be written
+ * Writes files into the staging directory, each whole, checked and on the disk, with owner and mode of the shard. Returns their
+ * names.
+ * @throws SnapError `E_FORMAT` for anything but TSM and tombstone files, `E_CUT` or `E_FORMAT` for one of another size than it says, or one
+ * that is damaged (`E_INTEGRITY` for a CRC); `E_DESTINATION` if one cannot be written; what `files` and their bodies throw
+ */
+export async function stageNewFiles(
+  files: AsyncIterable<NewShardFile>,
+  { staging, owner, signal }: StagePlace & { readonly signal: AbortSignal },
+): Promise<string[]> {
+  const names = new Set<string>()
+  for await (const { name, size, body } of files) {
+    if (tsmNameOf(name) === undefined) {
+      throw new SnapError('E_FORMAT', `${name}: expected a TSM or a tombstone file`)
+    }
+    if (names.has(name)) throw new SnapError('E_FORMAT', `${name}: comes twice`)
+    const path = join(staging, name)
+    const check = () => (name.endsWith(TSM_SUFFIX) ? checkTsmFile(path) : checkTombstones(path))
+    const options = { mode: fileMode(owner), signal, check }
+    await writeFileSynced(path, ofSize(body, { name, size }), options)
+    await giveTo(path, owner)
+    names.add(name)
+  }
+  checkPairs([...names])
+  return [...names]
+}
+
+async function* ofSize(
+  body: NewShardFile['body'],
+  { name, size }: Pick<NewShardFile, 'name' | 'size'>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let given = 0
+  for await (const chunk of body) {
+    given += chunk.length
+    if (given > size) break
+    yield chunk
+  }
+  if (given === size) return
+  const code = given < size ? 'E_CUT' : 'E_FORMAT'
+  throw new SnapError(
+    code,
+    `${name}: ${given < size ? 'ends after' : 'at least'} ${given} bytes, expected ${size}`,
+  )
+}
+
+/**
+ * Stages the files of a shard tar, see {@link stageNewFiles}.
+ * @throws SnapError `E_CUT` or `E_FORMAT` if the tar is not whole, or of another shard, and what {@link stageNewFiles} throws
  */
 export async function stageUpload(
   body: AsyncIterable<Uint8Array>,
-  { location, staging, owner, signal }: StageOptions,
+  { location, ...place }: StageOptions,
 ): Promise<string[]> {
-  const names: string[] = []
-  const what = `upload to shard ${location.shardId}`
-  for await (const entry of readShardTar(body, { name: what, signal })) {
-    const name = fileNameOf(entry, location)
-    const path = join(staging, name)
-    const check = () => (name.endsWith(TSM_SUFFIX) ? checkTsmFile(path) : checkTombstones(path))
-    await writeFileSynced(path, entry.body, { mode: fileMode(owner), signal, check })
-    await giveTo(path, owner)
-    names.push(name)
-  }
-  checkPairs(names)
-  return names
+  const { shardId } = location
+  const entries = readShardTar(body, { name: `upload to shard ${shardId}`, signal: place.signal })
+  return await stageNewFiles(filesOf(entries, location), place)
+}
+
+async function* filesOf(
+  entries: AsyncIterable<TarEntry>,
+  location: ShardLocation,
+): AsyncGenerator<NewShardFile, void, undefined> {
+  for await (const entry of entries) yield { ...entry, name: fileNameOf(entry, location) }
 }
 
 /**

@@ -26,7 +26,14 @@ import { readShardSize, readShardState, type ShardState, stateOf } from './shard
 import { packSnapshot, type ShardTarOptions } from './shard-tar.ts'
 import { findPlace, findShard } from './shards.ts'
 import { openSnapshot, type ShardDirectories, type ShardSnapshot } from './snapshot.ts'
-import { stageFiles, stageUpload, type WriteFiles } from './stage.ts'
+import {
+  type NewShardFile,
+  type Stage,
+  stageFiles,
+  stageNewFiles,
+  stageUpload,
+  type WriteFiles,
+} from './stage.ts'
 
 /** Where the store says what happens: `console` and most loggers have this shape. */
 export interface Logger {
@@ -164,12 +171,18 @@ export class ShardStore {
     await installShard(target, (place) => stageUpload(tar, { ...place, location, signal }))
   }
 
+  /** As {@link restoreShard}, of files that need no tar; the shard is made if it is in the metastore alone. */
+  async restoreFiles(
+    id: bigint,
+    files: AsyncIterable<NewShardFile>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#install(id, (place) => stageNewFiles(files, { ...place, signal }))
+  }
+
   /** Adds TSM files to the shard, all or none, see {@link installShard}; the shard is made if it is in the metastore alone. */
   async addFiles(id: bigint, write: WriteFiles): Promise<void> {
-    await this.setShardEnabled(id, false)
-    const { permit } = this.#options
-    const target = { ...(await this.#directories(await this.#locate(id))), permit }
-    await installShard(target, (place) => stageFiles(write, place))
+    await this.#install(id, (place) => stageFiles(write, place))
   }
 
   /**
@@ -194,6 +207,12 @@ export class ShardStore {
     const { paths, permit } = this.#options
     await permit()
     await unmakeShard(paths, { database, retentionPolicy, shardId: id })
+  }
+
+  async #install(id: bigint, stage: Stage): Promise<void> {
+    await this.setShardEnabled(id, false)
+    const { permit } = this.#options
+    await installShard({ ...(await this.#directories(await this.#locate(id))), permit }, stage)
   }
 
   async #locate(id: bigint): Promise<ShardLocation> {

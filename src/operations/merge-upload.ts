@@ -122,7 +122,7 @@ class FileSender {
     const target = { newShardId: shardId, database, retentionPolicy }
     try {
       await uploadShard(content, target, {
-        ...{ client: server.client, throttle, signal },
+        ...{ server, throttle, signal },
         onBytes: (bytes) => onBytes?.(before + bytes),
       })
     } catch (error) {

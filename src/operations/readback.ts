@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { EXIT_CODES, SnapError } from '../errors.ts'
+import { asSnapError, EXIT_CODES, SnapError } from '../errors.ts'
+import { untilAborted } from '../io/durable.ts'
 import { recycling } from '../io/recycled.ts'
-import { readShardTar, type TarEntry } from '../tar/index.ts'
+import { readRecycled } from '../io/spool.ts'
+import { parseEntryName, readShardTar, type TarEntry } from '../tar/index.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { addCounts, compareShards, NO_POINTS, type PointCounts } from './restore-compare.ts'
 import type { ShardContent } from './restore-content.ts'
@@ -9,7 +11,7 @@ import { retryShard } from './retry-shard.ts'
 import type { OpenServer } from './server.ts'
 import type { ShardFiles } from './shard-source.ts'
 import { spoolShard } from './spool-shard.ts'
-import { describeEntry, reopenShard, type SentFile } from './upload-shard.ts'
+import { describeFile, reopenShard, type SentFile } from './upload-shard.ts'
 
 /** How a shard is read back. */
 export interface ReadBackOptions {
@@ -61,20 +63,42 @@ export function isEqual(file: SentFile, other: SentFile | undefined): boolean {
   return file.size === other?.size && file.crc === other.crc
 }
 
-/** Lists what a shard on the server holds, by name, each file read to its end. */
+/** Lists what a shard on the server holds, by name, each file read to its end: those of a data directory where they are. */
 export async function listShard(
   shard: ShardName,
   options: ReadBackOptions,
 ): Promise<ReadonlyMap<string, SentFile>> {
+  const { server, signal } = options
+  if (server.openShard !== undefined) {
+    const live = await server.openShard(shard.shardId, signal)
+    return await listFiles(live, signal).finally(() => live.close())
+  }
   const list = async (entries: AsyncIterable<TarEntry>) => {
     const found = new Map<string, SentFile>()
-    for await (const entry of entries) {
-      const file = await describeEntry(entry)
-      found.set(file.name, file)
+    for await (const { name, body } of entries) {
+      const { file } = parseEntryName(name)
+      found.set(file, await describeFile(file, body))
     }
     return found
   }
   return await readLive(shard, options, () => readArriving(shard, options, list))
+}
+
+async function listFiles(
+  { files }: Pick<ShardFiles, 'files'>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, SentFile>> {
+  const found = new Map<string, SentFile>()
+  for (const [name, source] of files) {
+    const body = untilAborted(recycling(readRecycled(source)), signal)
+    try {
+      found.set(name, await describeFile(name, body))
+    } catch (error) {
+      signal.throwIfAborted()
+      throw asSnapError(error, 'E_SOURCE', source.name)
+    }
+  }
+  return found
 }
 
 /** Compares the points of a shard on the server with those it should have. */

@@ -1,4 +1,5 @@
 import { SnapError } from '../errors.ts'
+import { parseEntryName } from '../tar/index.ts'
 import { atDestination } from './at-destination.ts'
 import { describeShard } from './inspect.ts'
 import type { Progress } from './progress.ts'
@@ -15,7 +16,7 @@ import { retryShard } from './retry-shard.ts'
 import type { OpenServer } from './server.ts'
 import type { Throttle } from './throttle.ts'
 import {
-  describeEntry,
+  describeFile,
   reopenShard,
   type SentFile,
   type UploadTarget,
@@ -75,9 +76,8 @@ async function send(
   target: UploadTarget,
   options: RestoreShardOptions,
 ): Promise<RestoredContent> {
-  const { client } = options.server
-  const { throttle, onBytes, signal } = options
-  const upload = { client, throttle, onBytes, signal }
+  const { server, throttle, onBytes, signal } = options
+  const upload = { server, throttle, onBytes, signal }
   const sent = await repeatable(() => uploadShard(content, target, upload))
   const found = options.readBack
     ? await readBack(content, { shard: placeOf(target), sent }, options)
@@ -120,7 +120,9 @@ async function findBefore(
 
 async function describeContent(content: ShardContent, signal: AbortSignal): Promise<SentFile[]> {
   const files: SentFile[] = []
-  for await (const entry of content.entries(signal)) files.push(await describeEntry(entry))
+  for await (const entry of content.entries(signal)) {
+    files.push(await describeFile(parseEntryName(entry.name).file, entry.body))
+  }
   return files
 }
 

@@ -26,7 +26,10 @@ export interface DirectoryPlace {
 
 /** What can be done to a data directory beyond the protocol. */
 export interface WritableDirectory
-  extends Pick<DataDirectory['tsdbStore'], 'standing' | 'addFiles' | 'replaceFiles'> {
+  extends Pick<
+    DataDirectory['tsdbStore'],
+    'standing' | 'restoreFiles' | 'addFiles' | 'replaceFiles'
+  > {
   readonly createShard: DataDirectory['tsdbStore']['createShard']
   /** Ends the service first, for good: nothing must be on its way into the directory any more. */
   readonly dropDatabase: DataDirectory['dropDatabase']
@@ -84,6 +87,7 @@ export async function serveDirectory(place: DirectoryPlace): Promise<ServedDirec
     directory: {
       createShard: (database, policy, id) => tsdbStore.createShard(database, policy, id),
       standing: (shardId) => tsdbStore.standing(shardId),
+      restoreFiles: (shardId, files, signal) => tsdbStore.restoreFiles(shardId, files, signal),
       addFiles: (shardId, write) => tsdbStore.addFiles(shardId, write),
       replaceFiles: (shardId, write, state) => tsdbStore.replaceFiles(shardId, write, state),
       changeMetadata: async (change) => {

@@ -80,7 +80,7 @@ export async function uploadArchive(options: UploadArchiveOptions): Promise<Uplo
   const throttle = createThrottle(limitRate)
   const content = wholeContent(shard, tempDir)
   const transfer = {
-    ...{ client: server.client, throttle, signal },
+    ...{ server, throttle, signal },
     onBytes: (bytes: number) => progress({ type: 'shardProgress', shard: from, bytes }),
   }
   const sent = await atDestination(() =>

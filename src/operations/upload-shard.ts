@@ -1,8 +1,9 @@
 import { crc32 } from 'node:zlib'
-import type { Client } from '../client/index.ts'
-import { packShardTar, type TarEntry, type TarEntryInput, tapShardTar } from '../tar/index.ts'
+import { SnapError } from '../errors.ts'
+import { packShardTar, type TarEntryInput, tapShardTar } from '../tar/index.ts'
 import { parseEntryName } from '../tar/names.ts'
 import type { ShardContent } from './restore-content.ts'
+import type { OpenServer } from './server.ts'
 import type { Throttle } from './throttle.ts'
 
 /** A file as it was sent, or as it is read back. */
@@ -23,35 +24,65 @@ export interface UploadTarget {
 
 /** How a shard is uploaded. */
 export interface UploadOptions {
-  readonly client: Client
+  readonly server: Pick<OpenServer, 'client' | 'directory'>
   readonly throttle: Throttle
   readonly onBytes?: ((bytes: number) => void) | undefined
   readonly signal: AbortSignal
 }
 
 /**
- * Streams a shard to the server, its names made those of the target. Returns the files as they were sent.
- * @throws SnapError `E_INTEGRITY` if an archive turns out damaged on the way, and what the client throws
+ * Streams a shard to the server, its names made those of the target; into a data directory without a tar. Returns the files as they
+ * were sent.
+ * @throws SnapError `E_INTEGRITY` if an archive turns out damaged on the way, and what the client or the directory throws
  */
 export async function uploadShard(
   content: ShardContent,
   target: UploadTarget,
   options: UploadOptions,
 ): Promise<readonly SentFile[]> {
-  const { client, throttle, onBytes, signal } = options
+  const { server, throttle, onBytes, signal } = options
+  const { newShardId, database, retentionPolicy } = target
   const sent: SentFile[] = []
   let bytes = 0
+  const onLength = (length: number) => {
+    bytes += length
+    onBytes?.(bytes)
+  }
   const entries = throttled(content.entries(signal), throttle, signal)
-  const body = tapShardTar(packShardTar(entries), async (entry) => {
-    const file = await describeEntry(entry, (length) => {
-      bytes += length
-      onBytes?.(bytes)
-    })
-    sent.push(file)
+  if (server.directory !== undefined) {
+    const files = describedFiles(entries, content, { sent, onLength })
+    await server.directory.restoreFiles(newShardId, files, signal)
+    return sent
+  }
+  const body = tapShardTar(packShardTar(entries), async ({ name, body: file }) => {
+    sent.push(await describeFile(parseEntryName(name).file, file, onLength))
   })
-  const { newShardId, database, retentionPolicy } = target
-  await client.uploadShard(content.shardId, newShardId, database, retentionPolicy, body, signal)
+  await server.client.uploadShard(
+    content.shardId,
+    newShardId,
+    database,
+    retentionPolicy,
+    body,
+    signal,
+  )
   return sent
+}
+
+/** Gives the entries of a shard as files of it, and notes each when it has passed. */
+async function* describedFiles(
+  entries: AsyncIterable<TarEntryInput>,
+  { shardId }: ShardContent,
+  { sent, onLength }: { readonly sent: SentFile[]; readonly onLength: OnLength },
+): AsyncGenerator<TarEntryInput, void, undefined> {
+  for await (const entry of entries) {
+    const { shardId: found, file: name } = parseEntryName(entry.name)
+    if (found !== shardId) {
+      throw new SnapError('E_FORMAT', `entry ${entry.name}: expected one of shard ${shardId}`)
+    }
+    const tally = new Tally(onLength)
+    yield { ...entry, name, body: tally.pass(entry.body) }
+    sent.push(tally.describe(name))
+  }
 }
 
 /** Limits the bodies, not the whole tar: bytes are then counted as they leave, and not a chunk before. */
@@ -73,25 +104,45 @@ async function* each<T>(items: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T
  */
 export async function reopenShard(
   { newShardId }: Pick<UploadTarget, 'newShardId'>,
-  { client, signal }: Pick<UploadOptions, 'client' | 'signal'>,
+  { client, signal }: Pick<OpenServer, 'client'> & Pick<UploadOptions, 'signal'>,
 ): Promise<void> {
   await client.uploadShard(newShardId, newShardId, '', '', packShardTar([]), signal)
 }
 
-/** Reads an entry to its end and returns its name, size and CRC. */
-export async function describeEntry(
-  {
-    name,
-    body,
-  }: Pick<TarEntry, 'name'> & { readonly body: AsyncIterable<Uint8Array> | Iterable<Uint8Array> },
-  onLength: (length: number) => void = () => {},
+/** Told how many further bytes have passed. */
+type OnLength = (length: number) => void
+
+/** Reads a file to its end and returns its size and CRC. */
+export async function describeFile(
+  name: string,
+  body: TarEntryInput['body'],
+  onLength: OnLength = () => {},
 ): Promise<SentFile> {
-  let crc = 0
-  let size = 0
-  for await (const chunk of body) {
-    crc = crc32(chunk, crc)
-    size += chunk.length
-    onLength(chunk.length)
+  const tally = new Tally(onLength)
+  for await (const _ of tally.pass(body));
+  return tally.describe(name)
+}
+
+/** Size and CRC of the bytes of one file. */
+class Tally {
+  readonly #onLength: OnLength
+  #size = 0
+  #crc = 0
+
+  constructor(onLength: OnLength) {
+    this.#onLength = onLength
   }
-  return { name: parseEntryName(name).file, size, crc }
+
+  async *pass(body: TarEntryInput['body']): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of body) {
+      this.#crc = crc32(chunk, this.#crc)
+      this.#size += chunk.length
+      this.#onLength(chunk.length)
+      yield chunk
+    }
+  }
+
+  describe(name: string): SentFile {
+    return { name, size: this.#size, crc: this.#crc }
+  }
 }

@@ -1,5 +1,6 @@
 import { createGunzip, type Gunzip } from 'node:zlib'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import { freeMemory } from '../io/free-memory.ts'
 import { StoredBlocks, startOfStored } from './stored-blocks.ts'
 
 const INFLATED_CHUNK_SIZE = 2 ** 20
@@ -93,6 +94,9 @@ class Inflater {
       const bytes: unknown = this.#gunzip.read()
       if (bytes instanceof Uint8Array) {
         yield bytes
+        // Once zlib has filled what it writes into, it takes another one.
+        const isFilled = bytes.byteOffset + bytes.length === INFLATED_CHUNK_SIZE
+        if (isFilled && bytes.buffer.byteLength === INFLATED_CHUNK_SIZE) freeMemory(bytes)
       } else if (isDone() || this.#gunzip.readableEnded) {
         return
       } else {

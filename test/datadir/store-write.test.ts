@@ -260,6 +260,70 @@ describe('restoreShard', () => {
   })
 })
 
+describe('restoreFiles', () => {
+  type Files = Parameters<DataDirectory['tsdbStore']['restoreFiles']>[1]
+  type Sent = Files extends AsyncIterable<infer F> ? F : never
+  const sent = (name: string, bytes: Uint8Array, size = bytes.length): Sent => {
+    return { name, size, body: once(bytes) }
+  }
+  const restoreFiles = async (files: readonly Sent[], stop: AbortSignal = signal) => {
+    const directory = await open()
+    try {
+      const all = (async function* () {
+        yield* files
+      })()
+      await directory.tsdbStore.restoreFiles(1n, all, stop)
+    } finally {
+      await directory.close()
+    }
+  }
+
+  it('puts files in place as an upload of them does, and makes the shard', async () => {
+    await restoreFiles([sent(TOMBSTONE, deletes), sent(tsmName(1), tsm), sent(tsmName(2), tsm)])
+    expect(await shardNames()).toEqual([TOMBSTONE, tsmName(1), tsmName(2)])
+    expect((await readFile(join(dir, 'data/db/rp/1', tsmName(2)))).equals(tsm)).toBe(true)
+    await expect(restoreFiles([sent(tsmName(1), tsm)])).rejects.toMatchObject({
+      code: 'E_TARGET_EXISTS',
+    })
+  })
+
+  it.each([
+    ['shorter than they say', () => [sent(tsmName(2), tsm, tsm.length + 1)], 'E_CUT', 'ends after'],
+    ['longer than they say', () => [sent(tsmName(2), tsm, tsm.length - 1)], 'E_FORMAT', 'at least'],
+    [
+      'that come twice',
+      () => [sent(tsmName(1), tsm), sent(tsmName(1), tsm)],
+      'E_FORMAT',
+      'comes twice',
+    ],
+    ['in another directory', () => [sent(`../${tsmName(1)}`, tsm)], 'E_FORMAT', 'expected a TSM'],
+    ['that are damaged', () => [sent(tsmName(1), Buffer.alloc(99))], 'E_FORMAT', 'begins with'],
+    ['with deletes alone', () => [sent(TOMBSTONE, deletes)], 'E_FORMAT', 'is not in the upload'],
+  ])('refuses files %s, and changes nothing', async (_, files, code, message) => {
+    await makeShardFiles(dir, { data: { [tsmName(9)]: tsm, 'fields.idx': 'x' } })
+    const before = await treeOf(join(dir, 'data'))
+    await expect(restoreFiles([sent(tsmName(8), tsm), ...files()])).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(message),
+    })
+    expect(await treeOf(join(dir, 'data'))).toEqual(before)
+  })
+
+  it('stops when it is told to, within a file, and leaves nothing', async () => {
+    await makeShardFiles(dir, {})
+    const before = await treeOf(join(dir, 'data'))
+    const stop = new AbortController()
+    const body = (async function* () {
+      yield tsm
+      stop.abort(new SnapError('E_INTERRUPTED', 'stopped'))
+      await new Promise(() => {})
+    })()
+    const files = [{ name: tsmName(1), size: 2 * tsm.length, body }]
+    await expect(restoreFiles(files, stop.signal)).rejects.toThrow('stopped')
+    expect(await treeOf(join(dir, 'data'))).toEqual(before)
+  })
+})
+
 describe('createShard', () => {
   async function make(indexVersion: IndexVersion = 'inmem', policy = 'rp'): Promise<void> {
     const directory = await open(indexVersion)

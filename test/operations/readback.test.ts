@@ -2,10 +2,11 @@ import type { Writable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { Client } from '../../src/client/index.ts'
 import { SnapError } from '../../src/errors.ts'
+import { bytesAccess, type RandomAccess } from '../../src/io/random-access.ts'
 import { listShard, type ReadBackOptions, readBack } from '../../src/operations/readback.ts'
 import type { ShardContent } from '../../src/operations/restore-content.ts'
 import { restoreShard } from '../../src/operations/restore-shard.ts'
-import { describeEntry } from '../../src/operations/upload-shard.ts'
+import { describeFile } from '../../src/operations/upload-shard.ts'
 import { tsmBytes } from '../datadir/shard-files.ts'
 import { type DirectorySpec, dataOf } from '../helpers/data-directory.ts'
 import { startFaultProxy } from '../helpers/fault-proxy.ts'
@@ -64,7 +65,7 @@ async function contentOf(...times: number[]): Promise<ShardContent & { readonly 
 
 async function sentOf(content: ShardContent) {
   const sent = []
-  for await (const entry of content.entries(signal)) sent.push(await describeEntry(entry))
+  for await (const { body } of content.entries(signal)) sent.push(await describeFile(NAME, body))
   return sent
 }
 
@@ -137,6 +138,30 @@ describe('reading back', () => {
       code: 'E_SOURCE_DAMAGED',
     })
     await bad.close()
+  })
+
+  it('reads the files of a directory where they are', async () => {
+    const content = await contentOf(1, 2)
+    const { host } = await served()
+    const open = (source: RandomAccess) => {
+      const openShard = async () => ({ files: new Map([[NAME, source]]), close: async () => {} })
+      const { server, ...options } = optionsFor(host)
+      return { ...options, server: { ...server, openShard } }
+    }
+    const [sent] = await sentOf(content)
+    expect([...(await listShard(SHARD, open(bytesAccess(content.bytes, NAME))))]).toEqual([
+      [NAME, sent],
+    ])
+    const broken = {
+      ...bytesAccess(content.bytes, NAME),
+      read: () => Promise.reject(Object.assign(new Error('read error'), { code: 'EIO' })),
+    }
+    await expect(listShard(SHARD, open(broken))).rejects.toMatchObject({
+      code: 'E_SOURCE',
+      message: expect.stringContaining(NAME),
+    })
+    const stopped = { ...open(bytesAccess(content.bytes, NAME)), signal: AbortSignal.abort() }
+    await expect(listShard(SHARD, stopped)).rejects.toThrow('aborted')
   })
 
   it('ends with its signal', async () => {

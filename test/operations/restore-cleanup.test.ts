@@ -113,6 +113,7 @@ describe('what a failed restore leaves', () => {
     const directory = {
       createShard: async () => {},
       standing: async () => undefined,
+      restoreFiles: async () => {},
       addFiles: async () => {},
       replaceFiles: async () => {},
       changeMetadata: async () => {},

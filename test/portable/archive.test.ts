@@ -244,6 +244,21 @@ describe('readArchive', () => {
     await expect(collect(readArchive(broken(), 'x'))).rejects.toBe(error)
   })
 
+  it('has freed what it gave when the next is asked for', async () => {
+    const tar = sample(6 * MIB)
+    let last: Uint8Array = Buffer.alloc(1)
+    let freed = 0
+    let at = 0
+    for await (const chunk of readArchive(inChunks(gzipSync(tar, { level: 1 }), 100_000), 'a')) {
+      if (last.length === 0) freed++
+      expect(Buffer.compare(chunk, tar.subarray(at, at + chunk.length))).toBe(0)
+      at += chunk.length
+      last = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+    }
+    expect(at).toBe(tar.length)
+    expect(freed).toBeGreaterThanOrEqual(5)
+  })
+
   it('inflates what is much larger than the archive without holding it', async () => {
     const zeros = Buffer.alloc(MIB)
     async function* tar() {
