@@ -122,11 +122,9 @@ async function* ofSize(
     yield chunk
   }
   if (given === size) return
-  const code = given < size ? 'E_CUT' : 'E_FORMAT'
-  throw new SnapError(
-    code,
-    `${name}: ${given < size ? 'ends after' : 'at least'} ${given} bytes, expected ${size}`,
-  )
+  const [code, what] =
+    given < size ? (['E_CUT', 'ends after'] as const) : (['E_FORMAT', 'at least'] as const)
+  throw new SnapError(code, `${name}: ${what} ${given} bytes, expected ${size}`)
 }
 
 /**

@@ -29,6 +29,7 @@ import { openSnapshot, type ShardDirectories, type ShardSnapshot } from './snaps
 import {
   type NewShardFile,
   type Stage,
+  type StagePlace,
   stageFiles,
   stageNewFiles,
   stageUpload,
@@ -173,11 +174,20 @@ export class ShardStore {
 
   /** As {@link restoreShard}, of files that need no tar; the shard is made if it is in the metastore alone. */
   async restoreFiles(
-    id: bigint,
+    shard: ShardLocation,
     files: AsyncIterable<NewShardFile>,
     signal: AbortSignal,
   ): Promise<void> {
-    await this.#install(id, (place) => stageNewFiles(files, { ...place, signal }))
+    await this.#install(shard.shardId, async (place, location) => {
+      const [is, expected] = [shardRelativePath(location), shardRelativePath(shard)]
+      if (is !== expected) {
+        throw new SnapError(
+          'E_DESTINATION',
+          `shard ${shard.shardId} is ${is}, expected ${expected}`,
+        )
+      }
+      return await stageNewFiles(files, { ...place, signal })
+    })
   }
 
   /** Adds TSM files to the shard, all or none, see {@link installShard}; the shard is made if it is in the metastore alone. */
@@ -209,10 +219,15 @@ export class ShardStore {
     await unmakeShard(paths, { database, retentionPolicy, shardId: id })
   }
 
-  async #install(id: bigint, stage: Stage): Promise<void> {
+  async #install(
+    id: bigint,
+    stage: (place: StagePlace, location: ShardLocation) => ReturnType<Stage>,
+  ): Promise<void> {
     await this.setShardEnabled(id, false)
     const { permit } = this.#options
-    await installShard({ ...(await this.#directories(await this.#locate(id))), permit }, stage)
+    const location = await this.#locate(id)
+    const target = { ...(await this.#directories(location)), permit }
+    await installShard(target, (place) => stage(place, location))
   }
 
   async #locate(id: bigint): Promise<ShardLocation> {

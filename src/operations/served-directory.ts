@@ -87,7 +87,7 @@ export async function serveDirectory(place: DirectoryPlace): Promise<ServedDirec
     directory: {
       createShard: (database, policy, id) => tsdbStore.createShard(database, policy, id),
       standing: (shardId) => tsdbStore.standing(shardId),
-      restoreFiles: (shardId, files, signal) => tsdbStore.restoreFiles(shardId, files, signal),
+      restoreFiles: (shard, files, signal) => tsdbStore.restoreFiles(shard, files, signal),
       addFiles: (shardId, write) => tsdbStore.addFiles(shardId, write),
       replaceFiles: (shardId, write, state) => tsdbStore.replaceFiles(shardId, write, state),
       changeMetadata: async (change) => {

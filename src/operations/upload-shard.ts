@@ -51,7 +51,8 @@ export async function uploadShard(
   const entries = throttled(content.entries(signal), throttle, signal)
   if (server.directory !== undefined) {
     const files = describedFiles(entries, content, { sent, onLength })
-    await server.directory.restoreFiles(newShardId, files, signal)
+    const place = { database, retentionPolicy, shardId: newShardId }
+    await server.directory.restoreFiles(place, files, signal)
     return sent
   }
   const body = tapShardTar(packShardTar(entries), async ({ name, body: file }) => {

@@ -266,13 +266,14 @@ describe('restoreFiles', () => {
   const sent = (name: string, bytes: Uint8Array, size = bytes.length): Sent => {
     return { name, size, body: once(bytes) }
   }
-  const restoreFiles = async (files: readonly Sent[], stop: AbortSignal = signal) => {
+  const restoreFiles = async (files: readonly Sent[], stop = signal, retentionPolicy = 'rp') => {
     const directory = await open()
     try {
       const all = (async function* () {
         yield* files
       })()
-      await directory.tsdbStore.restoreFiles(1n, all, stop)
+      const shard = { database: 'db', retentionPolicy, shardId: 1n }
+      await directory.tsdbStore.restoreFiles(shard, all, stop)
     } finally {
       await directory.close()
     }
@@ -307,6 +308,14 @@ describe('restoreFiles', () => {
       message: expect.stringContaining(message),
     })
     expect(await treeOf(join(dir, 'data'))).toEqual(before)
+  })
+
+  it('refuses a shard that is elsewhere', async () => {
+    await expect(restoreFiles([sent(tsmName(1), tsm)], signal, 'other')).rejects.toMatchObject({
+      code: 'E_DESTINATION',
+      message: 'shard 1 is db/rp/1, expected db/other/1',
+    })
+    expect(await shardNames()).toEqual([])
   })
 
   it('stops when it is told to, within a file, and leaves nothing', async () => {
