@@ -1,3 +1,4 @@
+import { recycling } from '../io/recycled.ts'
 import {
   packShardTar,
   readShardTar,
@@ -91,7 +92,8 @@ async function requestShard(shard: ShardName, options: Fetch): Promise<Wanted | 
   const wanted = isCut && keepKey === undefined ? entries : choose(entries, options)
   try {
     const { value: first, done } = await wanted.next()
-    return done ? undefined : { tar: packShardTar(beginningWith(first, wanted)), isComplete }
+    if (done) return undefined
+    return { tar: recycling(packShardTar(beginningWith(first, wanted))), isComplete }
   } catch (error) {
     throw sourceFailure(error, source)
   }

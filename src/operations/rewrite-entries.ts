@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { readAll, SPOOL_MEMORY, Spool, spool } from '../io/spool.ts'
+import { readRecycled, SPOOL_MEMORY, Spool, spool } from '../io/spool.ts'
 import type { TarEntryInput } from '../tar/index.ts'
 import { openTsm } from '../tsm/reader.ts'
 import { rewriteTsm, type TsmFilter } from '../tsm/rewrite.ts'
@@ -57,7 +57,7 @@ async function* rewriteEntry(
   const file = await openTsm(await spool(entry.body, { name, tempDir, size }))
   try {
     const { size: left } = await rewriteTsm(file, (chunk) => rewritten.write(chunk), filter)
-    if (left > 0) yield { name, size: left, mtime, body: readAll(rewritten.access()) }
+    if (left > 0) yield { name, size: left, mtime, body: readRecycled(rewritten.access()) }
   } finally {
     await file.close()
     await rewritten.close()

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { recycle, takeBuffer } from '../../src/io/recycled.ts'
+import { SPOOL_MEMORY } from '../../src/io/spool.ts'
 import { rewriteEntries } from '../../src/operations/rewrite-entries.ts'
 import { packShardTar, readShardTar } from '../../src/tar/index.ts'
 import { encodeTombstones } from '../../src/tsm/tombstone.ts'
@@ -63,6 +65,26 @@ describe('rewriteEntries', () => {
     })
     const files = await rewritten({ [`${STEM}.tsm`]: tsm }, { start: 2n, end: 3n })
     expect(await pointsOf(files.values())).toEqual(['m 2', 'm 3'])
+  })
+
+  it('reads what it has written to disk into memory that can be used again', async () => {
+    const tsm = await tsmBytes({ m: [[1, 2, 3]] })
+    const entries = async function* () {
+      for await (const entry of readShardTar(once(await tarOf({ [`${STEM}.tsm`]: tsm })))) {
+        // So large that it goes to disk
+        yield { ...entry, size: SPOOL_MEMORY + 1 }
+      }
+    }
+    const filter = { start: 2n, end: 3n }
+    const chunks: Uint8Array[] = []
+    for await (const { body } of rewriteEntries(entries(), { filter, tempDir: tempDirectory })) {
+      for await (const chunk of body) {
+        chunks.push(Buffer.from(chunk))
+        recycle(chunk)
+        expect(takeBuffer().buffer).toBe(chunk.buffer)
+      }
+    }
+    expect(await pointsOf([Buffer.concat(chunks)])).toEqual(['m 2', 'm 3'])
   })
 
   it('refuses a tombstone that comes too late', async () => {
