@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import { SnapError } from '../errors.ts'
+import type { SnapError } from '../errors.ts'
 import { BufferPool } from './buffer-pool.ts'
+import { endOfThread } from './thread.ts'
 
 /** As much as this is hashed here: less time than a thread takes to start. */
 const HELD_SIZE = 512 * 1024
@@ -207,7 +208,7 @@ class HashThread {
 
   #fail(cause: unknown): void {
     if (thread === this) thread = undefined
-    this.#failure ??= new SnapError('E_FAILED', 'the thread that hashes has ended', { cause })
+    this.#failure ??= endOfThread('the thread that hashes', cause)
     for (const { reject } of [...this.#waiting, ...this.#digests.values()]) reject(this.#failure)
     this.#waiting.length = 0
     this.#digests.clear()

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { type MessagePort, Worker } from 'node:worker_threads'
-import { asSnapError, type ErrorCode, SnapError } from '../errors.ts'
+import { asSnapError, type ErrorCode, errnoOf, messageOf, SnapError } from '../errors.ts'
 
 /** What a thread is asked. */
 export interface Asked<Question> {
@@ -94,10 +94,20 @@ export class Thread<Question, Answer> {
   }
 
   #fail(cause: unknown): void {
-    this.#failure ??= new SnapError('E_FAILED', `${this.#name} has ended`, { cause })
+    this.#failure ??= endOfThread(this.#name, cause)
     for (const { reject } of this.#waiting.values()) reject(this.#failure)
     this.#waiting.clear()
   }
+}
+
+/** Says why a thread answers nothing any more: it died, or the system refused what it needs to start. */
+export function endOfThread(name: string, cause: unknown): SnapError {
+  if (errnoOf(cause) !== 'ERR_WORKER_INIT_FAILED')
+    return new SnapError('E_FAILED', `${name} has ended`, { cause })
+  return new SnapError('E_SOURCE', `${name} cannot be started: ${messageOf(cause)}`, {
+    hint: 'raise the limit of open files (ulimit -n)',
+    cause,
+  })
 }
 
 /**

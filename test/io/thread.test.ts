@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { MessageChannel } from 'node:worker_threads'
 import { expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
-import { answerQuestions, Thread, threadOnDemand } from '../../src/io/thread.ts'
+import { answerQuestions, endOfThread, Thread, threadOnDemand } from '../../src/io/thread.ts'
 import { tempDir } from '../helpers/temp.ts'
 
 /** Doubles numbers, fails with text, ends with null, and says nothing to anything else. */
@@ -50,6 +50,13 @@ it('says why its program did not run', async () => {
   const thread = new Thread(NAME, 'throw new Error("broken")')
   const cause = expect.objectContaining({ message: 'broken' })
   await expect(thread.ask(1)).rejects.toMatchObject({ ...DEAD, cause })
+})
+
+it('says what the system refused it', () => {
+  const text = 'Worker initialization failure: EMFILE'
+  const cause = Object.assign(new Error(text), { code: 'ERR_WORKER_INIT_FAILED' })
+  const message = `${NAME} cannot be started: ${text}`
+  expect(endOfThread(NAME, cause)).toMatchObject({ code: 'E_SOURCE', message, cause })
 })
 
 it('waits no longer than its signal', async () => {
