@@ -65,7 +65,8 @@ describeWithInfluxd('npm run bench', () => {
         'verify --deep',
         'export --format lp',
         'export --format lp, .gz',
-        'export of one day into a set',
+        'export of one day into a set, from a directory',
+        'export of one day into a set, from snap serve',
         'list, 20 shards',
         'backup to S3, gzip',
       ]) {
