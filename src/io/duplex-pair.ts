@@ -2,7 +2,7 @@ import { Duplex } from 'node:stream'
 import { SnapError } from '../errors.ts'
 
 /** Pieces that wait for a reader; another one finds no room. */
-const MAX_WAITING = 4
+const MAX_WAITING = 3
 
 /**
  * Returns both ends of a connection inside the process. Each end can be closed for writing alone, a write waits until
