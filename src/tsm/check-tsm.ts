@@ -15,8 +15,11 @@ export interface CheckTsmOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** As much is checked here first, bytes: less time than a thread takes to start, for which nobody who has little shall pay. */
-const HERE_SIZE = 4 * 1024 * 1024
+/**
+ * As much is checked here first, bytes. A thread costs a tenth of a second of CPU until it is as fast as this one, which has to
+ * wait for it meanwhile where there is one file: that of a night, say.
+ */
+const HERE_SIZE = 48 * 1024 * 1024
 
 /** Its program is beside this module, and in the bundle; sources that are run as they are have none. */
 const openThread = threadOnDemand<CheckQuestion, CheckedTsm>(
