@@ -1,22 +1,24 @@
 // How fast a shard is answered: snap serve, influxd and a server that only calls sendfile, in turns after an unmeasured
-// one of each, one and four fetches at a time, to a client that receives into one buffer and does nothing with it. The two others are written in Python.
-import { spawn, spawnSync } from 'node:child_process'
+// one of each, one and four fetches at a time, to a client that receives into one buffer and does nothing with it. Client and sendfile are in Python.
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { appendFile, copyFile, cp, mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { guardProcess } from './helpers.mjs'
 import { startInfluxd } from './influxd.mjs'
-import { ratioRow, timed } from './measure.mjs'
+import { ratioRow } from './measure.mjs'
 
 /** Shards that are fetched at once, and how many times over each holds its file. */
 const SHARDS = 4
 const COPIES = 35
 
+const run = promisify(execFile)
 const SNAP = new URL('../bin/snap.js', import.meta.url).pathname
 
-/** Receives what one or more connections answer to the same kind of request, each into one buffer. */
+/** Receives what one or more connections answer to the same kind of request, each into one buffer, and says how long that took. */
 const RECEIVER = `
-import socket, sys, threading
+import socket, sys, threading, time
 host, port = sys.argv[1].rsplit(':', 1)
 def fetch(opening):
     with socket.create_connection((host, int(port))) as peer:
@@ -28,8 +30,10 @@ def fetch(opening):
             size += got
         if size < 1 << 20: sys.exit(f'{host}:{port} answered {size} bytes')
 threads = [threading.Thread(target=fetch, args=(opening,)) for opening in sys.argv[2:]]
+begun = time.perf_counter()
 for thread in threads: thread.start()
 for thread in threads: thread.join()
+print(time.perf_counter() - begun)
 `
 
 /** Answers each connection with one file, which the number of the shard in the request names. */
@@ -160,7 +164,8 @@ export async function serve({ influxd, data, at, alternate, say }) {
 
 /** Fetches shards at the same time from one server. */
 async function receive(host, ids) {
-  return await timed('python3', ['-c', RECEIVER, host, ...ids.map(openingOf)])
+  const { stdout } = await run('python3', ['-c', RECEIVER, host, ...ids.map(openingOf)])
+  return Number(stdout)
 }
 
 /** Fetches shards at the same time, from each server in turn; the CPU is that of the server. */
@@ -170,18 +175,16 @@ async function fetched(servers, ids, alternate) {
       name,
       async () => {
         const before = pid === undefined ? 0 : cpuOf(pid)
-        const { seconds } = await receive(host, ids)
+        const seconds = await receive(host, ids)
         return { seconds, cpu: pid === undefined ? 0 : cpuOf(pid) - before }
       },
     ]),
   )
-  const startUp = () => timed('python3', ['-c', RECEIVER, 'nobody:0'])
-  return await alternate({ snap, ...others, startUp })
+  return await alternate({ snap, ...others })
 }
 
-function rowsOf(what, { snap: ours, influxd, sendfile, startUp }) {
-  const less = (cost) => ({ ...cost, seconds: cost.seconds - startUp.seconds })
+function rowsOf(what, { snap: ours, influxd, sendfile }) {
   const taken = (against, theirs, atMost) =>
-    ratioRow(`serve, ${what}`, { ours: less(ours), theirs: less(theirs), against, atMost })
+    ratioRow(`serve, ${what}`, { ours, theirs, against, atMost })
   return [taken('influxd', influxd, 1), taken('sendfile alone', sendfile, 1.33)]
 }
