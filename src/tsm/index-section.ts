@@ -54,22 +54,26 @@ export async function* readIndex(section: IndexSection, readAhead: number): Asyn
     return ahead.peek(offset, length) ?? ahead.fetch(offset, length)
   }
   let previous: Uint8Array | undefined
-  for (let at = start; at < end; ) {
-    const keyLength = readU16(await take(at, 2), 0)
-    const head = await take(at + 2, keyLength + TYPE_AND_COUNT)
-    // not `slice`: that of a Buffer is a view, over memory that may be used again
-    const key = new Uint8Array(head.subarray(0, keyLength))
-    if (keyLength === 0 || (previous !== undefined && Buffer.compare(previous, key) >= 0)) {
-      throw fault(section, at, 'a key is empty or not after the key before it')
+  try {
+    for (let at = start; at < end; ) {
+      const keyLength = readU16(await take(at, 2), 0)
+      const head = await take(at + 2, keyLength + TYPE_AND_COUNT)
+      // not `slice`: that of a Buffer is a view, over memory that may be used again
+      const key = new Uint8Array(head.subarray(0, keyLength))
+      if (keyLength === 0 || (previous !== undefined && Buffer.compare(previous, key) >= 0)) {
+        throw fault(section, at, 'a key is empty or not after the key before it')
+      }
+      const type = findFieldType(head[keyLength])
+      if (type === undefined) throw fault(section, at, `block type ${head[keyLength]}`)
+      const count = readU16(head, keyLength + 1)
+      const entriesAt = at + 2 + head.length
+      const bytes = await take(entriesAt, count * INDEX_ENTRY_SIZE)
+      yield { key, type, entries: decodeEntries(section, entriesAt, bytes) }
+      previous = key
+      at = entriesAt + bytes.length
     }
-    const type = findFieldType(head[keyLength])
-    if (type === undefined) throw fault(section, at, `block type ${head[keyLength]}`)
-    const count = readU16(head, keyLength + 1)
-    const entriesAt = at + 2 + head.length
-    const bytes = await take(entriesAt, count * INDEX_ENTRY_SIZE)
-    yield { key, type, entries: decodeEntries(section, entriesAt, bytes) }
-    previous = key
-    at = entriesAt + bytes.length
+  } finally {
+    ahead.release()
   }
 }
 

@@ -1,4 +1,8 @@
+import { BufferPool } from '../io/buffer-pool.ts'
 import type { RandomAccess } from '../io/random-access.ts'
+
+/** Memory of pieces of the sizes that are usual for indexes and for blocks. */
+const POOLS = [256 * 1024, 1024 * 1024].map((size) => new BufferPool(size, 2))
 
 /** Reads a source in large pieces on behalf of one who reads small ones, mostly in order. */
 export class ReadAhead {
@@ -8,7 +12,7 @@ export class ReadAhead {
   #start = 0
   #window: Uint8Array = new Uint8Array(0)
   /** Memory for one piece after the other, of a source that fills it. */
-  #room = Buffer.alloc(0)
+  #room: Buffer = Buffer.alloc(0)
 
   /**
    * @param end nothing at or after this offset is read
@@ -42,12 +46,26 @@ export class ReadAhead {
     return this.#window.subarray(0, length)
   }
 
+  /** Lets others use the memory of the last piece: no view of it may be looked at any more. */
+  release(): void {
+    const room = this.#room
+    this.#room = Buffer.alloc(0)
+    this.#window = this.#room
+    POOLS.find(({ size }) => size === room.length)?.give(room)
+  }
+
   async #read(offset: number, length: number): Promise<Uint8Array> {
     const source = this.#source
     if (source.readInto === undefined) return await source.read(offset, length)
-    if (this.#room.length < length) this.#room = Buffer.allocUnsafeSlow(length)
+    if (this.#room.length < length) this.#room = roomFor(length)
     const bytes = this.#room.subarray(0, length)
     await source.readInto(bytes, offset)
     return bytes
   }
+}
+
+function roomFor(length: number): Buffer {
+  // Who asks for little may have many open.
+  const pool = POOLS.find(({ size }) => length <= size && 2 * length > size)
+  return pool?.take() ?? Buffer.allocUnsafeSlow(length)
 }

@@ -177,6 +177,11 @@ export class TsmFile {
     return this.source.close()
   }
 
+  /** Lets others use the memory that it reads into: no block that was read may be looked at any more. */
+  release(): void {
+    this.#blocks.release()
+  }
+
   #where(key: Uint8Array, offset: number): string {
     return `${this.source.name}: block at offset ${offset} of ${Buffer.from(key).toString()}`
   }

@@ -32,8 +32,12 @@ export interface CheckedTsm extends TsmContents {
  */
 export async function checkHere(source: RandomAccess, points: boolean): Promise<CheckedTsm> {
   const sums = points ? new MeasurementSums() : undefined
-  const contents = await readTsm(await openTsm(source), sums)
-  return { ...contents, totals: sums?.totals() }
+  const file = await openTsm(source)
+  try {
+    return { ...(await readTsm(file, sums)), totals: sums?.totals() }
+  } finally {
+    file.release()
+  }
 }
 
 /** Flaws that are told of one file: one is enough to know. */

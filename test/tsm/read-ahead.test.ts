@@ -41,6 +41,25 @@ it('reads a file into the same memory again', async () => {
   expect(second.buffer).toBe(first.buffer)
 })
 
+it('reads into memory that another one has released, if it reads as much at once', async () => {
+  const MIB = 1024 * 1024
+  await writeFile(join(folder, 'large'), Buffer.alloc(MIB, 'ab'))
+  const large = await fileAccess(join(folder, 'large'))
+  const open = (size: number) => new ReadAhead(large, MIB, size)
+  const [first, small] = [open(MIB), open(1000)]
+  const { buffer } = await first.fetch(0, 10)
+  first.release()
+  first.release()
+  expect(first.peek(0, 10)).toBeUndefined()
+  expect((await small.fetch(0, 10)).buffer).not.toBe(buffer)
+  small.release()
+  const [next, other] = [open(MIB), open(MIB)]
+  expect((await next.fetch(0, 10)).buffer).toBe(buffer)
+  expect((await other.fetch(0, 10)).buffer).not.toBe(buffer)
+  expect(Buffer.from(await first.fetch(1, 2)).toString()).toBe('ba')
+  await large.close()
+})
+
 it('does not take for read what could not be read', async () => {
   const ahead = new ReadAhead(file, BYTES.length + 1000, 1000)
   await ahead.fetch(0, 10)
