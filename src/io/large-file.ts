@@ -15,6 +15,9 @@ const PIECE_SIZE = 1024 * 1024
 /** Bytes at the start of a file that the system keeps in memory: small files are many, and what is read again soon. */
 const CACHED_SIZE = 4 * 1024 * 1024
 
+/** What file systems say that let a file be opened for direct writes and have none. */
+const REFUSALS: ReadonlySet<string | undefined> = new Set(['EINVAL', 'ENOTSUP'])
+
 const WASM_PAGE = 64 * 1024
 /** A direct write wants memory that begins with a page. Node has no other that does for sure than that of WebAssembly. */
 const PIECES = new BufferPool(PIECE_SIZE, 8, (size) =>
@@ -143,7 +146,7 @@ class PastCache {
     try {
       return length === 0 ? 0 : (await direct.write(bytes, 0, length, at)).bytesWritten
     } catch (error) {
-      if (errnoOf(error) !== 'EINVAL') throw error
+      if (!REFUSALS.has(errnoOf(error))) throw error
       this.#isRefused = true
       return 0
     }

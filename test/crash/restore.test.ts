@@ -21,6 +21,18 @@ interface Place {
   readonly env: { readonly XDG_STATE_HOME: string }
 }
 
+/** Runs the same again, and with --resume if that is what it says; if neither, all of it had been done. */
+async function again(words: readonly string[], env: Place['env']): Promise<void> {
+  const first = await run(words, env)
+  if (first.code === 17 && !first.stderr.includes('--resume goes on')) return
+  const { code, stderr } = first.code === 17 ? await run([...words, '--resume'], env) : first
+  expect(code, stderr).toBe(0)
+}
+
+function run(words: readonly string[], env: Place['env']): Promise<Outcome> {
+  return finish(contextOf(words, { env }))
+}
+
 describe('a restore that is killed', () => {
   let set: string
   let restored: Awaited<ReturnType<typeof readAllOf>>
@@ -40,18 +52,6 @@ describe('a restore that is killed', () => {
     if (from === undefined) await mkdir(root)
     else await cp(from, root, { recursive: true })
     return { root, env: { XDG_STATE_HOME: await tempDir('state') } }
-  }
-
-  /** Runs the same again, and with --resume if that is what it says; if neither, all of it had been done. */
-  async function again(words: readonly string[], env: Place['env']): Promise<void> {
-    const first = await run(words, env)
-    if (first.code === 17 && !first.stderr.includes('--resume goes on')) return
-    const { code, stderr } = first.code === 17 ? await run([...words, '--resume'], env) : first
-    expect(code, stderr).toBe(0)
-  }
-
-  function run(words: readonly string[], env: Place['env']): Promise<Outcome> {
-    return finish(contextOf(words, { env }))
   }
 
   async function expectRestored({ root, env }: Place, before: object): Promise<void> {
@@ -168,8 +168,7 @@ describeWithInfluxd('directories of a restore that was killed', () => {
         const server = await startInfluxd({ indexVersion, dir: root })
         expect(await dumpAll(server, { db: 'present' })).toEqual(mine)
         await server.stop()
-        const { code, stderr } = await finish(contextOf([...words, '--resume'], { env }))
-        expect(code, stderr).toBe(0)
+        await again(words, env)
         await server.start()
         expect(await dumpAll(server)).toEqual([...wanted, ...mine].sort())
         await server.dispose()
