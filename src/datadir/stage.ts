@@ -9,7 +9,6 @@ import { readShardTar, type TarEntry } from '../tar/reader.ts'
 import { checkTsm } from '../tsm/check-tsm.ts'
 import { tombstoneFileName } from '../tsm/file-name.ts'
 import type { TsmSetOptions } from '../tsm/set-writer.ts'
-
 import { decodeTombstones } from '../tsm/tombstone.ts'
 import {
   type ShardLocation,
