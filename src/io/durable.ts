@@ -136,8 +136,7 @@ export async function writeFileSynced(
         check?.(),
       )
     } finally {
-      await file.close()
-      await atDestination(path, () => handle.close())
+      await atDestination(path, () => file.close().finally(() => handle.close()))
     }
     return file.size
   } catch (error) {
