@@ -103,11 +103,11 @@ describeWithInfluxd('the wire, between ours and influxd', () => {
   it('names what is unknown there', async () => {
     const shard = { database: DB, retentionPolicy: 'autogen', shardId: 99 }
     for (const asked of [
-      client.databaseInfo('no db'),
-      client.retentionPolicyInfo(DB, 'no rp'),
-      text(client.shardBackup(shard)),
+      () => client.databaseInfo('no db'),
+      () => client.retentionPolicyInfo(DB, 'no rp'),
+      () => text(client.shardBackup(shard)),
     ]) {
-      expect((await rejected(asked)).code).toBe('E_SOURCE')
+      expect((await rejected(asked())).code).toBe('E_SOURCE')
     }
   })
 
