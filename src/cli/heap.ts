@@ -24,6 +24,8 @@ export function unsetGrowth(): void {
  */
 export function watchHeap(): void {
   setHeapFlags()
+  // V8 puts the factor back to 2 for all heaps of the process when it makes the one of a thread.
+  process.on('worker', (worker) => worker.once('online', setHeapFlags))
   let step = 0
   const timer = setInterval(() => {
     const size = getHeapStatistics().total_heap_size

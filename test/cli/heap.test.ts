@@ -22,18 +22,41 @@ for (let i = 0; i < 120; i += 1) {
 }
 console.log(held.length && largest / 1e6)`
 
-async function largestHeap(before: string): Promise<number> {
-  const words = ['--input-type=module', '-e', work(before)]
+/** Starts a thread, lets many objects survive for a moment, and says how large the young generation became. */
+const young = (before: string) => `
+${before}
+const { once } = await import('node:events')
+const { setTimeout: sleep } = await import('node:timers/promises')
+const { getHeapSpaceStatistics } = await import('node:v8')
+const { Worker } = await import('node:worker_threads')
+await once(new Worker('', { eval: true }), 'exit')
+let held = []
+for (let i = 0; i < 200; i += 1) {
+  held = [held, Array.from({ length: 20_000 }, () => ({ i }))].slice(i % 2)
+  if (i % 20 === 0) await sleep(1)
+}
+const { space_size } = getHeapSpaceStatistics().find((space) => space.space_name === 'new_space')
+console.log(held.length && space_size / 1e6)`
+
+async function numberOf(program: string): Promise<number> {
+  const words = ['--input-type=module', '-e', program]
   const { stdout } = await promisify(execFile)(process.execPath, words)
   return Number(stdout)
 }
 
+const WATCH = `const { watchHeap } = await import('${HEAP}'); watchHeap()`
+
 describe('watchHeap', () => {
   it('keeps a large heap below twice what is in use, and lets the process end', async () => {
-    const watch = `const { watchHeap } = await import('${HEAP}'); watchHeap()`
-    const [watched, free] = [await largestHeap(watch), await largestHeap('')]
+    const [watched, free] = [await numberOf(work(WATCH)), await numberOf(work(''))]
     expect(watched).toBeGreaterThan(40)
     expect(watched).toBeLessThan(128)
     expect(free).toBeGreaterThan(1.2 * watched)
   }, 120_000)
+
+  it('keeps the young generation small after a thread was started', async () => {
+    const [watched, free] = [await numberOf(young(WATCH)), await numberOf(young(''))]
+    expect(watched).toBeLessThan(6)
+    expect(free).toBeGreaterThan(2 * watched)
+  }, 60_000)
 })
