@@ -7,9 +7,10 @@ const TIME = '/usr/bin/time'
 
 /**
  * Runs a program and returns what it cost: seconds of clock and of CPU, and its peak memory in MiB where the system tells.
- * Its standard output goes nowhere, or into the file `output`; with `input`, a file is its standard input.
+ * Its standard output goes nowhere, or into the file `output`; with `input`, a file is its standard input. It is to end with the code
+ * `ends`.
  */
-export async function timed(command, args, { input, output, ...options } = {}) {
+export async function timed(command, args, { input, output, ends = 0, ...options } = {}) {
   const withTime = existsSync(TIME)
   const words = withTime ? [TIME, '-f', '%U %S %M', command, ...args] : [command, ...args]
   const files = [input && openSync(input, 'r'), output && openSync(output, 'w')]
@@ -26,7 +27,7 @@ export async function timed(command, args, { input, output, ...options } = {}) {
   })
   const seconds = (performance.now() - start) / 1000
   for (const file of files) if (file !== undefined) closeSync(file)
-  if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${said}`)
+  if (code !== ends) throw new Error(`${command} ${args.join(' ')} ended with ${code}:\n${said}`)
   const [user = 0, system = 0, kib = 0] = withTime
     ? (said.trim().split('\n').at(-1) ?? '').split(' ').map(Number)
     : []

@@ -1,17 +1,18 @@
-// An exact range of time: what one day costs of what all of it costs, for its share; out of a directory and from snap serve.
+// An exact range of time: what one day and seven cost of what all of it costs, for their share; out of a directory and from
+// snap serve. Once as it is, and once without what a range costs that holds no point: time is a fixed part and a slope.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { chosenWorks } from './context.mjs'
 import { row, without } from './measure.mjs'
 import { startServe } from './serve.mjs'
 
+const DAY = 86_400
+const DAYS = { 'one day': 1, '7 days': 7 }
+/** The exit code of an export that finds nothing. */
+const NOTHING = 16
+
 export async function range(context) {
-  const { start, end, folder } = context.data
-  const length = Math.min(86_400, (end - start) / 2)
-  const middle = Math.floor((start + end - length) / 2)
-  const time = (seconds) => new Date(seconds * 1000).toISOString()
-  const day = ['--start', time(middle), '--end', time(middle + length)]
-  const directory = join(folder, 'data')
+  const directory = join(context.data.folder, 'data')
   const served = await startServe(directory)
   try {
     const sources = {
@@ -20,12 +21,12 @@ export async function range(context) {
     }
     const works = {}
     for (const [name, source] of Object.entries(sources)) {
-      works[`export of one day into a set, from ${name}`] = [...source, ...day]
-      works[`export of one day, lp, from ${name}`] = ['--format', 'lp', ...source, ...day]
+      works[`into a set, from ${name}`] = source
+      works[`lp, from ${name}`] = ['--format', 'lp', ...source]
     }
     const rows = []
     for (const [work, words] of Object.entries(chosenWorks(works, context.works))) {
-      rows.push(await partOfAll(context, { work, words, day, share: length / (end - start) }))
+      rows.push(...(await rangesOf(context, work, words)))
     }
     return rows
   } finally {
@@ -33,18 +34,44 @@ export async function range(context) {
   }
 }
 
+/** In the middle: a second between two points, one day and seven days, of half of all at the most. */
+async function rangesOf({ snap, at, alternate, startUp, data }, work, words) {
+  const { start, end, step } = data
+  const length = (days) => Math.min(days * DAY, (end - start) / 2)
+  const middle = start + step * Math.floor((end - start) / step / 2)
+  const around = (days) => between(middle - length(days) / 2, middle + length(days) / 2)
+  const { all, none, ...parts } = await alternate({
+    'one day': into({ snap, at }, [...words, ...around(DAYS['one day'])]),
+    '7 days': into({ snap, at }, [...words, ...around(DAYS['7 days'])]),
+    none: into({ snap, at }, [...words, ...between(middle + step / 3, middle + step / 2)], NOTHING),
+    all: into({ snap, at }, words),
+  })
+  const rows = Object.entries(parts).flatMap(([title, part]) => {
+    const share = length(DAYS[title]) / (end - start)
+    const figure = (off) => without(off, part).seconds / without(off, all).seconds / share
+    const name = `export of ${title}`
+    const facts = { against: 'all of it, for its share', ours: part, theirs: all, atMost: 1.3 }
+    const less = `${name} less an empty range, ${work}`
+    return [
+      row(`${name}, ${work}`, { ...facts, figure: figure(startUp) }),
+      row(less, { ...facts, figure: figure(none.seconds) }),
+    ]
+  })
+  const empty = { ours: none, figure: without(startUp, none).seconds, unit: 's' }
+  return [...rows, row(`export of an empty range, ${work}`, empty)]
+}
+
+function between(start, end) {
+  const time = (seconds) => new Date(seconds * 1000).toISOString()
+  return ['--start', time(start), '--end', time(end)]
+}
+
 /** Text goes nowhere, as the disk would be measured with it. */
-async function partOfAll({ snap, at, alternate, startUp }, { work, words, day, share }) {
+function into({ snap, at }, words, ends) {
   const target = words.includes('lp') ? '-' : at('range')
-  const into = (selected) => async () => {
-    const cost = await snap(['export', '--quiet', ...selected, target])
+  return async () => {
+    const cost = await snap(['export', '--quiet', ...words, target], { ends })
     await rm(at('range'), { recursive: true, force: true })
     return cost
   }
-  const all = words.filter((word) => !day.includes(word))
-  const { ours, theirs } = await alternate({ ours: into(words), theirs: into(all) })
-  return row(work, {
-    ...{ against: 'all of it, for its share', ours, theirs, atMost: 1.3 },
-    figure: without(startUp, ours).seconds / without(startUp, theirs).seconds / share,
-  })
 }

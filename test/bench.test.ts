@@ -65,8 +65,9 @@ describeWithInfluxd('npm run bench', () => {
         'verify --deep',
         'export --format lp',
         'export --format lp, .gz',
-        'export of one day into a set, from a directory',
-        'export of one day into a set, from snap serve',
+        'export of one day, into a set, from a directory',
+        'export of 7 days less an empty range, into a set, from snap serve',
+        'export of an empty range, lp, from a directory',
         'list, 20 shards',
         'backup to S3, gzip',
       ]) {
