@@ -19,9 +19,12 @@ const COLUMN_OF: Readonly<Record<FieldType, Omit<ParquetColumn, 'name'>>> = {
   string: { type: 'BYTE_ARRAY', converted_type: 'UTF8' },
 }
 
+/** Texts that are longer, in bytes, do not bound a column: the footer would hold them. */
+const MAX_BOUND = 1024
+
 /**
  * A Parquet file of one measurement: a row for each series and time, with `time`, tags and fields as columns. Rows are
- * held until there are enough for a row group: 100,000, or fewer if the columns are many or the strings long.
+ * held until there are enough for a row group: 100,000, or fewer if the columns are many or the texts long.
  */
 export class ParquetFile {
   readonly #schema: MeasurementSchema
@@ -65,6 +68,7 @@ export class ParquetFile {
     const { count } = this.#group
     const columnData = this.#group.take()
     if (count > 0) await this.#writer.write({ columnData, rowGroupSize: count })
+    this.#ownBounds()
     return this.#take()
   }
 
@@ -73,6 +77,19 @@ export class ParquetFile {
     const rows = await this.flush()
     await this.#writer.finish()
     return Buffer.concat([rows, this.#take()])
+  }
+
+  /** The least and the greatest text of a column are kept for the footer: not as views, with all texts of the row group. */
+  #ownBounds(): void {
+    for (const { meta_data } of this.#writer.row_groups.at(-1)?.columns ?? []) {
+      const bounds = meta_data?.statistics ?? {}
+      for (const name of ['min_value', 'max_value'] as const) {
+        const bound = bounds[name]
+        if (!(bound instanceof Uint8Array)) continue
+        if (bound.length > MAX_BOUND) delete bounds[name]
+        else bounds[name] = bound.slice()
+      }
+    }
   }
 
   #take(): Uint8Array {

@@ -1,15 +1,13 @@
-import { isUtf8 } from 'node:buffer'
 import { SnapError } from '../errors.ts'
-import type { Block, FieldType } from '../tsm/values.ts'
-import type { Cells, Rows } from './join.ts'
+import type { FieldType } from '../tsm/values.ts'
+import type { Rows } from './join.ts'
+import { type ColumnValues, NumberColumn, TextColumn } from './parquet-column.ts'
 import type { MeasurementSchema } from './parquet-schema.ts'
-
-type Cell = number | bigint | boolean | string | Uint8Array | null
 
 /** A column of a row group, as the Parquet writer takes it. */
 export interface ColumnData {
   readonly name: string
-  readonly data: BigInt64Array | Cell[]
+  readonly data: ColumnValues
 }
 
 /** Where the values of a series go. */
@@ -20,27 +18,24 @@ export interface Placement {
   readonly columns: readonly number[]
 }
 
-const MAX_ROWS = 100_000
-const MAX_CELLS = 4_000_000
-/** Bytes of strings. */
-const MAX_TEXT = 2 ** 26
+const MAX_ROWS = 50_000
+const MAX_CELLS = 1_000_000
+/** Bytes of texts. */
+const MAX_TEXT = 2 ** 23
 
 /** Rows on their way into a Parquet file, in columns. */
 export class RowGroup {
   readonly #schema: MeasurementSchema
   readonly #maxRows: number
   readonly #columns: ReadonlyMap<string, number>
-  #times: BigInt64Array[] = []
-  #tags: Cell[][]
-  #fields: Cell[][]
+  #held: HeldColumns
   #count = 0
   #textSize = 0
   #replacedStrings = 0
 
   constructor(schema: MeasurementSchema) {
     this.#schema = schema
-    this.#tags = schema.tags.map(() => [])
-    this.#fields = schema.fields.map(() => [])
+    this.#held = newColumns(schema)
     this.#columns = new Map(schema.fields.map(({ field, type }, i) => [`${type} ${field}`, i]))
     const columns = 1 + schema.tags.length + schema.fields.length
     this.#maxRows = Math.min(MAX_ROWS, Math.ceil(MAX_CELLS / columns))
@@ -56,7 +51,7 @@ export class RowGroup {
     return this.#count >= this.#maxRows || this.#textSize >= MAX_TEXT
   }
 
-  /** Strings that were not UTF-8, since the beginning. */
+  /** Strings that were not UTF-8, of all that were written. */
   get replacedStrings(): number {
     return this.#replacedStrings
   }
@@ -77,82 +72,61 @@ export class RowGroup {
   /** Adds rows of one series. */
   add({ times, cells }: Rows, { tags, columns }: Placement): void {
     const start = this.#count
-    this.#times.push(times)
     this.#count += times.length
+    this.#held.times.add({ type: 'integer', times, values: times }, start, undefined)
     for (const [i, { key }] of this.#schema.tags.entries()) {
       const value = tags.get(key)
       if (value === undefined) continue
-      const text = isUtf8(value) ? value : this.#replace(value)
-      const data = padded(this.#tags[i], start)
-      for (let row = 0; row < times.length; row += 1) data.push(text)
+      this.#textSize += this.#held.tags[i]?.repeat(value, start, this.#count) ?? 0
     }
-    for (const part of cells) {
-      const data = padded(this.#fields[columns[part.field] ?? 0], start)
-      this.#addCells(data, start, part)
+    for (const { field, block, rows } of cells) {
+      const column = this.#held.fields[columns[field] ?? 0]
+      if (block.type === 'string' && column instanceof TextColumn) {
+        this.#textSize += column.add(block.values, start, rows)
+      } else if (block.type !== 'string' && column instanceof NumberColumn) {
+        column.add(block, start, rows)
+      }
     }
   }
 
-  /** Returns the rows and begins anew. */
+  /** Returns the rows and begins anew. The values of a column are made when its `data` is read, each time, and not kept. */
   take(): ColumnData[] {
-    const { tags, fields } = this.#schema
-    const time = new BigInt64Array(this.#count)
-    let at = 0
-    for (const times of this.#times) {
-      time.set(times, at)
-      at += times.length
-    }
-    const columns = [...this.#tags, ...this.#fields]
-    const data = [...tags, ...fields].map(({ name }, i) => ({
-      name,
-      data: padded(columns[i], this.#count),
-    }))
-    this.#times = []
-    this.#tags = tags.map(() => [])
-    this.#fields = fields.map(() => [])
+    const [{ times, tags, fields }, count] = [this.#held, this.#count]
+    this.#held = newColumns(this.#schema)
     this.#count = 0
     this.#textSize = 0
-    return [{ name: 'time', data: time }, ...data]
-  }
-
-  #addCells(data: Cell[], start: number, { block, rows }: Cells): void {
-    const cellAt = this.#cellsOf(block)
-    for (let i = 0; i < block.times.length; i += 1) {
-      if (rows !== undefined) padded(data, start + (rows[i] ?? 0))
-      data.push(cellAt(i))
-    }
-  }
-
-  #cellsOf(block: Block): (i: number) => Cell {
-    switch (block.type) {
-      case 'float':
-      case 'integer':
-      case 'unsigned': {
-        const { values } = block
-        return (i) => values[i] ?? null
+    const dataOf = (name: string, column: NumberColumn | TextColumn | undefined): ColumnData => {
+      const onReplaced = () => {
+        this.#replacedStrings += 1
       }
-      case 'boolean': {
-        const { values } = block
-        return (i) => values[i] !== 0
-      }
-      case 'string': {
-        const { offsets, bytes } = block.values
-        this.#textSize += (offsets.at(-1) ?? 0) - (offsets[0] ?? 0)
-        return (i) => {
-          const text = bytes.subarray(offsets[i], offsets[i + 1])
-          return isUtf8(text) ? text : this.#replace(text)
-        }
+      return {
+        name,
+        get data() {
+          return column?.values(count, onReplaced) ?? []
+        },
       }
     }
-  }
-
-  #replace(bytes: Uint8Array): string {
-    this.#replacedStrings += 1
-    return Buffer.from(bytes).toString()
+    return [
+      dataOf('time', times),
+      ...this.#schema.tags.map(({ name }, i) => dataOf(name, tags[i])),
+      ...this.#schema.fields.map(({ name }, i) => dataOf(name, fields[i])),
+    ]
   }
 }
 
-/** Fills a column up with nothing, to `length`. */
-function padded(data: Cell[] = [], length: number): Cell[] {
-  while (data.length < length) data.push(null)
-  return data
+/** The columns of the rows that are held. */
+interface HeldColumns {
+  readonly times: NumberColumn
+  readonly tags: readonly TextColumn[]
+  readonly fields: readonly (NumberColumn | TextColumn)[]
+}
+
+function newColumns({ tags, fields }: MeasurementSchema): HeldColumns {
+  return {
+    times: new NumberColumn('integer'),
+    tags: tags.map(() => new TextColumn()),
+    fields: fields.map(({ type }) =>
+      type === 'string' ? new TextColumn() : new NumberColumn(type),
+    ),
+  }
 }

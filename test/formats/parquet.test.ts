@@ -182,7 +182,7 @@ describe('ParquetFile', () => {
   })
 
   it('writes row groups as they fill', async () => {
-    const times = Array.from({ length: 60_000 }, (_, i) => BigInt(i))
+    const times = Array.from({ length: 30_000 }, (_, i) => BigInt(i))
     const fields = ['a', 'b', 'c', 'd'].map((host) => ({
       series: { measurement: 'm', tags: [['host', host]] as const },
       field: 'f',
@@ -191,14 +191,10 @@ describe('ParquetFile', () => {
     const { bytes, chunks } = await write(fields)
     expect(chunks).toHaveLength(3)
     const metadata = parquetMetadata(new Uint8Array(bytes).buffer)
-    expect(metadata.row_groups.map(({ num_rows }) => num_rows)).toEqual([
-      100_000n,
-      100_000n,
-      40_000n,
-    ])
+    expect(metadata.row_groups.map(({ num_rows }) => num_rows)).toEqual([50_000n, 50_000n, 20_000n])
     const rows = await read(bytes)
-    expect(rows).toHaveLength(240_000)
-    expect(rows.at(-1)).toEqual({ time: 59_999n, host: 'd', f: 59_999 })
+    expect(rows).toHaveLength(120_000)
+    expect(rows.at(-1)).toEqual({ time: 29_999n, host: 'd', f: 29_999 })
   })
 
   it('writes fewer rows at once when strings are long', async () => {
@@ -208,7 +204,39 @@ describe('ParquetFile', () => {
       { series: CPU, field: 's', points: { type: 'string', times, values }, size: 100 },
     ])
     const metadata = parquetMetadata(new Uint8Array(bytes).buffer)
-    expect(metadata.row_groups.map(({ num_rows }) => num_rows)).toEqual([1700n, 300n])
+    expect(metadata.row_groups.map(({ num_rows }) => num_rows)).toEqual([
+      300n,
+      300n,
+      300n,
+      300n,
+      300n,
+      300n,
+      200n,
+    ])
+  })
+
+  it('does not bound columns by long texts', async () => {
+    const points = { type: 'string', times: [1n, 2n], values: ['a'.repeat(2000), 'b'] } as const
+    const { bytes } = await write([{ series: CPU, field: 's', points }])
+    const { row_groups } = parquetMetadata(new Uint8Array(bytes).buffer)
+    const bounds = row_groups[0]?.columns.slice(1).map(({ meta_data }) => meta_data?.statistics)
+    expect(bounds?.map((one) => [one?.min_value, one?.max_value])).toEqual([
+      ['a', 'a'],
+      [undefined, 'b'],
+    ])
+  })
+
+  it('tells nothing from empty texts', async () => {
+    const { bytes } = await write([
+      {
+        series: CPU,
+        field: 'f',
+        points: { type: 'float', times: [1n, 2n, 3n], values: [1, 2, 3] },
+      },
+      { series: CPU, field: 's', points: { type: 'string', times: [1n, 3n], values: ['', ''] } },
+    ])
+    const rows = await read(bytes)
+    expect(rows.map((row) => row['s'])).toEqual(['', null, ''])
   })
 
   it('may be flushed at any time', async () => {
