@@ -1,5 +1,4 @@
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { asSnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
 import type { DataDirectoryPaths } from './config.ts'
@@ -23,8 +22,11 @@ export interface ListShardsOptions {
   readonly stated: boolean
 }
 
-/** So many shards are looked at together, for the threads that read directories to be busy. */
-const TOGETHER = 64
+/**
+ * So many shards are looked at together, for the threads that read directories to be busy. No more, as what is under way would
+ * outlive the collections of young objects and be kept with the old ones.
+ */
+const TOGETHER = 16
 
 /**
  * Finds many shards as {@link findShard} finds one, but reads each directory of a policy once, instead of looking at every
@@ -46,7 +48,7 @@ export async function listShardsOnDisk(
     if (!stated) return { path }
     // A shard may have no WAL; what stands there instead of its directory is refused.
     await isInWal(location)
-    const [dataPath, walPath] = [join(paths.dataDir, path), join(paths.walDir, path)]
+    const [dataPath, walPath] = [`${paths.dataDir}/${path}`, `${paths.walDir}/${path}`]
     return { path, state: await readShardState({ dataPath, walPath }) }
   }
   const found = new Map<bigint, ListedShard>()
@@ -65,22 +67,22 @@ export async function listShardsOnDisk(
 function finderIn(root: string): (location: ShardLocation) => Promise<boolean> {
   const policies = new Map<string, Promise<ReadonlyMap<string, boolean>>>()
   return async (location) => {
-    const parts = shardParts(location)
-    const policy = join(...parts.slice(0, -1))
-    const reading = policies.get(policy) ?? readPolicy(root, parts.slice(0, -1))
+    const { database, retentionPolicy, shardId } = location
+    const policy = `${database}/${retentionPolicy}`
+    const reading = policies.get(policy) ?? readPolicy(root, location)
     policies.set(policy, reading)
-    const isDirectory = (await reading).get(String(location.shardId))
+    const isDirectory = (await reading).get(String(shardId))
     if (isDirectory !== false) return isDirectory === true
-    return (await directoryInside(root, parts)) !== undefined
+    return (await directoryInside(root, shardParts(location))) !== undefined
   }
 }
 
 /** Returns the names in a directory of a policy, and which are directories; none if it is not there. */
 async function readPolicy(
   root: string,
-  parts: readonly string[],
+  location: ShardLocation,
 ): Promise<ReadonlyMap<string, boolean>> {
-  const path = await directoryInside(root, parts)
+  const path = await directoryInside(root, shardParts(location).slice(0, -1))
   if (path === undefined) return new Map()
   try {
     const entries = await readdir(path, { withFileTypes: true })

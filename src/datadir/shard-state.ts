@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { lstat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { lstat } from 'node:fs'
+import { promisify } from 'node:util'
 import { asSnapError, errnoOf } from '../errors.ts'
 import { tombstoneFileName } from '../tsm/file-name.ts'
 import { segmentNames } from '../wal/segment.ts'
@@ -40,18 +40,22 @@ export async function readShardSize(directories: ShardDirectories): Promise<numb
 
 async function statShard({ dataPath, walPath }: ShardDirectories): Promise<StatedFile[]> {
   const wal = await statAll(walPath, segmentNames(await namesIn(walPath)))
-  const names = new Set(await namesIn(dataPath))
-  const tsm = [...names].filter((name) => name.endsWith(TSM_SUFFIX))
-  const tombstones = tsm.map(tombstoneFileName).filter((name) => names.has(name))
+  const names = await namesIn(dataPath)
+  const tsm = names.filter((name) => name.endsWith(TSM_SUFFIX))
+  const known = new Set(tsm.length < names.length ? tsm.map(tombstoneFileName) : [])
+  const tombstones = names.filter((name) => known.has(name))
   return [...(await statAll(dataPath, [...tsm, ...tombstones])), ...wal]
 }
+
+/** That of `node:fs/promises` costs half as much again for each call. */
+const statExactly = promisify(lstat)
 
 async function statAll(directory: string, names: readonly string[]): Promise<StatedFile[]> {
   const files: StatedFile[] = []
   for (const name of names) {
-    const path = join(directory, name)
+    const path = `${directory}/${name}`
     try {
-      const { size, mtimeNs, ctimeNs, ino } = await lstat(path, { bigint: true })
+      const { size, mtimeNs, ctimeNs, ino } = await statExactly(path, { bigint: true })
       files.push({ name, size: Number(size), mtime: mtimeNs, ctime: ctimeNs, inode: ino })
     } catch (error) {
       // A file that is gone since it was listed is one change more, as seen from any snapshot.

@@ -1,8 +1,6 @@
 import { EXIT_CODES, SnapError } from '../errors.ts'
 import type { Catalog } from '../portable/catalog.ts'
-import { isForSame } from '../portable/clear-catalog.ts'
 import { readHoldings } from '../portable/holdings.ts'
-import { findReusable } from '../portable/reusable.ts'
 import { listSets, type SetListing } from '../portable/sets.ts'
 import { checkTarget, warnOfLater } from '../portable/target.ts'
 import type { Store } from '../storage/index.ts'
@@ -10,10 +8,10 @@ import { atDestination } from './at-destination.ts'
 import { announce } from './expected-sizes.ts'
 import { type FetchShardsOptions, fetchShards, type Notes } from './fetch-shards.ts'
 import { type FetchedShards, NO_POINTS, shardFacts } from './fetched-shards.ts'
-import { findFinished } from './finished-shards.ts'
+import { findReuse } from './find-reuse.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { removeLeftovers } from './leftovers.ts'
-import { type Incremental, planReuse, type ReusePlan } from './plan-reuse.ts'
+import type { Incremental, ReusePlan } from './plan-reuse.ts'
 import { planShards, type ShardPlan, shardName, wantedShard } from './plan-shards.ts'
 import { noProgress } from './progress.ts'
 import { type Selection, withNames } from './selection.ts'
@@ -82,9 +80,13 @@ export async function backup(options: BackupOptions): Promise<BackupResult> {
   const keepKey = keepSeries(series)
   const selection = withNames(plan.data, options.selection)
   const scope = scopeOf({ ...options, selection }, plan.scope)
-  await checkTarget(listing, { clusterId: plan.data.clusterId, kind: scope.kind }, signal)
+  const known = await checkTarget(
+    listing,
+    { clusterId: plan.data.clusterId, kind: scope.kind },
+    signal,
+  )
   const clock = scope.kind === 'full' ? await clockOf(options) : undefined
-  const reuse = await findReuse(options, plan, { listing, clock })
+  const reuse = await findReuse({ ...options, listing, clock, known }, plan)
   const { clusterId } = plan.data
   const sizes = await announce(shards, {
     ...{ ...options, progress, task, listing, clusterId, isPart: scope.kind === 'range' },
@@ -152,27 +154,6 @@ async function clockOf({ http, signal }: BackupOptions): Promise<bigint | undefi
     if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_SOURCE) throw error
     return undefined
   }
-}
-
-/** Finds out which shards need not be fetched; undefined if all are to be. */
-async function findReuse(
-  options: BackupOptions,
-  { data, shards }: ShardPlan,
-  { listing, clock }: { readonly listing: SetListing; readonly clock: bigint | undefined },
-): Promise<ReusePlan | undefined> {
-  const { store, incremental, resume, recipients, signal } = options
-  if (incremental === undefined && resume !== true) return undefined
-  const { clusterId } = data
-  const wanted = shards.map(wantedShard)
-  const accepts = (catalog: Catalog) => isForSame(catalog, recipients?.names)
-  const archives = await atDestination(async () => ({
-    finished: recipients
-      ? new Map()
-      : await findFinished(store, listing, { clusterId, shards: wanted, signal }),
-    shared: incremental && (await findReusable(listing, wanted, { clusterId, accepts }, signal)),
-  }))
-  const how = incremental ?? { fullEvery: 0, trustProbe: false }
-  return await planReuse(archives, { ...options, ...how, clock })
 }
 
 async function holdingTimes(

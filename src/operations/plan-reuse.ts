@@ -84,8 +84,12 @@ export async function planReuse(
 function whyFull(shards: readonly ReusableShard[], { fullEvery }: Incremental): string | undefined {
   if (fullEvery === 0) return 'as asked for (--full-every 0)'
   if (shards.length === 0) return 'no older set here has an archive to share'
+  const now = Date.now()
+  const ages = new Map<string, number>()
   for (const { archive } of shards) {
-    const age = Date.now() - (parseSetName(archive.slice(0, 16))?.getTime() ?? 0)
+    const set = archive.slice(0, 16)
+    const age = ages.get(set) ?? now - (parseSetName(set)?.getTime() ?? 0)
+    ages.set(set, age)
     if (age > fullEvery) return `${archive} is older than --full-every`
     if (age < -AHEAD_MS) return `${archive} is of a time to come: a clock was set back`
   }

@@ -10,7 +10,7 @@ import {
 import { packShardTar, readShardTar, takeStatement } from '../tar/index.ts'
 import { confirmEmpty } from './confirm-empty.ts'
 import { describeShard, type ShardName } from './inspect.ts'
-import { readTwice } from './read-twice.ts'
+import { type Question, readTwice } from './read-twice.ts'
 import { checkSelection, type Selection } from './selection.ts'
 import { abilitiesOf, NO_ABILITIES, type OpenServer } from './server.ts'
 import { type HttpPlace, openHttp } from './server-http.ts'
@@ -60,7 +60,7 @@ export class ServerSource implements ShardSource {
   }
 
   async #readFrame(signal: AbortSignal): Promise<MetastoreFrame> {
-    return await readTwice({
+    return await this.#askSurely({
       what: `metastore of ${this.name}`,
       ask: () => this.#client.metastoreBytes(signal),
       bytesOf: encodeMetastoreFrame,
@@ -73,7 +73,7 @@ export class ServerSource implements ShardSource {
     signal: AbortSignal,
   ): Promise<ReadonlySet<bigint>> {
     const database = onlyOne(databases)
-    const { Paths } = await readTwice({
+    const { Paths } = await this.#askSurely({
       what: `list of shards of ${this.name}`,
       ask: () => this.#client.databaseInfo(database, signal),
       bytesOf: encodeResponse,
@@ -83,6 +83,16 @@ export class ServerSource implements ShardSource {
     } catch (error) {
       throw error instanceof SnapError ? recode(error, error.code, `${this.name}: `) : error
     }
+  }
+
+  /** What comes out of this process needs no second answer: nothing can turn over on the way. */
+  async #askSurely<T>(question: Question<T>): Promise<T> {
+    return this.#isHere ? await question.ask() : await readTwice(question)
+  }
+
+  /** True for a data directory that is served in this process. */
+  get #isHere(): boolean {
+    return this.#server.openShard !== undefined
   }
 
   #decode(metaBytes: Uint8Array): Data {
@@ -153,7 +163,7 @@ export class ServerSource implements ShardSource {
    * usual one if it proves to be the same server.
    */
   async openHttp(place: HttpPlace, signal: AbortSignal): Promise<HttpClient | undefined> {
-    if (this.#server.openShard !== undefined) return undefined
+    if (this.#isHere) return undefined
     try {
       return await openHttp(this.#server, place, signal)
     } catch (error) {
@@ -171,7 +181,7 @@ export class ServerSource implements ShardSource {
   damage(found: SnapError): SnapError {
     const { name } = this
     const message = found.message.startsWith(name) ? found.message : `${name}: ${found.message}`
-    const hint = this.#server.openShard === undefined ? SERVER_HINT : DIRECTORY_HINT
+    const hint = this.#isHere ? DIRECTORY_HINT : SERVER_HINT
     return new SnapError('E_SOURCE_DAMAGED', message, {
       cause: found,
       hint: found.hint ?? hint,

@@ -38,14 +38,17 @@ export function decodeJson<T>(
   schema: v.GenericSchema<unknown, T>,
   what: string,
 ): T {
-  let value: unknown
+  return checkShape(schema, parseText(bytes, what), what)
+}
+
+/** In a function of its own, so that the text is let go of before what it says is checked. */
+function parseText(bytes: Uint8Array, what: string): unknown {
   const text = decodeText(bytes, what)
   try {
-    value = JSON.parse(text)
+    return JSON.parse(text)
   } catch (error) {
     throw asSnapError(error, 'E_FORMAT', what)
   }
-  return checkShape(schema, value, what)
 }
 
 /** For `JSON.stringify`: 64-bit numbers go into our JSON as decimal text, exact for every reader. */

@@ -58,6 +58,13 @@ export function sidecarName(set: string, shardId: bigint): string {
   return `${set}.s${shardId}.json`
 }
 
+const ARCHIVE_END = /\.tar\.gz(?=$|\.age$)/
+
+/** The name of the sidecar beside an archive, by the archive's: both encrypted or both not. Undefined if that names no archive. */
+export function sidecarBeside(archive: string): string | undefined {
+  return ARCHIVE_END.test(archive) ? archive.replace(ARCHIVE_END, '.json') : undefined
+}
+
 /** What a run notes of a shard that it has finished; only ever under a `.pending` name. */
 export function finishedName(set: string, shardId: bigint): string {
   return `${set}.s${shardId}.done`

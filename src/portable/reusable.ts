@@ -3,7 +3,8 @@ import type { Catalog, CatalogFile, CatalogShard, ShardEvidence } from './catalo
 import { decodeCatalog } from './catalog.ts'
 import { inScope } from './holds.ts'
 import type { ListedSet, SetListing } from './listing.ts'
-import { catalogName } from './names.ts'
+import { catalogName, sidecarBeside } from './names.ts'
+import { filesByName } from './set-files.ts'
 import { decodeStored, readSmallFile } from './source.ts'
 
 /** An archive that another set may name too, as long as its shard has not changed. */
@@ -29,6 +30,8 @@ export interface ReuseRules {
   readonly clusterId: bigint
   /** What else the set of an archive must be. */
   readonly accepts?: ((catalog: Catalog) => boolean) | undefined
+  /** A catalog that was read already. */
+  readonly known?: Catalog | undefined
 }
 
 /**
@@ -39,21 +42,20 @@ export interface ReuseRules {
 export async function findReusable(
   listing: SetListing,
   shards: readonly WantedShard[],
-  { clusterId, accepts = () => true }: ReuseRules,
+  { clusterId, accepts = () => true, known }: ReuseRules,
   signal?: AbortSignal,
 ): Promise<ReadonlyMap<bigint, ReusableShard>> {
   const found = new Map<bigint, ReusableShard>()
   let wanted = shards
   for (const set of listing.sets) {
     if (wanted.length === 0) break
-    const catalog = await readOrPass(listing, set, signal)
+    const catalog = set.name === known?.set ? known : await readOrPass(listing, set, signal)
     if (catalog === undefined || catalog.kind !== 'full') continue
     if (catalog.server.clusterId !== clusterId) continue
     const held = new Map(catalog.shards?.map((shard) => [shard.shardId, shard]))
     if (accepts(catalog)) {
-      const described = filesByStem(catalog)
       for (const shard of wanted) {
-        const reusable = reusableOf(listing, { catalog, described }, held.get(shard.shardId))
+        const reusable = reusableOf(listing, catalog, held.get(shard.shardId))
         if (reusable && isSameShard(reusable, shard)) found.set(shard.shardId, reusable)
       }
     }
@@ -83,34 +85,19 @@ async function readOrPass(
   }
 }
 
-/** What the names of an archive and its sidecar begin with, whatever they are wrapped in: `<set>.s<shard>.` */
-function stemOf(name: string): string {
-  return /^[^.]+\.s\d+\./.exec(name)?.[0] ?? ''
-}
-
-function filesByStem({ files }: Catalog): ReadonlyMap<string, CatalogFile[]> {
-  const described = new Map<string, CatalogFile[]>()
-  for (const file of files) {
-    const stem = stemOf(file.name)
-    const others = described.get(stem)
-    if (stem === '') continue
-    if (others === undefined) described.set(stem, [file])
-    else others.push(file)
-  }
-  return described
-}
-
 function reusableOf(
   { files: present }: SetListing,
-  { catalog, described }: { catalog: Catalog; described: ReadonlyMap<string, CatalogFile[]> },
+  catalog: Catalog,
   shard: CatalogShard | undefined,
 ): ReusableShard | undefined {
   if (shard?.evidence === undefined) return undefined
   const { archive, evidence } = shard
-  const files = described.get(stemOf(archive)) ?? []
-  const isWhole = files.every(({ name, size }) => present.get(name)?.size === size)
-  if (!isWhole || files.length !== 2 || files.every(({ name }) => name !== archive)) {
-    return undefined
+  const described = filesByName(catalog)
+  const files: CatalogFile[] = []
+  for (const name of [archive, sidecarBeside(archive)]) {
+    const file = name === undefined ? undefined : described.get(name)
+    if (file === undefined || present.get(file.name)?.size !== file.size) return undefined
+    files.push(file)
   }
   return { ...shard, evidence, set: catalog.set, files }
 }

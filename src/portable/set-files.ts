@@ -40,7 +40,8 @@ export async function readMeta(
 
 const filesOfCatalogs = new WeakMap<Catalog, ReadonlyMap<string, CatalogFile>>()
 
-function filesByName(catalog: Catalog): ReadonlyMap<string, CatalogFile> {
+/** The files that a catalog lists, by their names. */
+export function filesByName(catalog: Catalog): ReadonlyMap<string, CatalogFile> {
   const known = filesOfCatalogs.get(catalog)
   if (known !== undefined) return known
   const files = new Map(catalog.files.map((file) => [file.name, file]))
@@ -69,13 +70,22 @@ export function checkListed(
 
 /** Reads the catalog of a set; undefined if the set is a stock one, or catalogs are not to be read. */
 export async function readCatalog(
-  { source, files, withoutCatalogs }: SetListing,
+  listing: SetListing,
   { name: set, kind }: ListedSet,
   manifest: Manifest,
   signal: AbortSignal | undefined,
 ): Promise<Catalog | undefined> {
-  if (withoutCatalogs || (manifest.catalog === undefined && kind === 'stock')) return undefined
-  const name = manifest.catalog ?? catalogName(set)
+  const isStock = manifest.catalog === undefined && kind === 'stock'
+  if (listing.withoutCatalogs || isStock) return undefined
+  return await readOpenCatalog(listing, { set, name: manifest.catalog ?? catalogName(set) }, signal)
+}
+
+/** Reads the catalog of a set of ours that is not encrypted. @throws SnapError `E_INTEGRITY` */
+async function readOpenCatalog(
+  { source, files }: SetListing,
+  { set, name }: { readonly set: string; readonly name: string },
+  signal: AbortSignal | undefined,
+): Promise<Catalog> {
   if (!files.has(name)) {
     const message = `${source.url}: catalog ${name} of set ${set} is missing`
     throw new SnapError('E_INTEGRITY', message)
@@ -99,6 +109,26 @@ export async function readOwnCatalog(
   if (catalog.set === set) return catalog
   const message = `${source.url}: ${name} is the catalog of set ${catalog.set}, expected ${set}`
   throw new SnapError('E_INTEGRITY', message)
+}
+
+/**
+ * Reads the catalog of a set of ours, and holds manifest and metastore to it by size and hash: what is in them is not decoded.
+ * Of an encrypted set the clear catalog alone is read.
+ * @throws SnapError `E_INTEGRITY` if one of them is missing or is not what the catalog says
+ */
+export async function readProvenCatalog(
+  listing: SetListing,
+  set: ListedSet,
+  signal?: AbortSignal,
+): Promise<Catalog> {
+  if (set.sealed) return await readClearCatalog(listing, set, signal)
+  const name = catalogName(set.name)
+  const catalog = await readOpenCatalog(listing, { set: set.name, name }, signal)
+  for (const listed of [manifestName(set.name), metaName(set.name)]) {
+    const file = await readSmallFile(listing.source, listed, signal)
+    checkListed(listing.source, catalog, listed, file)
+  }
+  return catalog
 }
 
 /** A set without its metastore: which files it has. */

@@ -1,4 +1,4 @@
-import { SnapError } from '../errors.ts'
+import { EXIT_CODES, SnapError } from '../errors.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import type { Catalog } from './catalog.ts'
 import {
@@ -9,8 +9,9 @@ import {
   parseFileName,
   parseSetName,
 } from './names.ts'
-import type { BackupSet, ClearSet, ListedSet, SetListing } from './sets.ts'
-import { readClearSet, readSet } from './sets.ts'
+import { readProvenCatalog } from './set-files.ts'
+import type { ListedSet, SetListing } from './sets.ts'
+import { readSet } from './sets.ts'
 import type { FileListing, ListedFile } from './source.ts'
 
 /** What a target must agree with before a set is written into it. */
@@ -26,21 +27,24 @@ const KINDS: Readonly<Record<Catalog['kind'], string>> = {
 }
 
 /** What a set says of where it is from and what it is. */
-type KnownSet = BackupSet | ClearSet
+interface KnownSet {
+  readonly name: string
+  readonly clusterId: bigint
+  /** Sets of influxd have none. */
+  readonly catalog: Catalog | undefined
+}
 
-function checkServer({ url }: { readonly url: string }, set: KnownSet, clusterId: bigint): void {
-  const owner = set.catalog?.server.clusterId ?? ('meta' in set ? set.meta.clusterId : undefined)
-  if (owner === clusterId) return
-  const host = set.catalog?.server.host
+function checkServer(url: string, { name, clusterId, catalog }: KnownSet, expected: bigint): void {
+  if (clusterId === expected) return
+  const host = catalog?.server.host
   throw new SnapError(
     'E_TARGET_FOREIGN',
-    `${url}: set ${set.name} is of the server with cluster id ${owner}${host === undefined ? '' : ` (${host})`}, this one has ${clusterId}`,
+    `${url}: set ${name} is of the server with cluster id ${clusterId}${host === undefined ? '' : ` (${host})`}, this one has ${expected}`,
     { hint: 'use one target for each server: influxd restores all sets of a directory as one' },
   )
 }
 
-function checkKind({ url }: { readonly url: string }, set: KnownSet, kind: Catalog['kind']): void {
-  const { catalog, name } = set
+function checkKind(url: string, { name, catalog }: KnownSet, kind: Catalog['kind']): void {
   // What a stock set holds is written nowhere; whole shards are what most of them hold.
   if (catalog === undefined ? kind === 'full' : catalog.kind === kind) return
   const held = catalog === undefined ? 'may hold whole shards' : `holds ${KINDS[catalog.kind]}`
@@ -51,32 +55,48 @@ function checkKind({ url }: { readonly url: string }, set: KnownSet, kind: Catal
   )
 }
 
+async function readKnown(
+  listing: SetListing,
+  listed: ListedSet,
+  signal: AbortSignal | undefined,
+): Promise<KnownSet> {
+  const { name } = listed
+  if (listed.kind === 'snap') {
+    const catalog = await readProvenCatalog(listing, listed, signal)
+    return { name, clusterId: catalog.server.clusterId, catalog }
+  }
+  const { catalog, meta } = await readSet(listing, listed, signal)
+  return { name, clusterId: catalog?.server.clusterId ?? meta.clusterId, catalog }
+}
+
 /**
  * Checks that a set may be written beside those that are there: same server, same kind. The newest readable set of
  * snap and the newest of influxd speak for all; a damaged one among readable ones does not stop a backup.
+ * @returns the catalog of that set of snap, for whoever needs it next
  * @throws SnapError `E_TARGET_FOREIGN`; `E_INTEGRITY` if there are sets and none can be read
  */
 export async function checkTarget(
   listing: SetListing,
   { clusterId, kind }: TargetRules,
   signal?: AbortSignal,
-): Promise<void> {
-  const seen = new Set<ListedSet['kind']>()
+): Promise<Catalog | undefined> {
+  const { url } = listing.source
+  const seen = new Map<ListedSet['kind'], KnownSet>()
   let damage: SnapError | undefined
   for (const listed of listing.sets) {
     if (seen.has(listed.kind)) continue
     try {
-      const read = listed.sealed ? readClearSet : readSet
-      const set = await read(listing, listed, signal)
-      checkServer(listing.source, set, clusterId)
-      checkKind(listing.source, set, kind)
-      seen.add(listed.kind)
+      const set = await readKnown(listing, listed, signal)
+      checkServer(url, set, clusterId)
+      checkKind(url, set, kind)
+      seen.set(listed.kind, set)
     } catch (error) {
-      if (!(error instanceof SnapError) || error.exitCode !== 13) throw error
+      if (!(error instanceof SnapError) || error.exitCode !== EXIT_CODES.E_INTEGRITY) throw error
       damage ??= error
     }
   }
   if (seen.size === 0 && damage !== undefined) throw damage
+  return seen.get('snap')?.catalog
 }
 
 /**
@@ -122,13 +142,13 @@ export interface UnfinishedSet {
 /** Lists the sets of a target that have unfinished files. Files that are of no set are never named. */
 export function listUnfinished(files: FileListing): UnfinishedSet[] {
   const members = new Map<string, ListedFile[]>()
-  for (const file of files.values()) {
-    const set = setOf(file.name)
-    if (set === undefined) continue
-    const others = members.get(set) ?? []
-    others.push(file)
-    members.set(set, others)
+  for (const name of files.keys()) {
+    const set = name.endsWith(PENDING_SUFFIX) ? setOf(name) : undefined
+    if (set !== undefined) members.set(set, [])
   }
+  // Most targets have none, and names are many.
+  if (members.size === 0) return []
+  for (const file of files.values()) members.get(setOf(file.name) ?? '')?.push(file)
   return [...members]
     .map(([set, group]) => unfinishedSet(set, group))
     .filter(({ leftovers }) => leftovers.length > 0)

@@ -1,7 +1,8 @@
 import { type Stats, statSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { lstat, mkdir, open, opendir, rm, rmdir, stat } from 'node:fs/promises'
+import { lstat, mkdir, open, readdir, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
 import {
   createExclusively,
@@ -17,8 +18,8 @@ import { RECYCLED_SIZE, recycle, takeBuffer } from '../io/recycled.ts'
 import type { ByteRange, Staged, Store, StoredObject } from './store.ts'
 import { checkName } from './store.ts'
 
-/** Names that are read from a directory at a time. */
-const LIST_BUFFER = 256
+/** So many files are looked at before the loop turns. */
+const LISTED_AT_ONCE = 256
 
 const HINTS: Readonly<Record<string, string>> = {
   ENOTDIR: 'name the directory that the sets are in; --set chooses one of them',
@@ -72,11 +73,11 @@ export class LocalStore implements Store {
 
   async *list(signal?: AbortSignal, prefix = ''): AsyncGenerator<StoredObject> {
     try {
-      // The loop turns with every buffer of names.
-      for await (const { name } of await opendir(this.url, { bufferSize: LIST_BUFFER })) {
-        signal?.throwIfAborted()
+      const names = await readdir(this.url)
+      for (const [i, name] of names.entries()) {
+        if (i % LISTED_AT_ONCE === 0) await setImmediate(undefined, { signal })
         if (!name.startsWith(prefix)) continue
-        const found = describeNow(join(this.url, name), name)
+        const found = describeNow(`${this.url}/${name}`, name)
         if (found !== undefined) yield found
       }
     } catch (error) {

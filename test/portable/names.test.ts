@@ -12,6 +12,7 @@ import {
   parseSetName,
   sidecarName,
 } from '../../src/portable/index.ts'
+import { sealedName, sidecarBeside } from '../../src/portable/names.ts'
 
 const SET = '20240102T030405Z'
 
@@ -79,6 +80,14 @@ describe('parseFileName', () => {
     })
     expect(parseFileName(sidecarName(SET, shardId))).toEqual({ set: SET, kind: 'sidecar', shardId })
     expect(archiveTarName(SET, 10n)).toBe('20240102T030405Z.s10.tar')
+  })
+
+  it('finds the sidecar beside an archive', () => {
+    const [archive, sidecar] = [archiveName(SET, 10n), sidecarName(SET, 10n)]
+    expect(sidecarBeside(archive)).toBe(sidecar)
+    expect(sidecarBeside(sealedName(archive))).toBe(sealedName(sidecar))
+    expect(sidecarBeside(sidecar)).toBeUndefined()
+    expect(sidecarBeside(`${archive}.pending`)).toBeUndefined()
   })
 
   it.each([

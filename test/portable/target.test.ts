@@ -7,6 +7,7 @@ import {
   listSets,
   listUnfinished,
   manifestName,
+  metaName,
   takeSetName,
 } from '../../src/portable/index.ts'
 import { LocalStore } from '../../src/storage/index.ts'
@@ -23,7 +24,7 @@ async function check(
   const directory = await tempDir('target')
   await writeFiles(directory, ...sets)
   const listing = await listSets(new LocalStore(directory))
-  await checkTarget(listing, { clusterId: CLUSTER_ID, kind: 'full', ...rules })
+  return await checkTarget(listing, { clusterId: CLUSTER_ID, kind: 'full', ...rules })
 }
 
 const failure = (code: string, message: RegExp) =>
@@ -66,7 +67,32 @@ describe('checkTarget', () => {
     const damaged = snapFiles(C, { entries: [] })
     damaged.set(manifestName(C), Buffer.from('{'))
     await check({}, damaged, snapFiles(B, { entries: [] }), snapFiles(A, { entries: [] }))
-    await expect(check({}, damaged)).rejects.toEqual(failure('E_INTEGRITY', /not JSON/))
+    await expect(check({}, damaged)).rejects.toEqual(
+      failure('E_INTEGRITY', /manifest: 1 bytes with sha256 .*, expected \d+ bytes with/),
+    )
+  })
+
+  it('holds the metastore of a set to its catalog', async () => {
+    const changed = snapFiles(C, { entries: [] })
+    const meta = Buffer.from(changed.get(metaName(C)) ?? '')
+    meta[meta.length - 1] = (meta.at(-1) ?? 0) ^ 1
+    changed.set(metaName(C), meta)
+    await expect(check({}, changed)).rejects.toEqual(failure('E_INTEGRITY', /meta: \d+ bytes/))
+    changed.delete(metaName(C))
+    await expect(check({}, changed)).rejects.toEqual(failure('E_INTEGRITY', /meta is missing/))
+  })
+
+  it('gives the catalog of the newest set of snap that can be read', async () => {
+    const damaged = snapFiles(C, { entries: [] })
+    damaged.set(manifestName(C), Buffer.from('{'))
+    const found = await check(
+      {},
+      damaged,
+      snapFiles(B, { entries: [] }),
+      stockFiles(A, { entries: [] }),
+    )
+    expect(found?.set).toBe(B)
+    expect(await check({}, stockFiles(A, { entries: [] }))).toBeUndefined()
   })
 })
 
