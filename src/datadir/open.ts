@@ -25,6 +25,8 @@ export interface OpenOptions {
   readonly logger?: Logger | undefined
   /** Told when acknowledged points are missing from what is sent: their place in the WAL is damaged. */
   readonly onLoss?: ((shardId: bigint, message: string) => void) | undefined
+  /** What is sent does not leave this process: the statement that it is complete has no SHA-256 of it then. Default false. */
+  readonly sendsWithin?: boolean | undefined
 }
 
 /** An open data directory, in the shape that the service wants. */
@@ -120,7 +122,8 @@ export async function openDataDirectory(
     if (makes) await createMetastore(metaClient, paths)
     await metaClient.data()
     const onLoss = options.onLoss ?? (() => {})
-    const store = { paths, metaFile: metaClient, permit, tempDir, logger, onLoss }
+    const isHashed = options.sendsWithin !== true
+    const store = { paths, metaFile: metaClient, permit, tempDir, logger, onLoss, isHashed }
     return {
       paths,
       metaClient,

@@ -53,6 +53,8 @@ export interface ShardStoreOptions {
   readonly logger: Logger
   /** Told when acknowledged points are missing from what is sent: their place in the WAL is damaged. */
   readonly onLoss: (shardId: bigint, message: string) => void
+  /** Statements have the SHA-256 of what is sent. */
+  readonly isHashed: boolean
 }
 
 type Pack = (snapshot: ShardSnapshot, options: ShardTarOptions) => AsyncIterable<Uint8Array>
@@ -246,8 +248,7 @@ export class ShardStore {
   async #snapshot(location: ShardLocation, signal: AbortSignal): Promise<ShardSnapshot> {
     const { logger } = this.#options
     const snapshot = await openSnapshot(await this.#directories(location), signal)
-    const { shardId } = location
-    if (!snapshot.exact) logger.info(`shard ${shardId}: flushed while its files were opened`)
+    if (!snapshot.exact) logger.info(`shard ${location.shardId}: flushed while it was opened`)
     return snapshot
   }
 
@@ -263,7 +264,7 @@ export class ShardStore {
     pack: Pack,
     { w, signal, asked }: { w: Writable; signal: AbortSignal; asked: Asked | undefined },
   ): Promise<void> {
-    const { tempDir } = this.#options
+    const { tempDir, isHashed: hashed } = this.#options
     const location = await this.#locate(id)
     const snapshot = await this.#snapshot(location, signal)
     const lost: string[] = []
@@ -271,7 +272,7 @@ export class ShardStore {
       const onWal = (report: WalReport) => void lost.push(...this.#reportWal(id, report))
       const tar = pack(snapshot, {
         ...{ location, tempDir, onWal, signal },
-        ...(asked && { statement: { asked, ...stateOf(snapshot), lost: () => lost } }),
+        ...(asked && { statement: { asked, ...stateOf(snapshot), lost: () => lost, hashed } }),
       })
       await pour(tar, w, signal)
     } finally {

@@ -69,7 +69,7 @@ export async function serveDirectory(place: DirectoryPlace): Promise<ServedDirec
     losses.push(`shard ${shardId}: ${message}`)
   }
   const { mode, influxdIsStopped, tempDir, mustExist } = place
-  const options = { mode, influxdIsStopped, tempDir, mustExist, onLoss }
+  const options = { mode, influxdIsStopped, tempDir, mustExist, onLoss, sendsWithin: true }
   const directory = await openDataDirectory(paths, options)
   const { metaClient, tsdbStore } = directory
   const service = new Service({ metaClient, tsdbStore, node: SNAP_NODE })

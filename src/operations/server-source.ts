@@ -115,7 +115,9 @@ export class ServerSource implements ShardSource {
     const asked = isCut ? range : { since: since ?? MIN_INT64 }
     const tar = readShardTar(ask(), { name: what, signal })
     let stated: ShardState | undefined
-    const entries = takeStatement(tar, { what, shard, asked }, ({ lost, state, shape }) => {
+    const hashed = this.#server.directory === undefined
+    const expected = { what, shard, asked, hashed }
+    const entries = takeStatement(tar, expected, ({ lost, state, shape }) => {
       this.#lost.push(...lost.map((line) => `shard ${shard.shardId}: ${line}`))
       // A shard that has lost something is not known by its state: every set has to say so.
       const isSound = lost.length === 0

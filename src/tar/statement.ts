@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto'
 import * as v from 'valibot'
 import { SnapError } from '../errors.ts'
+import { hashing } from '../io/hashing.ts'
 import { formatEntryName, parseEntryName } from './names.ts'
 import type { TarEntry } from './reader.ts'
 import type { TarEntryInput } from './writer.ts'
@@ -29,7 +30,7 @@ const statementSchema = v.object({
   asked: v.record(v.string(), v.string()),
   files: v.number(),
   bytes: v.number(),
-  sha256: v.string(),
+  sha256: v.optional(v.string()),
   state: v.optional(v.string()),
   shape: v.optional(v.string()),
   lost: v.array(v.string()),
@@ -37,24 +38,29 @@ const statementSchema = v.object({
 
 type Statement = v.InferOutput<typeof statementSchema>
 
-/** Counts and hashes the files of a shard while they pass. */
+/** Counts the files of a shard while they pass, and hashes them if that is wanted. */
 class Tally {
-  readonly #hash: Hash = createHash('sha256')
+  readonly #hash: Hash | undefined
   #files = 0
   #bytes = 0
 
-  async *pass(entry: TarEntryInput): AsyncGenerator<Uint8Array, void, undefined> {
+  constructor(hashed: boolean) {
+    this.#hash = hashed ? createHash('sha256') : undefined
+  }
+
+  add(entry: TarEntryInput): TarEntryInput {
+    const { name, size } = entry
     this.#files++
-    this.#bytes += entry.size
-    this.#hash.update(`${parseEntryName(entry.name).file}\0${entry.size}\0`)
-    for await (const chunk of entry.body) {
-      this.#hash.update(chunk)
-      yield chunk
-    }
+    this.#bytes += size
+    const hash = this.#hash
+    if (hash === undefined) return entry
+    hash.update(`${parseEntryName(name).file}\0${size}\0`)
+    return { ...entry, body: hashing(entry.body, hash) }
   }
 
   statement(): Pick<Statement, 'files' | 'bytes' | 'sha256'> {
-    return { files: this.#files, bytes: this.#bytes, sha256: this.#hash.digest('hex') }
+    const sha256 = this.#hash?.digest('hex')
+    return { files: this.#files, bytes: this.#bytes, ...(sha256 && { sha256 }) }
   }
 }
 
@@ -68,15 +74,17 @@ export interface StatementOptions {
   readonly shape?: string | undefined
   /** Asked at the end for what the shard itself has lost, one line each. */
   readonly lost: () => readonly string[]
+  /** Take the SHA-256 of the files. Default true. */
+  readonly hashed?: boolean | undefined
 }
 
 /** Passes the files of a shard on and ends with the statement that they are all there is. */
 export async function* addStatement(
   entries: AsyncIterable<TarEntryInput>,
-  { shard, asked, state, shape, lost }: StatementOptions,
+  { shard, asked, state, shape, lost, hashed = true }: StatementOptions,
 ): AsyncGenerator<TarEntryInput, void, undefined> {
-  const tally = new Tally()
-  for await (const entry of entries) yield { ...entry, body: tally.pass(entry) }
+  const tally = new Tally(hashed)
+  for await (const entry of entries) yield tally.add(entry)
   const said = { ...tally.statement(), state, shape, lost: [...lost()] }
   const statement: Statement = { asked: askedText(asked), ...said }
   const body = Buffer.from(`${JSON.stringify(statement)}\n`)
@@ -100,6 +108,8 @@ export interface Expected {
   readonly what: string
   readonly shard: Shard
   readonly asked: Asked
+  /** It has the SHA-256 of the files. Default true; false where they come from this very process. */
+  readonly hashed?: boolean | undefined
 }
 
 /**
@@ -112,14 +122,14 @@ export async function* takeStatement(
   expected: Expected,
   onStated: (statement: Stated) => void,
 ): AsyncGenerator<TarEntryInput, void, undefined> {
-  const { what } = expected
-  const tally = new Tally()
+  const { what, hashed = true } = expected
+  const tally = new Tally(hashed)
   let stated: Statement | undefined
   for await (const entry of entries) {
     if (stated !== undefined) throw wrong(what, `${entry.name} comes after it`)
     if (parseEntryName(entry.name).file === STATEMENT_FILE) {
       stated = await readStatement(entry, expected)
-    } else yield { ...entry, body: tally.pass(entry) }
+    } else yield tally.add(entry)
   }
   if (stated === undefined) {
     throw new SnapError('E_CUT', `${what}: the server does not say that it is complete`)

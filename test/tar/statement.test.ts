@@ -47,6 +47,17 @@ async function take(tar: Uint8Array, changes: Partial<Parameters<typeof takeStat
   return { tar: await bytesOf(packShardTar(entries)), told }
 }
 
+async function statement(
+  options: Parameters<typeof addStatement>[1],
+  ...entries: TarEntryInput[]
+): Promise<TarEntryInput> {
+  for await (const last of addStatement(list(...entries), options)) {
+    if (!last.name.endsWith(STATEMENT_FILE)) for await (const _ of last.body);
+    else return last
+  }
+  throw new Error('no statement')
+}
+
 describe('the statement at the end of a snapshot', () => {
   it('is taken away again and leaves the very same tar', async () => {
     const options = optionsOf(['_00001.wal: gone'])
@@ -62,6 +73,19 @@ describe('the statement at the end of a snapshot', () => {
     expect((await take(stated)).tar).toEqual(Buffer.alloc(1024))
   })
 
+  it('needs no hash within a process, where all else of it is checked', async () => {
+    const options = { ...optionsOf(), hashed: false }
+    const last = await statement(options, A, B)
+    const sent = await bytesOf(packShardTar([A, B, last]))
+    expect(sent.includes('sha256')).toBe(false)
+    expect((await take(sent, { hashed: false })).tar).toEqual(await bytesOf(packShardTar([A, B])))
+    for (const files of [[A], [A, entry('b.tsm', 'gamma')]]) {
+      const other = await bytesOf(packShardTar([...files, last]))
+      await expect(take(other, { hashed: false })).rejects.toMatchObject({ code: 'E_FORMAT' })
+    }
+    await expect(take(sent)).rejects.toMatchObject({ code: 'E_FORMAT' })
+  })
+
   it('is missed', async () => {
     await expect(take(await bytesOf(packShardTar([A])))).rejects.toMatchObject({
       code: 'E_CUT',
@@ -69,20 +93,12 @@ describe('the statement at the end of a snapshot', () => {
     })
   })
 
-  const statement = async (...entries: TarEntryInput[]): Promise<TarEntryInput> => {
-    for await (const last of addStatement(list(...entries), optionsOf())) {
-      if (!last.name.endsWith(STATEMENT_FILE)) for await (const _ of last.body);
-      else return last
-    }
-    throw new Error('no statement')
-  }
-
   it.each([
     ['a file is missing', [A], [A, B]],
     ['a file is other', [A, entry('b.tsm', 'bete')], [A, B]],
     ['a file has another name', [A, entry('c.tsm', 'beta')], [A, B]],
   ])('is not about these files: %s', async (_, sent, stated) => {
-    const tar = await bytesOf(packShardTar([...sent, await statement(...stated)]))
+    const tar = await bytesOf(packShardTar([...sent, await statement(optionsOf(), ...stated)]))
     await expect(take(tar)).rejects.toMatchObject({ code: 'E_FORMAT' })
   })
 
@@ -99,7 +115,7 @@ describe('the statement at the end of a snapshot', () => {
   })
 
   it('comes last and is what it should be', async () => {
-    const early = await bytesOf(packShardTar([await statement(), A]))
+    const early = await bytesOf(packShardTar([await statement(optionsOf()), A]))
     await expect(take(early)).rejects.toThrow('comes after it')
     const rubbish = await bytesOf(packShardTar([entry(STATEMENT_FILE, '{}')]))
     await expect(take(rubbish)).rejects.toThrow('is not what it should be')
