@@ -7,6 +7,8 @@ export default defineConfig({
     globalSetup: ['test/helpers/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 120_000,
+    // What is polled for comes at once, or late on a busy machine: the default is a second.
+    expect: { poll: { timeout: 20_000 } },
     // Most tests wait for other processes: two at a time even where there are two cores.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     coverage: {

@@ -115,7 +115,10 @@ export function liveRenderer(stream: TextStream, color: boolean): Renderer {
     if (event.type === 'plan') {
       task = event.task
       isStep = event.isStep ?? false
-      starting ??= start()
+      // What cannot be shown ends no run.
+      starting ??= start().catch(() => {
+        spinner = undefined
+      })
     }
     const line = isStep && event.type !== 'note' ? undefined : formatEvent(event)
     if (line !== undefined) say(line)

@@ -52,7 +52,7 @@ export class WatchedRun {
    */
   async begin(): Promise<void> {
     const { hookBefore } = this.#options
-    this.#started = this.#ping('start', '')
+    this.#started = this.#orWarn(this.#ping('start', ''))
     if (hookBefore !== undefined) await this.#runHook('hook-before', hookBefore, {})
   }
 
@@ -62,8 +62,8 @@ export class WatchedRun {
     this.#over.abort()
     await this.#writeFigures(end, durationMs)
     await Promise.all([
-      this.#endHeartbeat(end, durationMs),
-      this.#post(end),
+      this.#orWarn(this.#endHeartbeat(end, durationMs)),
+      this.#orWarn(this.#post(end)),
       this.#runHookAfter(end, durationMs),
     ])
   }

@@ -51,7 +51,8 @@ async function answer(
   response: ServerResponse,
   pages: Pages,
 ): Promise<void> {
-  const { status, type = 'text/plain; charset=utf-8', body } = await pageFor(request, pages)
+  const page = await pageFor(request, pages).catch(failedPage)
+  const { status, type = 'text/plain; charset=utf-8', body } = page
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
@@ -62,12 +63,27 @@ async function answer(
   response.end(request.method === 'HEAD' ? undefined : body)
 }
 
-async function pageFor({ method, url = '' }: IncomingMessage, { contentType, text }: Pages) {
+interface Page {
+  readonly status: number
+  /** Default: plain text. */
+  readonly type?: string
+  readonly body: string
+}
+
+async function pageFor(
+  { method, url = '' }: IncomingMessage,
+  { contentType, text }: Pages,
+): Promise<Page> {
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET\n' }
   const [path] = url.split('?', 1)
   if (path === '/healthz') return { status: 200, body: 'ok\n' }
   if (path !== '/metrics') return { status: 404, body: 'only /metrics and /healthz\n' }
   return { status: 200, type: contentType, body: await text() }
+}
+
+/** What figures cannot be had for is told to whoever asks: nobody else waits for an answer. */
+function failedPage(error: unknown): Page {
+  return { status: 500, body: `${messageOf(error)}\n` }
 }
 
 async function close(server: Server): Promise<void> {

@@ -90,7 +90,7 @@ export interface TSDBStore {
   deleteShard?(database: string, retentionPolicy: string, id: bigint): Awaitable<void>
 }
 
-/** Where a {@link Service} says what happens: `console` and most loggers have this shape. */
+/** Where a {@link Service} says what happens: `console` and most loggers have this shape. Its methods never throw. */
 export interface Logger {
   info(message: string): void
   warn(message: string): void

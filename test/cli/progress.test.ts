@@ -1,10 +1,11 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { formatLive } from '../../src/cli/live-progress.ts'
 import type { OutputMode } from '../../src/cli/output.ts'
 import { colorAllowed } from '../../src/cli/output.ts'
 import { createRenderer } from '../../src/cli/progress.ts'
 import type { ProgressEvent } from '../../src/operations/progress.ts'
 import { noProgress } from '../../src/operations/progress.ts'
+import { until } from '../helpers/until.ts'
 import { contextOf, runIn, Screen } from './harness.ts'
 
 const MODE: OutputMode = { json: false, quiet: false, debug: false, color: false }
@@ -103,9 +104,9 @@ describe('progress on a terminal', () => {
     const screen = new Screen(80)
     const renderer = createRenderer(screen, MODE, {})
     for (const event of EVENTS.slice(0, 3)) renderer.report(event)
-    await vi.waitFor(() => expect(screen.text).toContain('backup 0/2 shards · 1.0 KiB of 3.0 MiB'))
+    await until(() => screen.text.includes('backup 0/2 shards · 1.0 KiB of 3.0 MiB'))
     for (const event of EVENTS.slice(3)) renderer.report(event)
-    await vi.waitFor(() => expect(screen.text).toContain('backup 2/2 shards · 2.0 MiB of 3.0 MiB'))
+    await until(() => screen.text.includes('backup 2/2 shards · 2.0 MiB of 3.0 MiB'))
     await renderer.stop()
     const after = screen.text
     expect(after).toContain('warning: careful\n')
@@ -122,12 +123,12 @@ describe('progress on a terminal', () => {
     renderer.report({ type: 'plan', task: 'check', shards: 2, bytes: 9, isStep: true })
     for (const event of EVENTS.slice(1).filter(({ type }) => type !== 'note'))
       renderer.report(event)
-    await vi.waitFor(() => expect(screen.text).toContain('check 2/2 shards · 2.0 MiB'))
+    await until(() => screen.text.includes('check 2/2 shards · 2.0 MiB'))
     expect(screen.text).not.toContain('in 2.0s')
     renderer.report({ type: 'plan', task: 'restore', shards: 1, bytes: 4096 })
     if (start !== undefined && some !== undefined)
       for (const event of [start, some]) renderer.report(event)
-    await vi.waitFor(() => expect(screen.text).toContain('restore 0/1 shard · 1.0 KiB of 4.0 KiB'))
+    await until(() => screen.text.includes('restore 0/1 shard · 1.0 KiB of 4.0 KiB'))
     await renderer.stop()
   })
 
@@ -139,7 +140,21 @@ describe('progress on a terminal', () => {
     const screen = new Screen(80)
     const renderer = createRenderer(screen, { ...MODE, color: true }, {})
     for (const event of EVENTS.slice(0, 3)) renderer.report(event)
-    await vi.waitFor(() => expect(screen.text).toContain('backup 0/2 shards'))
+    await until(() => screen.text.includes('backup 0/2 shards'))
+    await renderer.stop()
+  })
+
+  it('is left out where it cannot be drawn', async () => {
+    let asked = 0
+    class Broken extends Screen {
+      override cursorTo(): boolean {
+        asked += 1
+        throw new Error('EIO')
+      }
+    }
+    const renderer = createRenderer(new Broken(80), MODE, {})
+    for (const event of EVENTS.slice(0, 1)) renderer.report(event)
+    await until(() => asked > 0)
     await renderer.stop()
   })
 

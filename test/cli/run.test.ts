@@ -3,6 +3,7 @@ import { describe, expect, it, vi } from 'vitest'
 import type { CommandResult } from '../../src/cli/output.ts'
 import { placeOf } from '../../src/cli/run.ts'
 import { EXIT_CODES, recode, SnapError } from '../../src/errors.ts'
+import { until } from '../helpers/until.ts'
 import type { TestContext } from './harness.ts'
 import { contextOf, errorOf, runIn } from './harness.ts'
 import { violations } from './json-schema.ts'
@@ -155,7 +156,7 @@ describe('a signal', () => {
     const context = contextOf(['probe'])
     const log: string[] = []
     const running = untilAborted(context, log, 10)
-    await vi.waitFor(() => expect(log).toEqual(['started']))
+    await until(() => log.length > 0)
     context.signals.emit(name)
     await running
     expect(log).toEqual(['started', 'cleaned'])
@@ -170,7 +171,7 @@ describe('a signal', () => {
     const context = contextOf(['probe'])
     const log: string[] = []
     const running = untilAborted(context, log, 50)
-    await vi.waitFor(() => expect(log).toEqual(['started']))
+    await until(() => log.length > 0)
     context.signals.emit('SIGINT')
     context.signals.emit('SIGINT')
     expect(context.exits).toEqual([130])
@@ -216,11 +217,12 @@ describe('an error outside every promise', () => {
             setImmediate(() => context.signals.emit('uncaughtException', new Error('stray')))
           }),
       })
-      await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1))
+      await until(() => vi.getTimerCount() === 1)
       vi.advanceTimersByTime(9_999)
       expect(context.exits).toEqual([])
       vi.advanceTimersByTime(1)
-      await vi.waitFor(() => expect(context.exits).toEqual([1]))
+      await until(() => context.exits.length > 0)
+      expect(context.exits).toEqual([1])
       expect(context.stderr.text).toContain('error: unexpected: stray')
       finish()
       await running
@@ -237,7 +239,10 @@ describe('a reader of stdout that went away', () => {
       work: async ({ signal, stdout }) => {
         context.stdout.failWith = 'EPIPE'
         stdout.write('data')
-        await vi.waitFor(() => signal.throwIfAborted())
+        await until(() => {
+          signal.throwIfAborted()
+          return false
+        })
         await new Promise((_, reject) => signal.addEventListener('abort', reject))
         return RESULT
       },

@@ -72,12 +72,12 @@ describe('openDataDirectory, read-only', () => {
     const readOnly = { code: 'E_DESTINATION', message: expect.stringContaining('reading only') }
     const tar = onceBytes(await tarOf({ [tsmName(2)]: tsm }))
     const changes = [
-      metaClient.setData(await metaClient.data()),
-      tsdbStore.createShard('db', 'rp', 2n),
-      tsdbStore.setShardEnabled(1n, false),
-      tsdbStore.restoreShard(1n, tar, signal),
+      async () => await metaClient.setData(await metaClient.data()),
+      () => tsdbStore.createShard('db', 'rp', 2n),
+      () => tsdbStore.setShardEnabled(1n, false),
+      () => tsdbStore.restoreShard(1n, tar, signal),
     ]
-    for (const change of changes) await expect(change).rejects.toMatchObject(readOnly)
+    for (const change of changes) await expect(change()).rejects.toMatchObject(readOnly)
     await tsdbStore.setShardEnabled(1n, true)
     await directory.close()
     expect(await listing(dir)).toEqual(before)

@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { S3 } from '@aws-sdk/client-s3'
 import { beforeAll, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
@@ -14,6 +13,7 @@ import { makeDirectory } from '../helpers/data-directory.ts'
 import { freePort } from '../helpers/ports.ts'
 import { describeWithS3, newBucket, s3Client, s3Environment } from '../helpers/s3.ts'
 import { tempDir } from '../helpers/temp.ts'
+import { until } from '../helpers/until.ts'
 import { guardCeph } from '../helpers/warden.ts'
 
 const MIB = 1024 * 1024
@@ -85,7 +85,7 @@ describeWithS3('an S3 store that fails', () => {
     const env = s3Environment(ceph)
     const store = new S3Store(place, { endpoint: ceph.endpoint })
     const running = snap(words, { env })
-    while (!(await names(store)).some((name) => name.endsWith('.gz.pending'))) await sleep(5)
+    await until(async () => (await names(store)).some((name) => name.endsWith('.gz.pending')))
     killGateway()
     const { code, stdout } = await running
     await startGateway(ceph)
@@ -97,12 +97,11 @@ describeWithS3('an S3 store that fails', () => {
 
   it('waits for an OSD that is frozen, and goes on', async () => {
     const store = open()
-    const thaw = sleep(1_500).then(() => signalOsd('SIGCONT'))
-    const staged = await store.stage(
-      'a',
-      bodyWith(() => signalOsd('SIGSTOP')),
-    )
-    await thaw
+    const freeze = () => {
+      signalOsd('SIGSTOP')
+      setTimeout(() => signalOsd('SIGCONT'), 1_500)
+    }
+    const staged = await store.stage('a', bodyWith(freeze))
     await staged.publish()
     expect(await store.stat('a')).toMatchObject({ size: 84 * MIB })
     await store.delete('a')
@@ -115,15 +114,15 @@ describeWithS3('an S3 store that fails', () => {
     try {
       const stop = new AbortController()
       const stopped = new SnapError('E_INTERRUPTED', 'interrupted')
-      const waiting = patient.write('a', 'x', stop.signal)
-      const other = store.write('a', 'x')
       setTimeout(() => stop.abort(stopped), 100)
-      await expect(waiting).rejects.toBe(stopped)
-      await expect(other).rejects.toMatchObject({
-        code: 'E_DESTINATION',
-        message: expect.stringContaining('no answer in time (TimeoutError)'),
-        hint: expect.stringContaining('--s3-timeout'),
-      })
+      await Promise.all([
+        expect(patient.write('a', 'x', stop.signal)).rejects.toBe(stopped),
+        expect(store.write('a', 'x')).rejects.toMatchObject({
+          code: 'E_DESTINATION',
+          message: expect.stringContaining('no answer in time (TimeoutError)'),
+          hint: expect.stringContaining('--s3-timeout'),
+        }),
+      ])
     } finally {
       signalOsd('SIGCONT')
     }

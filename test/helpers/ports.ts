@@ -1,8 +1,11 @@
 import { createServer } from 'node:net'
 
+/** Ports of one worker, so that none takes what another one is about to bind; a Ceph takes seconds to. */
+const COUNT = 900
 /** Below the range from which systems take the ports of outgoing connections, so none of those can sit there. */
-const LOWEST = 15_000
-const COUNT = 15_000
+const LOWEST = 15_000 + COUNT * (Number(process.env['VITEST_POOL_ID'] ?? 0) % 16)
+/** Those that were given out, and may not be bound yet. */
+const given = new Set<number>()
 
 /**
  * Returns `count` different TCP ports of 127.0.0.1 on which nothing listens now. Another process may still come first:
@@ -13,7 +16,9 @@ export async function freePorts(count: number): Promise<number[]> {
   for (let tries = 0; ports.size < count; tries += 1) {
     if (tries > 1000) throw new Error(`no ${count} free ports after ${tries} tries`)
     const port = LOWEST + Math.floor(Math.random() * COUNT)
-    if (!ports.has(port) && (await isFree(port))) ports.add(port)
+    if (given.has(port) || !(await isFree(port))) continue
+    given.add(port)
+    ports.add(port)
   }
   return [...ports]
 }

@@ -83,9 +83,8 @@ describeWithInfluxd('a backup over a bad line', () => {
   it('fails at once where nobody listens', async () => {
     const host = `127.0.0.1:${await freePort()}`
     const dir = await tempDir('refused')
-    const start = performance.now()
-    await snapExpecting(14, ['backup', '--host', host, dir])
-    expect(performance.now() - start).toBeLessThan(2000)
+    const { stderr } = await snapExpecting(14, ['backup', '--host', host, dir])
+    expect(stderr).not.toContain('next in')
     expect(await filesOf(dir)).toEqual([])
   })
 

@@ -1,6 +1,5 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { contextOf, runIn } from '../cli/harness.ts'
 import { snapExpecting, snapJson } from '../helpers/cli.ts'
@@ -8,6 +7,7 @@ import { dumpAll } from '../helpers/dump.ts'
 import { type Fault, type ScriptFor, startFaultProxy } from '../helpers/fault-proxy.ts'
 import { describeWithInfluxd, type Influxd, startInfluxd } from '../helpers/influxd.ts'
 import { tempDir } from '../helpers/temp.ts'
+import { until } from '../helpers/until.ts'
 
 /** Request types. */
 const SHARD_BACKUP = 0
@@ -155,7 +155,7 @@ describeWithInfluxd('a restore over a bad line', () => {
       uploads({ cut: { after: WITHIN, how: 'rst' } }, 1),
     )
     const running = restore(15, '--retries', '2', '--http', target.httpUrl)
-    while (!(await names(target)).includes('d')) await sleep(5)
+    await until(async () => (await names(target)).includes('d'))
     await target.write(`m v=1 ${10n ** 18n + 1n}`, { db: 'd' })
     const { stderr } = await running
     expect(stderr).toContain('something else writes to it')
@@ -197,7 +197,7 @@ describeWithInfluxd('a restore over a bad line', () => {
     const args = ['restore', '--host', host, '--http', target.httpUrl, set]
     const context = contextOf(args, { env })
     const running = runIn(context)
-    while (!(await names(target)).includes('d')) await sleep(5)
+    await until(async () => (await names(target)).includes('d'))
     context.signals.emit(signal)
     await running
     expect(context.exitCode(), context.stderr.text).toBe(code)
@@ -212,7 +212,7 @@ describeWithInfluxd('a restore over a bad line', () => {
     const { target, env, host, restore, close } = await targetWith(slow)
     const context = contextOf(['restore', '--host', host, set], { env })
     const running = runIn(context)
-    while (!(await names(target)).includes('d')) await sleep(5)
+    await until(async () => (await names(target)).includes('d'))
     context.signals.emit('SIGINT')
     await running
     expect(context.exitCode()).toBe(130)
@@ -228,7 +228,7 @@ describeWithInfluxd('a restore over a bad line', () => {
       type === SHARD_UPLOAD && before === 0 ? { toServer: { delay: 20, chunk: 1000 } } : {}
     const { target, restore, close } = await targetWith(slow)
     const running = restore(15)
-    while (!(await names(target)).includes('d')) await sleep(5)
+    await until(async () => (await names(target)).includes('d'))
     await target.write(`m v=1 ${10n ** 18n + 1n}`, { db: 'd' })
     const { stderr } = await running
     expect(stderr).toContain('not of this restore')
@@ -238,13 +238,13 @@ describeWithInfluxd('a restore over a bad line', () => {
 
   it('takes points that are written afterwards for no difference', async () => {
     const slow: ScriptFor = (type, before) =>
-      type === SHARD_BACKUP && before === 1 ? { toServer: { delay: 1000 } } : {}
+      type === SHARD_BACKUP && before === 1 ? { toServer: { delay: 3000 } } : {}
     const { target, restore, close } = await targetWith(slow)
     const running = restore(0)
     const count = async () => {
       return (await target.query('SELECT count(v) FROM m', { db: 'd' }).catch(() => [])).length
     }
-    while ((await count()) === 0) await sleep(5)
+    await until(async () => (await count()) > 0)
     await target.write('m v=1 1', { db: 'd' })
     const { stderr } = await running
     expect(stderr).toContain('1 more point than were restored')

@@ -10,12 +10,13 @@ import type { Running } from '../helpers/run.ts'
 import { directoryFlags } from '../helpers/serve.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { treeOf } from '../helpers/tree.ts'
+import { until } from '../helpers/until.ts'
 
 const INDEXES = ['inmem', 'tsi1'] as const
 
 /** Waits until something is in a directory that a run is about to make. */
 async function madeIn(path: string): Promise<void> {
-  while ((await readdir(path).catch(() => [])).length === 0) await sleep(2)
+  await until(async () => (await readdir(path).catch(() => [])).length > 0)
 }
 /** Bytes a second: slow enough to be met in the middle. */
 const SLOWLY = ['--jobs', '1', '--limit-rate', '200k']
@@ -28,7 +29,7 @@ describeWithInfluxd('a restore that is killed', () => {
   beforeAll(async () => {
     source = await startInfluxd()
     await source.query('CREATE DATABASE d WITH DURATION INF SHARD DURATION 1h NAME hourly')
-    const lines = Array.from({ length: 9000 }, (_, i) => {
+    const lines = Array.from({ length: 14_000 }, (_, i) => {
       return `m,host=h${i % 10} v=${Math.sin(i)},s="${Math.cos(i)}" ${i}000000000`
     })
     await source.write(lines, { db: 'd' })
@@ -54,13 +55,13 @@ describeWithInfluxd('a restore that is killed', () => {
 
   /** Kills the run as soon as the journal has so many lines, and a bit later. */
   async function killAt(running: Running, state: string, lines: number): Promise<void> {
-    while ((await linesIn(state)) < lines && running.child.exitCode === null) await sleep(2)
+    await until(async () => (await linesIn(state)) >= lines || running.child.exitCode !== null)
     await sleep(100)
     running.kill('SIGKILL')
     expect((await running.finished).signal, running.output.stderr).toBe('SIGKILL')
   }
 
-  // 1: around the metadata update, 3: in the first shard, 4 and 5: in the second and third.
+  // 1: around the metadata update, 3: in the first of four shards, 4 and 5: in the second and third.
   describe.each(INDEXES)('into a directory for %s', (indexVersion) => {
     it.each([1, 3, 4, 5])('after %i lines of its journal goes on with --resume', async (lines) => {
       const target = await startInfluxd({ indexVersion, dir: await tempDir('target') })
@@ -101,8 +102,11 @@ describeWithInfluxd('a restore that is killed', () => {
     const env = { XDG_STATE_HOME: await tempDir('state') }
     const args = ['restore', '--host', target.host]
     const first = startSnap([...args, ...SLOWLY, set], { env })
-    while ((await linesIn(env.XDG_STATE_HOME)) < 3) await sleep(2)
+    await until(async () => (await linesIn(env.XDG_STATE_HOME)) >= 3)
+    // It is not to end before the second has begun.
+    first.kill('SIGSTOP')
     const { stderr } = await snapExpecting(11, [...args, '--resume', set], { env })
+    first.kill('SIGCONT')
     expect(stderr).toContain(String(first.pid))
     expect((await first.finished).code, first.output.stderr).toBe(0)
     expect(await dumpAll(target)).toEqual(dump)

@@ -89,11 +89,13 @@ it('says that its thread has died, and starts another one', async () => {
     const hash = new Sha256()
     await hash.update(bytes)
     // Nothing is answered by who has died.
-    const digest = (async () => {
+    const digest = async () => {
       for (;;) await hash.update(bytes)
-    })()
-    await thread?.terminate()
-    await expect(digest).rejects.toMatchObject({ code: 'E_FAILED' })
+    }
+    await Promise.all([
+      expect(digest()).rejects.toMatchObject({ code: 'E_FAILED' }),
+      thread?.terminate(),
+    ])
     await expect(hash.update(bytes)).rejects.toMatchObject({ code: 'E_FAILED' })
     await expect(hash.digest()).rejects.toMatchObject({ code: 'E_FAILED' })
   } finally {

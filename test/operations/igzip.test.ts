@@ -8,6 +8,7 @@ import { type CompressMember, MAX_COMPRESSING } from '../../src/portable/archive
 import { snapExpecting, snapJson, startSnap } from '../helpers/cli.ts'
 import { type DirectorySpec, makeDirectory } from '../helpers/data-directory.ts'
 import { tempDir } from '../helpers/temp.ts'
+import { until } from '../helpers/until.ts'
 
 /** A folder with an `igzip` in it: gzip, which takes the same flags, after some lines of shell. */
 async function pathWith(before = ''): Promise<string> {
@@ -127,7 +128,7 @@ describe('igzip on the path', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     try {
       const used = isUsed(path)
-      await vi.waitFor(async () => expect(await readdir(pids)).toHaveLength(MAX_COMPRESSING))
+      await until(async () => (await readdir(pids)).length === MAX_COMPRESSING)
       await vi.advanceTimersByTimeAsync(10_000)
       expect(await used).toBe(false)
     } finally {
@@ -146,7 +147,7 @@ describe('igzip on the path', () => {
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
       try {
         const member = compressed(compress, BYTES)
-        await vi.waitFor(async () => expect(await readdir(pids)).toHaveLength(2))
+        await until(async () => (await readdir(pids)).length === 2)
         await vi.advanceTimersByTimeAsync(60_000)
         expect(gunzipSync(await member).equals(BYTES)).toBe(true)
       } finally {
@@ -197,7 +198,13 @@ describe('igzip on the path', () => {
 async function untilGone(path: string): Promise<void> {
   const pid = Number(await readFile(path, 'utf8'))
   expect(pid).toBeGreaterThan(1)
-  await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'), 5000)
+  await until(() => {
+    try {
+      return !process.kill(pid, 0)
+    } catch {
+      return true
+    }
+  })
 }
 
 /** Shards whose tars take several members. */

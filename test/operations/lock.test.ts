@@ -12,6 +12,7 @@ import type { ProgressEvent } from '../../src/operations/progress.ts'
 import { type LockMode, lockName } from '../../src/portable/names.ts'
 import { LocalStore, type Store, type StoredObject } from '../../src/storage/index.ts'
 import { tempDir } from '../helpers/temp.ts'
+import { until } from '../helpers/until.ts'
 
 const SLOW = process.env['SLOW'] === '1'
 const MINUTE = 60_000
@@ -259,12 +260,12 @@ describe('a lock that is held', () => {
         return await store.write(...args)
       },
     }
-    const lock = await take(failing, 'shared', { times: { ...OFTEN, lost: 400 } })
+    const lock = await take(failing, 'shared', { times: { ...OFTEN, lost: 2_000 } })
     isBroken = true
     await sleep(100)
     await lock.confirm()
     isBroken = false
-    await sleep(400)
+    await sleep(2_100)
     await lock.confirm()
     isBroken = true
     await aborted(lock.signal)
@@ -414,13 +415,6 @@ function skewedStore(store: Store, by: number | (() => number)): Store {
       return found && move(found)
     },
     write: async (...args) => move(await store.write(...args)),
-  }
-}
-
-async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; !(await isTrue()); tries++) {
-    if (tries > 2000) throw new Error('it did not come true')
-    await sleep(5)
   }
 }
 

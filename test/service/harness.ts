@@ -1,9 +1,10 @@
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { Client, type ClientOptions } from '../../src/client/index.ts'
 import { duplexPair } from '../../src/io/duplex-pair.ts'
 import { emptyData } from '../../src/meta/index.ts'
 import type { Logger, ServiceOptions } from '../../src/service/index.ts'
 import { Service } from '../../src/service/index.ts'
+import { until } from '../helpers/until.ts'
 import { sampleData } from '../meta/samples.ts'
 import { MemoryStore } from './memory-store.ts'
 
@@ -42,11 +43,12 @@ export class Log implements Logger {
 
   /** Returns the line that matches, once it is there. */
   async line(pattern: RegExp): Promise<string> {
-    for (;;) {
-      const line = this.lines.find((candidate) => pattern.test(candidate))
-      if (line !== undefined) return line
-      await new Promise((resolve) => setTimeout(resolve, 5))
-    }
+    let line: string | undefined
+    await until(() => {
+      line = this.lines.find((candidate) => pattern.test(candidate))
+      return line !== undefined
+    }).catch(() => expect.fail(`no line ${pattern}; there are:\n${this.lines.join('\n')}`))
+    return line ?? ''
   }
 }
 

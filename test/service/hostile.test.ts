@@ -8,6 +8,7 @@ import { encodeData } from '../../src/meta/index.ts'
 import { encodeOpening, encodeUploadOpening, RequestType } from '../../src/protocol/index.ts'
 import { receive } from '../client/peer.ts'
 import { entry, tarOf } from '../client/tars.ts'
+import { until } from '../helpers/until.ts'
 import { sampleData } from '../meta/samples.ts'
 import { rejected } from '../protocol/thrown.ts'
 import { DATABASE, emptyStore, sampleStore, serve } from './harness.ts'
@@ -177,10 +178,10 @@ describe('Service, kept waiting', () => {
   })
 
   it('resets a peer that stops in the middle of a metastore', async () => {
-    const { port, log } = await serve(sampleStore(), { limits: { idle: 40 } })
+    const { port, log } = await serve(sampleStore(), { limits: { idle: 300 } })
     const { end } = await exchange(port, '\x03\x06{"UploadSize":10}\n12345')
     expect(end).toBe('reset')
-    await log.line(/error: .*no data in 0.04 s/)
+    await log.line(/error: .*no data in 0.3 s/)
   })
 
   it('refuses a metastore for which the others leave no room, until they are gone', async () => {
@@ -214,15 +215,15 @@ describe('Service, kept waiting', () => {
   it('resets a peer that reads nothing', async () => {
     const store = sampleStore()
     store.addShard(`${DATABASE}/autogen/11`, { 'big.tsm': 'x'.repeat(30_000_000) })
-    const { port, log } = await serve(store, { limits: { idle: 50 } })
+    const { port, log } = await serve(store, { limits: { idle: 300 } })
     const socket = await open(port)
     socket.pause()
     socket.write('\x03\x00{"ShardID":11}\n')
-    await log.line(/error: .*no room for data in 0.05 s/)
+    await log.line(/error: .*no room for data in 0.3 s/)
   })
 
   it.each([
-    ['stops', { idle: 40 }, /no data in 0.04 s/, 0],
+    ['stops', { idle: 300 }, /no data in 0.3 s/, 0],
     ['takes too long', { upload: 60 }, /no end of the upload in 0.06 s/, 10],
   ])('puts a shard back into use when the peer %s', async (_how, limits, pattern, interval) => {
     const store = sampleStore()
@@ -239,7 +240,7 @@ describe('Service, kept waiting', () => {
   })
 
   it('lets a peer that never ends go after a while', async () => {
-    const { port } = await serve(sampleStore(), { limits: { idle: 40 } })
+    const { port } = await serve(sampleStore(), { limits: { idle: 300 } })
     const socket = await open(port)
     const answer = receive(socket)
     socket.write('\x03\x03{}\n')
@@ -278,7 +279,7 @@ describe('Service, uploaded to', () => {
     const socket = await open(port)
     const tar = await tarOf(entry('db/rp/10/x.tsm', 'x'.repeat(100_000)))
     socket.write(Buffer.concat([encodeUploadOpening(10n), tar.subarray(0, 50_000)]))
-    while (store.changes.length === 0) await delay(5)
+    await until(() => store.changes.length > 0)
     socket.resetAndDestroy()
     await log.line(/error: .*ShardUpdate 10/)
     expect(store.changes).toEqual(['disable 10', 'enable 10'])
@@ -303,7 +304,7 @@ describe('Service, uploaded to', () => {
     const first = await open(port)
     const firstEnd = receive(first)
     first.write(opening)
-    while (store.changes.length === 0) await delay(5)
+    await until(() => store.changes.length > 0)
     expect((await exchange(port, Buffer.concat([opening, new Uint8Array(1024)]), true)).end).toBe(
       'reset',
     )

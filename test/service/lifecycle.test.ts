@@ -8,6 +8,7 @@ import { duplexPair } from '../../src/io/duplex-pair.ts'
 import { Service } from '../../src/service/index.ts'
 import { receive } from '../client/peer.ts'
 import { entry, streamOf, tarOf } from '../client/tars.ts'
+import { until } from '../helpers/until.ts'
 import { rejected } from '../protocol/thrown.ts'
 import { DATABASE, sampleStore, serve } from './harness.ts'
 
@@ -67,12 +68,16 @@ describe('Service.open', () => {
   it('resets connections past the limit, and takes new ones when others are done', async () => {
     const store = sampleStore()
     const finish = new AbortController()
-    store.backupShard = async () => void (await once(finish.signal, 'abort'))
+    let begun = 0
+    store.backupShard = async () => {
+      begun += 1
+      await once(finish.signal, 'abort')
+    }
     const { port, log, client } = await serve(store, { limits: { connections: 2 } })
     const first = await open(port)
     const second = await open(port)
     for (const socket of [first, second]) socket.write('\x03\x00{}\n')
-    await delay(50)
+    await until(() => begun === 2)
     const error = await rejected(client('tcp').metastoreBytes())
     expect(error.retryable).toBe(true)
     await log.line(/warn: .*refused, 2 connections are open/)
@@ -100,14 +105,16 @@ describe('Service.close', () => {
   it('waits for what is running', async () => {
     const store = sampleStore()
     const backup = store.backupShard.bind(store)
+    let isRunning = false
     store.backupShard = async (id, since, w, signal) => {
+      isRunning = true
       await delay(50)
       await backup(id, since, w, signal)
     }
     const { service, client } = await serve(store)
     const shard = { database: DATABASE, retentionPolicy: 'autogen', shardId: 10 }
     const running = text(client('tcp').shardBackup(shard))
-    await delay(20)
+    await until(() => isRunning)
     await service.close()
     expect((await running).length).toBeGreaterThan(1024)
     expect((await rejected(client('tcp').databaseInfo())).code).toBe('E_CONNECT')

@@ -6,6 +6,7 @@ import { SnapError } from '../../src/errors.ts'
 import { encodeData, listShards } from '../../src/meta/index.ts'
 import { readShardTar } from '../../src/tar/index.ts'
 import { entry, streamOf, tarOf } from '../client/tars.ts'
+import { until } from '../helpers/until.ts'
 import { sampleData } from '../meta/samples.ts'
 import { rejected } from '../protocol/thrown.ts'
 import { BIG_ID, DATABASE, emptyStore, sampleStore, serve } from './harness.ts'
@@ -247,7 +248,7 @@ describe.each(['tcp', 'in process'])('Client and Service, %s', (kind) => {
     const lines: string[] = []
     service.withLogger({ info: (line) => lines.push(line), warn() {}, error() {} })
     await client(kind).retentionPolicyInfo('_internal', 'monitor')
-    while (lines.length === 0) await delay(5)
+    await until(() => lines.length > 0)
     expect(lines[0]).toMatch(/RetentionPolicyInfo "_internal" "monitor": answered/)
   })
 })

@@ -11,6 +11,7 @@ import { startSnap } from '../../helpers/cli.ts'
 import { makeDirectory } from '../../helpers/data-directory.ts'
 import { CAN_MOUNT, makeReadOnly, mountMemory } from '../../helpers/file-systems.ts'
 import { tempDir } from '../../helpers/temp.ts'
+import { until } from '../../helpers/until.ts'
 import { expectCode, snap, snapJson } from './snap.ts'
 import { backedUp, isThere, newTarget } from './targets.ts'
 
@@ -38,7 +39,7 @@ async function silentHost(): Promise<string> {
 async function startBackup(target: string) {
   const backup = startSnap(['backup', '--host', await silentHost(), target])
   onTestFinished(() => backup.kill('SIGKILL'))
-  while (!(await isThere(target)) || (await locksIn(target)).length === 0) await sleep(20)
+  await until(async () => (await isThere(target)) && (await locksIn(target)).length > 0)
   return backup
 }
 

@@ -71,7 +71,7 @@ describe('snap serve --metrics', () => {
       expect(after.get('snap_serve_request_seconds')?.type).toBe('histogram')
       expect(figure(after, 'snap_serve_connections_total')).toBe(2)
       expect(figure(after, 'snap_serve_connections_open')).toBe(0)
-    })
+    }, 20_000)
     const { document } = await stop()
     expect(`http://${document.metricsAddress}/metrics`).toBe(url)
   })
@@ -111,7 +111,7 @@ describe('snap serve --metrics', () => {
       expect(figure(families, 'snap_serve_requests_total', labels)).toBe(1)
       const failed = { type: 'none', result: 'failed' }
       expect(figure(families, 'snap_serve_requests_total', failed)).toBe(1)
-    })
+    }, 20_000)
   })
 
   it('serves /metrics and /healthz, and nothing else', async () => {
