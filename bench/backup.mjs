@@ -1,12 +1,15 @@
 // Full backups over the wire: compressed, stored, and with fingerprints.
-import { rm } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { hasIgzip, WITHOUT_IGZIP } from './context.mjs'
 import { sizeOf } from './data.mjs'
-import { ratioRow, row, without } from './measure.mjs'
+import { ratioRow, row, timed, without } from './measure.mjs'
+import { PLAIN_BACKUP } from './plain-backup.mjs'
 
 export async function backup(context) {
   const { snap, stock, at, server, startUp } = context
-  const { host } = await server()
+  const { host, data } = await server()
+  const shards = await readdir(join(data, 'd', 'autogen'))
   const sizes = {}
   /** Runs one backup into a folder of its own and leaves nothing but its size. */
   const into = (name, run) => async () => {
@@ -25,13 +28,14 @@ export async function backup(context) {
     gzip: (folder) => snap([...plain, folder], { env }),
     ...(hasIgzip() && { igzip: (folder) => snap([...plain, folder]) }),
     none: (folder) => snap([...plain, '--compression', 'none', folder]),
+    bound: (folder) => timed(process.execPath, [PLAIN_BACKUP, host, folder, ...shards]),
     sums: (folder) => snap([...from, folder], { env }),
     ...(hasIgzip() && { igzipSums: (folder) => snap([...from, folder]) }),
   }
   const costs = await context.alternate(
     Object.fromEntries(Object.entries(works).map(([name, run]) => [name, into(name, run)])),
   )
-  const { stock: theirs, legacy, gzip, igzip, none, sums, igzipSums } = costs
+  const { stock: theirs, legacy, gzip, igzip, none, bound, sums, igzipSums } = costs
   const portable = { against: 'influxd backup -portable', theirs, startUp }
   const size = (name) => ({ figure: sizes[name] / sizes.stock, atMost: 1.05 })
   const against = portable.against
@@ -40,6 +44,9 @@ export async function backup(context) {
     row('  size of the set', { against, ...size('gzip') }),
     ratioRow('backup, stored blocks', {
       ...{ against: 'influxd backup, legacy', ours: none, theirs: legacy, startUp, atMost: 2 },
+    }),
+    ratioRow('  received, hashed, written by a plain program', {
+      ...{ against: 'influxd backup, legacy', ours: bound, theirs: legacy },
     }),
     withSums('fingerprints while backing up', { sums, plain: gzip, startUp }),
   ]

@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { guardProcess } from './helpers.mjs'
 import { startInfluxd } from './influxd.mjs'
 import { ratioRow } from './measure.mjs'
+import { openingOf } from './opening.mjs'
 
 /** Shards that are fetched at once, and how many times over each holds its file. */
 const SHARDS = 4
@@ -51,18 +52,6 @@ while True:
     peer, _ = listener.accept()
     threading.Thread(target=answer, args=(peer,)).start()
 `
-
-/** What a client of influxd asks for a shard. */
-function openingOf(shard) {
-  const none = '0001-01-01T00:00:00Z'
-  const request = {
-    ...{ Type: 0, BackupDatabase: 'd', RestoreDatabase: '', BackupRetentionPolicy: 'autogen' },
-    ...{ RestoreRetentionPolicy: '', ShardID: shard, Since: none, ExportStart: none },
-    ...{ ExportEnd: none, UploadSize: 0 },
-  }
-  const text = Buffer.from(`${JSON.stringify(request)}\n`)
-  return Buffer.concat([Buffer.of(3, 0), text]).toString('hex')
-}
 
 /** Starts a program that says on which port it listens. */
 async function startServer(command, args, port) {

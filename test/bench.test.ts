@@ -55,6 +55,7 @@ describeWithInfluxd('npm run bench', () => {
         'backup, gzip',
         'size of the set',
         'backup, stored blocks',
+        'received, hashed, written by a plain program',
         'fingerprints while backing up',
         'nightly incremental, 1 of 3 shards changed',
         'restore, no read-back',
