@@ -60,3 +60,23 @@ describe('watchHeap', () => {
     expect(free).toBeGreaterThan(2 * watched)
   }, 60_000)
 })
+
+/** Calls a function so often, and returns whether V8 has found it worth optimizing meanwhile. */
+async function isOptimized(calls: number, before = ''): Promise<boolean> {
+  const work = `
+    ${before}
+    const busy = (n) => { let sum = 0; for (let i = 0; i < 100; i++) sum += n ^ i; return sum }
+    for (let i = 0; i < ${calls}; i++) busy(i)`
+  const words = ['--trace-opt', '--input-type=module', '-e', work]
+  const { stdout } = await promisify(execFile)(process.execPath, words)
+  return /marking .*<JSFunction busy/.test(stdout)
+}
+
+describe('setHeapFlags', () => {
+  it('has functions optimized that do a lot of work, and not those that do a little', async () => {
+    const set = `const { setHeapFlags } = await import('${HEAP}'); setHeapFlags()`
+    expect(await isOptimized(100)).toBe(true)
+    expect(await isOptimized(100, set)).toBe(false)
+    expect(await isOptimized(40_000, set)).toBe(true)
+  }, 60_000)
+})
