@@ -17,7 +17,7 @@ export interface RandomAccess {
    * @throws SnapError `E_FORMAT` if the range is not inside the bytes
    */
   read(offset: number, length: number): Promise<Uint8Array>
-  /** Fills `bytes`, which stay the caller's, from `offset` on. Files have it. @throws SnapError as {@link read} */
+  /** Fills `bytes`, which stay the caller's, from `offset` on. Files have it, and archives. @throws SnapError as {@link read} */
   readInto?(bytes: Uint8Array, offset: number): Promise<void>
   /** Where another thread finds them until they are closed; not there if it cannot. */
   readonly place?: SharedPlace | undefined
@@ -111,6 +111,7 @@ export function sliceAccess(
   name: string,
 ): RandomAccess {
   checkRange(source, offset, size)
+  const readInto = source.readInto?.bind(source)
   const slice: RandomAccess = {
     name,
     size,
@@ -118,6 +119,12 @@ export function sliceAccess(
       checkRange(slice, at, length)
       return await source.read(offset + at, length)
     },
+    ...(readInto && {
+      async readInto(bytes, at) {
+        checkRange(slice, at, bytes.length)
+        await readInto(bytes, offset + at)
+      },
+    }),
     async close() {},
   }
   return slice

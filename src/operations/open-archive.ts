@@ -7,10 +7,10 @@ import type { ByteRange, Store } from '../storage/index.ts'
 import type { Restorable, RestorableShard } from './restorable.ts'
 import type { ShardFiles } from './shard-source.ts'
 
-/** Blocks of 1 MiB kept for one archive at the least and at the most; each file is read at two places at a time. */
-const MIN_KEPT = 4
-const MAX_KEPT = 64
-const KEPT_EACH = 3
+/** Bytes of blocks kept for one archive at the least, for each of its files, which is read at two places at a time, and at the most. */
+const MIN_KEPT = 4 * 1024 * 1024
+const KEPT_EACH = 3 * 1024 * 1024
+const MAX_KEPT = 12 * 1024 * 1024
 
 /**
  * Opens the files of a shard inside its archive, by the seek points of its sidecar: nothing is copied, and only what is
@@ -68,7 +68,7 @@ export function filesIn(
       name: archive.name,
       index: archiveIndex(sidecar),
       read,
-      keptBlocks: Math.min(MAX_KEPT, Math.max(MIN_KEPT, KEPT_EACH * files.length)),
+      keptSize: Math.min(MAX_KEPT, Math.max(MIN_KEPT, KEPT_EACH * files.length)),
     },
     { start: 0, end: archive.tarSize },
     archive.name,

@@ -98,7 +98,7 @@ function tolerantAccess(sidecar: Sidecar, options: ImageOptions): RandomAccess {
       return Buffer.concat([first, await readOrZeros(cut, offset + length - cut)])
     }
   }
-  return { ...whole, read: readOrZeros }
+  return { name, size: tarSize, read: readOrZeros, close: whole.close }
 }
 
 /** Keeps the tar up to where it can be read. */

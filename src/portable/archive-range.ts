@@ -1,8 +1,11 @@
 import { promisify } from 'node:util'
 import { constants, crc32, gunzip, inflateRaw } from 'node:zlib'
 import { asSnapError, SnapError } from '../errors.ts'
+import { freeMemory } from '../io/free-memory.ts'
 import type { RandomAccess } from '../io/random-access.ts'
+import { recycling } from '../io/recycled.ts'
 import type { ArchiveIndex } from './archive-writer.ts'
+import { KeptBlocks } from './kept-blocks.ts'
 
 /** A range of bytes: `start` is in it, `end` is not. */
 export interface Range {
@@ -18,8 +21,8 @@ export interface SeekableArchive {
   readonly index: ArchiveIndex
   /** Reads bytes of the archive. */
   readonly read: (range: Range) => AsyncIterable<Uint8Array>
-  /** Inflated blocks that {@link archiveAccess} keeps, 1 MiB each as we write them. Default 4. */
-  readonly keptBlocks?: number | undefined
+  /** Bytes of inflated blocks that {@link archiveAccess} keeps, two blocks in any case. Default 4 MiB. */
+  readonly keptSize?: number | undefined
 }
 
 /** Where a block is, in the tar and in the archive. */
@@ -40,8 +43,8 @@ const inflateMember = promisify(gunzip)
 
 /** Blocks inflated at the same time: libuv has as many threads. */
 const IN_FLIGHT = 4
-/** Inflated blocks that an {@link archiveAccess} keeps unless it is told otherwise. */
-const KEPT_BLOCKS = 4
+/** Bytes of inflated blocks that an {@link archiveAccess} keeps unless it is told otherwise. */
+const KEPT_SIZE = 4 * 1024 * 1024
 /** No block we write comes near this, in the tar or in the archive. */
 const MAX_BLOCK_SIZE = 2 ** 26
 /** Empty last block, CRC and size of the member. */
@@ -76,44 +79,38 @@ export async function* readArchiveRange(
 export function archiveAccess(archive: SeekableArchive, range: Range, name: string): RandomAccess {
   checkRange(archive.name, archive.index.tarSize, range)
   const size = range.end - range.start
-  const kept = new Map<number, Promise<InflatedBlock>>()
+  const kept = new KeptBlocks(
+    async (number) => (await inflateOne(archive, number)).bytes,
+    (number) => sizeOf(placeOf(archive, number).tar),
+    archive.keptSize ?? KEPT_SIZE,
+  )
+  const readInto = async (bytes: Uint8Array, offset: number) => {
+    checkRange(name, size, { start: offset, end: offset + bytes.length })
+    for (let filled = 0; filled < bytes.length; ) {
+      const at = range.start + offset + filled
+      const number = findBlock(archive, at)
+      const start = at - placeOf(archive, number).tar.start
+      await kept.use(number, (block) => {
+        const part = block.subarray(start, start + bytes.length - filled)
+        bytes.set(part, filled)
+        filled += part.length
+      })
+    }
+  }
   return {
     name,
     size,
     async read(offset, length) {
-      const end = offset + length
-      checkRange(name, size, { start: offset, end })
-      const result = Buffer.allocUnsafe(length)
-      for (let at = offset; at < end; ) {
-        const { tar, bytes } = await keptBlock(archive, kept, findBlock(archive, range.start + at))
-        const start = range.start + at - tar.start
-        const part = bytes.subarray(start, start + end - at)
-        result.set(part, at - offset)
-        at += part.length
-      }
-      return result
+      checkRange(name, size, { start: offset, end: offset + length })
+      const bytes = Buffer.allocUnsafe(length)
+      await readInto(bytes, offset)
+      return bytes
     },
+    readInto,
     async close() {
       kept.clear()
     },
   }
-}
-
-function keptBlock(
-  archive: SeekableArchive,
-  kept: Map<number, Promise<InflatedBlock>>,
-  number: number,
-): Promise<InflatedBlock> {
-  const block = kept.get(number) ?? inflateOne(archive, number)
-  // Deleted and set again, so that the one used last stands last.
-  kept.delete(number)
-  kept.set(number, block)
-  block.catch(() => kept.delete(number))
-  for (const oldest of kept.keys()) {
-    if (kept.size <= (archive.keptBlocks ?? KEPT_BLOCKS)) break
-    kept.delete(oldest)
-  }
-  return block
 }
 
 async function inflateOne(archive: SeekableArchive, number: number): Promise<InflatedBlock> {
@@ -150,11 +147,11 @@ async function inflateBlock(
   archive: SeekableArchive,
   { place, bytes }: { readonly place: BlockPlace; readonly bytes: Uint8Array },
 ): Promise<InflatedBlock> {
-  const size = place.tar.end - place.tar.start
+  const size = sizeOf(place.tar)
   const where = `${archive.name}: block at offset ${place.gz.start}`
   try {
-    // It must not give more than the index says.
-    const limits = { chunkSize: Math.max(size, constants.Z_MIN_CHUNK), maxOutputLength: size }
+    // It must not give more than the index says. Of what it fills whole it makes another one, to see whether there is more.
+    const limits = { chunkSize: Math.max(size + 1, constants.Z_MIN_CHUNK), maxOutputLength: size }
     // A block of a member ends in a flush and not in a last block.
     const inflated = archive.index.members
       ? await inflateMember(bytes, limits)
@@ -163,6 +160,7 @@ async function inflateBlock(
       throw new SnapError('E_INTEGRITY', `${where}: ${inflated.length} bytes, expected ${size}`)
     }
     checkCrc(inflated, place.crc, where)
+    freeMemory(bytes)
     return { tar: place.tar, bytes: inflated }
   } catch (error) {
     throw asSnapError(error, 'E_INTEGRITY', `${where}: does not inflate to ${size} bytes`)
@@ -175,28 +173,30 @@ function checkCrc(bytes: Uint8Array, expected: number | undefined, where: string
   throw new SnapError('E_INTEGRITY', `${where}: its CRC is ${actual}, expected ${expected}`)
 }
 
-/** Reads the compressed blocks `first` to `last` and takes them apart. */
+/** Reads the compressed blocks `first` to `last` and takes them apart, each in memory of its own. */
 async function* readBlocks(archive: SeekableArchive, first: number, last: number) {
-  const { start } = placeOf(archive, first).gz
+  const range = { start: placeOf(archive, first).gz.start, end: placeOf(archive, last).gz.end }
   let number = first
   let place = placeOf(archive, first)
-  let parts: Uint8Array[] = []
-  let missing = place.gz.end - place.gz.start
-  for await (const chunk of archive.read({ start, end: placeOf(archive, last).gz.end })) {
-    for (let rest = chunk; rest.length > 0; ) {
+  let bytes: Buffer | undefined
+  let missing = sizeOf(place.gz)
+  for await (const chunk of recycling(archive.read(range))) {
+    for (let rest = chunk; rest.length > 0 && number <= last; ) {
+      bytes ??= Buffer.allocUnsafeSlow(missing)
       const part = rest.subarray(0, missing)
-      parts.push(part)
+      bytes.set(part, bytes.length - missing)
       missing -= part.length
       rest = rest.subarray(part.length)
       if (missing > 0) continue
-      yield { place, bytes: Buffer.concat(parts) }
-      if (number === last) return
+      yield { place, bytes }
+      bytes = undefined
       number += 1
+      if (number > last) break
       place = placeOf(archive, number)
-      parts = []
-      missing = place.gz.end - place.gz.start
+      missing = sizeOf(place.gz)
     }
   }
+  if (number > last) return
   throw new SnapError(
     'E_CUT',
     `${archive.name}: ends ${missing} bytes before the block at ${place.gz.start} does`,
@@ -232,6 +232,10 @@ function placeOf({ name, index }: Pick<SeekableArchive, 'name' | 'index'>, numbe
     if (isSane(place.tar) && isSane(place.gz) && tarEnd <= tarSize && gzEnd <= gzSize) return place
   }
   throw new SnapError('E_FORMAT', `${name}: seek point ${number} is not of this archive`)
+}
+
+function sizeOf({ start, end }: Range): number {
+  return end - start
 }
 
 function isSane({ start, end }: Range): boolean {

@@ -387,6 +387,9 @@ describe('archiveAccess', async () => {
     for (const [i, bytes] of results.entries()) {
       const [at, length] = reads[i] ?? [0, 0]
       expect(tar.subarray(start + at, start + at + length).equals(bytes)).toBe(true)
+      const room = Buffer.alloc(length)
+      await access.readInto?.(room, at)
+      expect(room.equals(bytes)).toBe(true)
     }
     await access.close()
   })
