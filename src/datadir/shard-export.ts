@@ -39,7 +39,7 @@ async function rewrite(
     tombstone && (await readTombstones(readAll(tombstone.access), tombstone.access.name))
   const spool = new Spool({ name: access.name, tempDir })
   try {
-    const filter = { start: range.minTime, end: range.maxTime, tombstones }
+    const filter = { start: range.minTime, end: range.maxTime, tombstones, tempDir }
     const { size } = await rewriteTsm(file, (chunk) => spool.write(chunk), filter)
     if (size > 0) return spool
   } catch (error) {

@@ -56,7 +56,10 @@ async function* rewriteEntry(
   const rewritten = new Spool({ name, tempDir, memoryLimit })
   const file = await openTsm(await spool(entry.body, { name, tempDir, size }))
   try {
-    const { size: left } = await rewriteTsm(file, (chunk) => rewritten.write(chunk), filter)
+    const { size: left } = await rewriteTsm(file, (chunk) => rewritten.write(chunk), {
+      ...filter,
+      tempDir,
+    })
     if (left > 0) yield { name, size: left, mtime, body: readRecycled(rewritten.access()) }
   } finally {
     await file.close()

@@ -13,8 +13,8 @@ import type { IndexEntry } from './index-section.ts'
 const KEY_OVERHEAD = 5
 
 /**
- * Builds the index of a file being written. Entries are encoded as they come, so its memory is the size of the index:
- * 28 bytes a block, and per key its length and 5 bytes.
+ * Builds the index of a file being written. Entries are encoded as they come, so its memory is the size of the index,
+ * 28 bytes a block, and per key its length and 5 bytes, less what is taken of it.
  */
 export class IndexBuffer {
   readonly #encoded = new Chunks()
@@ -85,7 +85,12 @@ export class IndexBuffer {
     this.#encoded.append(this.#ordered ? entries : sortEntries(entries))
   }
 
-  /** Returns the encoded index, in pieces; nothing can be added after. */
+  /** Gives away large pieces of the beginning, if there are some. */
+  takeFull(): readonly Uint8Array[] {
+    return this.#encoded.takeFull()
+  }
+
+  /** Returns the encoded index, or what is left of it, in pieces; nothing can be added after. */
   finish(): readonly Uint8Array[] {
     this.#flushKey()
     return this.#encoded.takeAll()

@@ -3,7 +3,7 @@ import type { IndexEntry, TsmFile, TsmKey } from './reader.ts'
 import { filterBlock, overlap, subtractRanges } from './time-ranges.ts'
 import type { TombstoneSet } from './tombstone-set.ts'
 import { MAX_TIME, MIN_TIME, rangeOf, type TimeRange } from './values.ts'
-import { type Sink, TsmWriter, type WrittenTsm } from './writer.ts'
+import { type Sink, TsmWriter, type TsmWriterOptions, type WrittenTsm } from './writer.ts'
 
 /** Which points are wanted; everything that is not said is. */
 export interface TsmFilter {
@@ -14,8 +14,8 @@ export interface TsmFilter {
   readonly keepKey?: ((key: Uint8Array) => boolean) | undefined
 }
 
-/** Which points of one file are wanted. */
-export interface RewriteFilter extends TsmFilter {
+/** Which points of one file are wanted, and how the other is written. */
+export interface RewriteFilter extends TsmFilter, Pick<TsmWriterOptions, 'tempDir'> {
   /** The file's own tombstones. */
   readonly tombstones?: TombstoneSet | undefined
 }
@@ -41,7 +41,19 @@ export async function rewriteTsm(
   sink: Sink,
   filter: RewriteFilter,
 ): Promise<Rewritten> {
-  const writer = new TsmWriter(sink)
+  const writer = new TsmWriter(sink, filter)
+  try {
+    return await rewriteBlocks(file, writer, filter)
+  } finally {
+    await writer.close()
+  }
+}
+
+async function rewriteBlocks(
+  file: TsmFile,
+  writer: TsmWriter,
+  filter: RewriteFilter,
+): Promise<Rewritten> {
   const counts = { copied: 0, encoded: 0, dropped: 0 }
   const range = timeRange(filter)
   for await (const key of file.keys()) {

@@ -1,8 +1,13 @@
 import { encodeBlock } from './block.ts'
 import { formatTsmFileName, type TsmFileName } from './file-name.ts'
-import { MAX_TSM_FILE_SIZE } from './format.ts'
 import { type Block, rangeOf, type TimeRange } from './values.ts'
-import { type Sink, splitBlock, TsmWriter, type WrittenTsm } from './writer.ts'
+import {
+  type Sink,
+  splitBlock,
+  TsmWriter,
+  type TsmWriterOptions,
+  type WrittenTsm,
+} from './writer.ts'
 
 /** Where one file of a set goes; a chunk is the target's to keep. */
 export interface TsmTarget {
@@ -12,11 +17,9 @@ export interface TsmTarget {
 }
 
 /** How a set of TSM files is begun. */
-export interface TsmSetOptions extends TsmFileName {
+export interface TsmSetOptions extends TsmFileName, TsmWriterOptions {
   /** Opens the target of the file `name`. Targets that were not closed when an error came are the caller's to remove. */
   open(name: string): Promise<TsmTarget>
-  /** Bytes after which the next file is begun; influxd's unless a test says otherwise. */
-  readonly limit?: number
 }
 
 /** A file of a set. */
@@ -63,19 +66,24 @@ export class TsmSetWriter {
     return this.#files
   }
 
+  /** Releases what a file that was not finished holds. May be called twice, and after the end. */
+  async close(): Promise<void> {
+    await this.#open?.writer.close()
+  }
+
   async #next(): Promise<OpenFile> {
-    const { generation, sequence, limit } = this.#options
+    const { generation, sequence } = this.#options
     const name = formatTsmFileName({ generation, sequence: sequence + this.#files.length })
     const target = await this.#options.open(name)
     const sink: Sink = (chunk) => target.write(chunk)
-    return { name, target, writer: new TsmWriter(sink, limit ?? MAX_TSM_FILE_SIZE) }
+    return { name, target, writer: new TsmWriter(sink, this.#options) }
   }
 
   async #close(): Promise<void> {
     if (this.#open === undefined) return
     const { name, target, writer } = this.#open
-    this.#open = undefined
     const written = await writer.finish()
+    this.#open = undefined
     await target.close()
     this.#files.push({ name, ...written })
   }

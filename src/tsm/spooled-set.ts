@@ -23,7 +23,7 @@ export class SpooledSet {
       this.#spools.push(spool)
       return { write: (chunk: Uint8Array) => spool.write(chunk), close: async () => {} }
     }
-    this.#writer = new TsmSetWriter({ generation, sequence: 1, open })
+    this.#writer = new TsmSetWriter({ generation, sequence: 1, open, tempDir })
   }
 
   /** Writes the points of one key in full blocks, however they are cut. */
@@ -45,6 +45,7 @@ export class SpooledSet {
 
   /** Releases all files. */
   async close(): Promise<void> {
+    await this.#writer.close()
     for (const spool of this.#spools) await spool.close()
   }
 }

@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib'
+import { readAll, Spool } from '../io/spool.ts'
 import { encodeBlock } from './block.ts'
 import { Chunks } from './chunks.ts'
 import {
@@ -26,23 +27,37 @@ export interface WrittenTsm extends TimeRange {
   readonly blocks: number
 }
 
+/** How a TSM file is written. */
+export interface TsmWriterOptions {
+  /** Bytes after which the file is full; influxd's unless a test says otherwise. */
+  readonly limit?: number | undefined
+  /** Where an index of some megabytes waits until the blocks have ended; without it, in memory. */
+  readonly tempDir?: string | undefined
+}
+
+/** Bytes of an index that are held in memory: it may have half a gigabyte, of as many series as fit into a file. */
+const INDEX_MEMORY = 4 * 1024 * 1024
+
 /**
- * Writes one TSM file to a sink: keys in ascending order, each with its blocks. Holds the
- * index (see {@link IndexBuffer}) and less than 512 KiB of blocks.
+ * Writes one TSM file to a sink: keys in ascending order, each with its blocks. Holds some megabytes of the
+ * index (see {@link IndexBuffer}) and less than 512 KiB of blocks. One that is not finished is to be closed.
  */
 export class TsmWriter {
   readonly #sink: Sink
   readonly #limit: number
+  readonly #tempDir: string | undefined
   readonly #index = new IndexBuffer()
   readonly #chunks = new Chunks()
+  /** The beginning of the index. */
+  #spooled: Spool | undefined
   #offset = 0
   #minTime = MAX_TIME
   #maxTime = MIN_TIME
 
-  /** @param limit bytes after which the file is {@link full}; influxd's unless a test says otherwise */
-  constructor(sink: Sink, limit = MAX_TSM_FILE_SIZE) {
+  constructor(sink: Sink, { limit = MAX_TSM_FILE_SIZE, tempDir }: TsmWriterOptions = {}) {
     this.#sink = sink
     this.#limit = limit
+    this.#tempDir = tempDir
   }
 
   /** True if influxd would close the file here and go on in the next one. */
@@ -74,6 +89,8 @@ export class TsmWriter {
     if (range.minTime < this.#minTime) this.#minTime = range.minTime
     if (range.maxTime > this.#maxTime) this.#maxTime = range.maxTime
     for (const chunk of this.#chunks.takeFull()) await this.#sink(chunk)
+    const held = this.#index.size - (this.#spooled?.size ?? 0)
+    if (held > INDEX_MEMORY && this.#tempDir !== undefined) await this.#spoolIndex(this.#tempDir)
   }
 
   /**
@@ -89,13 +106,33 @@ export class TsmWriter {
   async finish(): Promise<WrittenTsm> {
     const { keyCount: keys, blockCount: blocks, size: indexSize } = this.#index
     if (keys === 0) return { size: 0, keys, blocks, minTime: 0n, maxTime: 0n }
-    for (const chunk of this.#index.finish()) this.#chunks.append(chunk)
+    for await (const chunk of this.#indexBytes()) {
+      this.#chunks.append(chunk)
+      for (const full of this.#chunks.takeFull()) await this.#sink(full)
+    }
     const footer = Buffer.alloc(TSM_FOOTER_SIZE)
     footer.writeBigUInt64BE(BigInt(this.#offset))
     this.#chunks.append(footer)
     for (const chunk of this.#chunks.takeAll()) await this.#sink(chunk)
+    await this.close()
     const size = this.#offset + indexSize + TSM_FOOTER_SIZE
     return { size, keys, blocks, minTime: this.#minTime, maxTime: this.#maxTime }
+  }
+
+  /** Releases the temporary file. May be called twice, and after the end. */
+  async close(): Promise<void> {
+    await this.#spooled?.close()
+  }
+
+  async #spoolIndex(tempDir: string): Promise<void> {
+    this.#spooled ??= new Spool({ name: 'TSM index', tempDir, memoryLimit: 0 })
+    for (const chunk of this.#index.takeFull()) await this.#spooled.write(chunk)
+  }
+
+  async *#indexBytes(): AsyncGenerator<Uint8Array> {
+    const rest = this.#index.finish()
+    if (this.#spooled !== undefined) yield* readAll(this.#spooled.access())
+    yield* rest
   }
 }
 

@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect, it } from 'vitest'
 import { concatBlocks } from '../../src/tsm/arrange.ts'
@@ -140,8 +141,38 @@ describe('a writer', () => {
     expect(writer.full).toBe(false)
   })
 
+  describe('with an index of megabytes', () => {
+    const count = 120
+    const nameOf = (i: number) => key(`${i}`.padStart(60_000, '0'))
+    const writeAll = async (tempDir?: string) => {
+      const { sink, bytes } = memorySink()
+      const writer = new TsmWriter(sink, { tempDir })
+      try {
+        for (let i = 0; i < count; i++) await writer.writeValues(nameOf(i), block)
+        const { size } = await writer.finish()
+        expect(bytes().length).toBe(size)
+        return bytes()
+      } finally {
+        await writer.close()
+      }
+    }
+
+    it('writes the same by way of a temporary file', async () => {
+      const bytes = await writeAll(tmpdir())
+      expect(bytes.equals(await writeAll())).toBe(true)
+      const keys = await all((await openBytes(bytes)).keys())
+      expect(keys.map((one) => Buffer.compare(one.key, nameOf(keys.indexOf(one))))).toEqual(
+        Array(count).fill(0),
+      )
+    })
+
+    it('fails where that cannot be made', async () => {
+      await expect(writeAll('/nowhere')).rejects.toMatchObject({ code: 'E_DESTINATION' })
+    })
+  })
+
   it('is full past its size, the index counted', async () => {
-    const writer = new TsmWriter(memorySink().sink, 100)
+    const writer = new TsmWriter(memorySink().sink, { limit: 100 })
     await writer.writeValues(key('a'), block)
     expect(writer.full).toBe(false)
     await writer.writeValues(key('b'), concatBlocks([block, blockOf('integer', [2n], 1)]))
