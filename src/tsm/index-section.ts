@@ -48,7 +48,7 @@ const MIN_BLOCK_SIZE = CRC_SIZE + 2
 export async function* readIndex(section: IndexSection, readAhead: number): AsyncGenerator<TsmKey> {
   const { source, start, end } = section
   const ahead = new ReadAhead(source, end, Math.min(readAhead, MAX_WINDOW))
-  // no promise where the window has the bytes: there may be millions of keys
+  // Neither a promise nor a wait where the window has the bytes: there may be millions of keys.
   const take = (offset: number, length: number): Uint8Array | Promise<Uint8Array> => {
     if (offset + length > end) throw fault(section, offset, 'the index is cut')
     return ahead.peek(offset, length) ?? ahead.fetch(offset, length)
@@ -56,8 +56,10 @@ export async function* readIndex(section: IndexSection, readAhead: number): Asyn
   let previous: Uint8Array | undefined
   try {
     for (let at = start; at < end; ) {
-      const keyLength = readU16(await take(at, 2), 0)
-      const head = await take(at + 2, keyLength + TYPE_AND_COUNT)
+      const length = take(at, 2)
+      const keyLength = readU16(length instanceof Promise ? await length : length, 0)
+      const taken = take(at + 2, keyLength + TYPE_AND_COUNT)
+      const head = taken instanceof Promise ? await taken : taken
       // not `slice`: that of a Buffer is a view, over memory that may be used again
       const key = new Uint8Array(head.subarray(0, keyLength))
       if (keyLength === 0 || (previous !== undefined && Buffer.compare(previous, key) >= 0)) {
@@ -67,10 +69,12 @@ export async function* readIndex(section: IndexSection, readAhead: number): Asyn
       if (type === undefined) throw fault(section, at, `block type ${head[keyLength]}`)
       const count = readU16(head, keyLength + 1)
       const entriesAt = at + 2 + head.length
-      const bytes = await take(entriesAt, count * INDEX_ENTRY_SIZE)
+      const size = count * INDEX_ENTRY_SIZE
+      const entries = take(entriesAt, size)
+      const bytes = entries instanceof Promise ? await entries : entries
       yield { key, type, entries: decodeEntries(section, entriesAt, bytes) }
       previous = key
-      at = entriesAt + bytes.length
+      at = entriesAt + size
     }
   } finally {
     ahead.release()

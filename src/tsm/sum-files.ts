@@ -136,12 +136,29 @@ export async function correctSums(
     sums.begin(aligned.key, aligned.type)
     const conflict = findConflict(aligned)
     problem ??= conflict
+    if (areApart(aligned)) {
+      for (const { key } of aligned.parts) for (const entry of key.entries) sums.cover(entry)
+      continue
+    }
     for (const cluster of clustersOf(aligned)) {
       if (conflict === undefined && isTouched(cluster)) await correct(cluster, sums)
       else for (const { entry } of cluster) sums.cover(entry)
     }
   }
   return problem
+}
+
+/** True of a key whose blocks lie one after the other, file by file, with nothing deleted, as those of most keys do. */
+function areApart({ parts }: AlignedKey): boolean {
+  let last: bigint | undefined
+  for (const { source, key } of parts) {
+    if (source.tombstones !== undefined) return false
+    for (const { minTime, maxTime } of key.entries) {
+      if (last !== undefined && minTime <= last) return false
+      last = maxTime
+    }
+  }
+  return true
 }
 
 /** Returns the blocks of a key in groups that do not overlap each other, in the order of their times. */
