@@ -42,7 +42,8 @@ describeWithInfluxd('a peer that sends a byte now and then', () => {
       await check(run)
       if (run.faults > 0) {
         expect(run.code).not.toBe(0)
-        expect(run.stderr).toMatch(/no more than \d+ bytes in 0\.2 s/)
+        // A busy machine may be late with the first of them.
+        expect(run.stderr).toMatch(/no more than \d+ bytes in 0\.2 s|no data in 0\.[24] s/)
       }
     })
   })
@@ -60,7 +61,7 @@ describeWithInfluxd('snap serve, sent a byte now and then', () => {
     impatient = await serving([
       ...directoryFlags(directories),
       ...['--mode', 'read-write', '--influxd-is-stopped'],
-      ...['--upload-timeout', '300ms', '--idle-timeout', '200ms'],
+      ...['--upload-timeout', '20s', '--idle-timeout', '1s'],
     ])
   })
   afterAll(async () => {

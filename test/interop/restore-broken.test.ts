@@ -96,7 +96,7 @@ describeWithInfluxd('a restore over a bad line', () => {
       'has everything after a line that %s',
       async (_, scripts) => {
         const { target, restore, states, close } = await targetWith(scripts, indexVersion)
-        const { stderr } = await restore(0, '--upload-timeout', '1s')
+        const { stderr } = await restore(0, '--upload-timeout', '3s')
         expect(stderr).toContain('try 1 failed')
         expect(await dumpAll(target)).toEqual(dump)
         expect(await states()).toEqual([])
@@ -178,7 +178,7 @@ describeWithInfluxd('a restore over a bad line', () => {
     const lost: ScriptFor = (type) =>
       type === METASTORE_UPDATE ? { toClient: { stall: { after: 0 } } } : {}
     const { target, restore, close } = await targetWith(lost)
-    const flags = ['--first-byte-timeout', '1s']
+    const flags = ['--first-byte-timeout', '3s']
     const { stderr } = await restore(15, ...flags, '--http', target.httpUrl)
     expect(stderr).toContain('it may be of this run')
     expect(await names(target)).toContain('d')

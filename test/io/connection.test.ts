@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Duplex } from 'node:stream'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
 import { Connection } from '../../src/io/connection.ts'
 import { duplexPair } from '../../src/io/duplex-pair.ts'
@@ -151,8 +151,8 @@ function suite(kind: keyof typeof PAIRS): void {
     const [a, b] = await pair()
     const drip = setInterval(() => b.write('x'), 10)
     closers.push(() => clearInterval(drip))
-    const error = await rejected(received(open(a, 100)))
-    expect(error.message).toMatch(/^peer: no more than \d+ bytes in 0.1 s$/)
+    const error = await rejected(received(open(a, 400)))
+    expect(error.message).toMatch(/^peer: no more than \d+ bytes in 0.4 s$/)
     expect(error).toMatchObject({ code: 'E_TIMEOUT', retryable: true })
   })
 
@@ -162,9 +162,9 @@ function suite(kind: keyof typeof PAIRS): void {
     const send = setInterval(() => (left-- > 0 ? b.write('x'.repeat(1024)) : b.end()), 20)
     closers.push(() => clearInterval(send))
     let bytes = 0
-    for await (const chunk of open(a, 150).chunks()) {
+    for await (const chunk of open(a, 500).chunks()) {
       bytes += chunk.length
-      if (left === 5) await new Promise((resolve) => setTimeout(resolve, 200))
+      if (left === 5) await new Promise((resolve) => setTimeout(resolve, 600))
     }
     expect(bytes).toBe(10_240)
   })
@@ -289,10 +289,12 @@ describe('Connection', () => {
   it('waits for each of the last pieces for the idle time', async () => {
     const { duplex, takers } = reluctant()
     const connection = open(duplex, 300)
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
     await connection.write(Buffer.alloc(8))
     const ended = connection.end(Buffer.alloc(8))
     for (const _ of [1, 2]) {
-      await sleep(200)
+      await vi.advanceTimersByTimeAsync(200)
       takers.shift()?.()
     }
     await ended

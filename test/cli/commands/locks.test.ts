@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { thisProcess } from '../../../src/io/process-owner.ts'
 import { encodeLock } from '../../../src/operations/lock-rules.ts'
@@ -12,7 +11,7 @@ import { makeDirectory } from '../../helpers/data-directory.ts'
 import { CAN_MOUNT, makeReadOnly, mountMemory } from '../../helpers/file-systems.ts'
 import { tempDir } from '../../helpers/temp.ts'
 import { until } from '../../helpers/until.ts'
-import { expectCode, snap, snapJson } from './snap.ts'
+import { expectCode, finish, snap, snapJson, worldOf } from './snap.ts'
 import { backedUp, isThere, newTarget } from './targets.ts'
 
 const locksIn = async (path: string) =>
@@ -53,8 +52,9 @@ describe('the lock of a target', () => {
     expect(code).toBe(11)
     expect(error).toMatchObject({ code: 'E_LOCKED', message: by })
     expect(error?.hint).toContain('--lock-wait')
-    const waiting = snap('verify', '--lock-wait', '1m', target)
-    await sleep(300)
+    const context = await worldOf(['verify', '--lock-wait', '1m', target])
+    const waiting = finish(context)
+    await until(() => context.stderr.text.includes('waiting for snap prune'))
     await rm(held)
     const { code: done, stderr } = await waiting
     expect(done).toBe(0)
