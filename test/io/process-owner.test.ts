@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { readProcess } from '../../src/io/proc.ts'
 import {
@@ -11,6 +10,7 @@ import {
   temporaryName,
   thisProcess,
 } from '../../src/io/process-owner.ts'
+import { until } from '../helpers/until.ts'
 
 /** A process id that nobody has. */
 async function freePid(): Promise<number> {
@@ -19,12 +19,15 @@ async function freePid(): Promise<number> {
   return child.pid ?? 0
 }
 
+/** Ends once its parent is another program: a shell would ask how it ended. */
+const CHILD = 'while read -r name </proc/$PPID/comm && [ "$name" = sh ]; do :; done'
+
 /** A process that has ended, of a parent that never asks how. */
 async function startZombie() {
-  const parent = spawn('sh', ['-c', 'sh -c : & echo $!; exec sleep 60'])
+  const parent = spawn('sh', ['-c', 'sh -c "$0" & echo $!; exec sleep 60', CHILD])
   const [said] = await once(parent.stdout, 'data')
   const pid = Number(said)
-  while (!readProcess(pid)?.isEnded) await delay(5)
+  await until(() => readProcess(pid)?.isEnded === true)
   return { pid, stop: () => parent.kill() }
 }
 

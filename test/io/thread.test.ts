@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
@@ -72,18 +73,21 @@ it('waits no longer than its signal', async () => {
   await expect(thread.ask(null)).rejects.toMatchObject(DEAD)
 })
 
-it('is one as long as it lives, and another one after that', async () => {
-  const program = join(await tempDir('thread'), 'program.cjs')
-  const open = threadOnDemand<unknown, number>(NAME, pathToFileURL(program))
-  expect(open()).toBeUndefined()
-  await writeFile(program, PROGRAM)
-  const first = open()
-  expect(open()).toBe(first)
-  await expect(first?.ask(null)).rejects.toMatchObject(DEAD)
-  const second = open()
-  expect(await second?.ask(2)).toBe(4)
-  await expect(second?.ask(null)).rejects.toMatchObject(DEAD)
-})
+it.skipIf(availableParallelism() === 1)(
+  'is one as long as it lives, and another one after that',
+  async () => {
+    const program = join(await tempDir('thread'), 'program.cjs')
+    const open = threadOnDemand<unknown, number>(NAME, pathToFileURL(program))
+    expect(open()).toBeUndefined()
+    await writeFile(program, PROGRAM)
+    const first = open()
+    expect(open()).toBe(first)
+    await expect(first?.ask(null)).rejects.toMatchObject(DEAD)
+    const second = open()
+    expect(await second?.ask(2)).toBe(4)
+    await expect(second?.ask(null)).rejects.toMatchObject(DEAD)
+  },
+)
 
 it('keeps no process alive, and ends none that waits for it', async () => {
   const program = `

@@ -230,7 +230,9 @@ const LARGE: DirectorySpec = {
 }
 
 describe('a set whose archives are compressed with igzip', () => {
-  it('is verified, read from the middle and restored as any other', async () => {
+  it('is verified, read from the middle and restored as any other', {
+    timeout: 120_000,
+  }, async () => {
     const { flags } = await makeDirectory(LARGE)
     const env = { PATH: await pathWith() }
     const target = await tempDir('target')
