@@ -1,4 +1,5 @@
 // What the tests have for finding and guarding programs. It is in TypeScript, which vite reads, as it does for vitest.
+import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -29,18 +30,34 @@ export async function lackOfRadosgw() {
   return hasRadosgw() ? undefined : HOW_TO_GET_RADOSGW
 }
 
-/** Starts a Ceph of one node with its data in memory, until the end of this process; returns how `snap` reaches it. */
+/**
+ * Starts a Ceph of one node with its data in memory, until the end of this process; returns the environment in which `snap`
+ * reaches it, and what tells the seconds of CPU that it has taken so far.
+ */
 export async function startCeph() {
   const { startCeph: start, OWNER } = await load('ceph.ts')
   const folder = await mkdtemp(join(tmpdir(), 'snap-bench-ceph-'))
   guardCeph(folder)
   await mkdir(join(folder, 'ceph'))
-  const { endpoint } = await start(join(folder, 'ceph'))
-  return {
+  const { endpoint, dir } = await start(join(folder, 'ceph'))
+  const run = join(dir, 'run')
+  const files = readdirSync(run).filter((name) => name.endsWith('.pid'))
+  const pids = files.map((name) => readFileSync(join(run, name), 'utf8').trim())
+  const env = {
     ...process.env,
     INFLUX_SNAP_S3_ENDPOINT: endpoint,
     AWS_ACCESS_KEY_ID: OWNER.accessKeyId,
     AWS_SECRET_ACCESS_KEY: OWNER.secretAccessKey,
     AWS_REGION: 'us-east-1',
   }
+  return { env, cpu: () => pids.map(cpuOf).reduce((a, b) => a + b, 0) }
+}
+
+const TICKS_PER_SECOND = 100
+
+/** Seconds of CPU that a process has taken so far, see proc(5). */
+function cpuOf(pid) {
+  const afterName = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1).split(' ')
+  const [user, system] = afterName.slice(11, 13).map(Number)
+  return (user + system) / TICKS_PER_SECOND
 }

@@ -155,7 +155,7 @@ async function ofBuckets(context) {
     return {}
   }
   const filled = once(async () => {
-    const env = await startCeph()
+    const { env } = await startCeph()
     const client = await clientOf(env)
     await client.createBucket({ Bucket: BUCKET })
     return { env, client }
