@@ -56,7 +56,7 @@ export interface WriteArchiveOptions {
   readonly compressMember?: CompressMember | undefined
   /**
    * Blocks held at the same time, being compressed or waiting for their turn. Default 4; of members 2, and 1 where so many
-   * archives are written at once that there is always one to compress.
+   * archives are written at once that there is always one to compress; 1 of those that are stored, which need no time.
    */
   readonly inFlight?: number | undefined
 }
@@ -172,6 +172,7 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   get #inFlight(): number {
     const { compressMember, inFlight } = this.#options
     if (inFlight !== undefined) return inFlight
+    if (this.#kind === STORED) return 1
     if (compressMember === undefined) return 4
     return writing > MAX_COMPRESSING ? 1 : 2
   }
