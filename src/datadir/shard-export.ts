@@ -1,5 +1,5 @@
 import type { RandomAccess } from '../io/random-access.ts'
-import { readAll, Spool } from '../io/spool.ts'
+import { readAll, type Spool, spoolOfPart } from '../io/spool.ts'
 import type { TarEntryInput } from '../tar/writer.ts'
 import { openTsm, type TsmFile } from '../tsm/reader.ts'
 import { rewriteTsm } from '../tsm/rewrite.ts'
@@ -37,10 +37,10 @@ async function rewrite(
   const { tombstone, access } = source
   const tombstones =
     tombstone && (await readTombstones(readAll(tombstone.access), tombstone.access.name))
-  const spool = new Spool({ name: access.name, tempDir })
+  const spool = spoolOfPart({ name: access.name, tempDir, size: access.size })
   try {
     const filter = { start: range.minTime, end: range.maxTime, tombstones, tempDir }
-    const { size } = await rewriteTsm(file, (chunk) => spool.write(chunk), filter)
+    const { size } = await rewriteTsm(file, (chunk) => spool.consume(chunk), filter)
     if (size > 0) return spool
   } catch (error) {
     await spool.close()

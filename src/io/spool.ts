@@ -2,7 +2,7 @@ import { asSnapError, SnapError } from '../errors.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { Gathered } from './gathered.ts'
 import { bytesAccess, handleAccess, type RandomAccess } from './random-access.ts'
-import { RECYCLED_SIZE, takeBuffer } from './recycled.ts'
+import { RECYCLED_SIZE, recycle, takeBuffer } from './recycled.ts'
 import { closeTemporary, openTemporary, type TemporaryFile } from './temporary-file.ts'
 
 /** Bytes a spool keeps in memory before it moves to a file. */
@@ -77,6 +77,12 @@ export class Spool {
     }
   }
 
+  /** As {@link write}, of a chunk that nobody looks at afterwards: its memory is used again. */
+  async consume(chunk: Uint8Array): Promise<void> {
+    await this.write(chunk)
+    recycle(chunk)
+  }
+
   /** Returns all that was written for reading anywhere; closing it releases the spool. Nothing can be written after. */
   access(): RandomAccess {
     const { name } = this.#options
@@ -119,6 +125,14 @@ export class Spool {
     if (this.#pooled) this.#pool?.give(this.#pooled)
     this.#pooled = undefined
   }
+}
+
+/**
+ * Returns a spool for what is left of a file of `size` bytes. Of a large one that is likely to be large, and goes into a file at
+ * once: it would move out of memory soon.
+ */
+export function spoolOfPart({ size, ...options }: SpoolOptions & { readonly size: number }): Spool {
+  return new Spool({ ...options, memoryLimit: size > SPOOL_MEMORY ? 0 : SPOOL_MEMORY })
 }
 
 async function writeAt(file: TemporaryFile, bytes: Uint8Array, offset: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { readRecycled, SPOOL_MEMORY, Spool, spool } from '../io/spool.ts'
+import { readRecycled, spool, spoolOfPart } from '../io/spool.ts'
 import type { TarEntryInput } from '../tar/index.ts'
 import { openTsm } from '../tsm/reader.ts'
 import { rewriteTsm, type TsmFilter } from '../tsm/rewrite.ts'
@@ -51,12 +51,10 @@ async function* rewriteEntry(
   tempDir: string,
 ): AsyncGenerator<TarEntryInput, void, undefined> {
   const { name, size, mtime } = entry
-  // What becomes of a large file is likely to be large: it would move out of memory soon.
-  const memoryLimit = size > SPOOL_MEMORY ? 0 : SPOOL_MEMORY
-  const rewritten = new Spool({ name, tempDir, memoryLimit })
+  const rewritten = spoolOfPart({ name, tempDir, size })
   const file = await openTsm(await spool(entry.body, { name, tempDir, size }))
   try {
-    const { size: left } = await rewriteTsm(file, (chunk) => rewritten.write(chunk), {
+    const { size: left } = await rewriteTsm(file, (chunk) => rewritten.consume(chunk), {
       ...filter,
       tempDir,
     })

@@ -1,9 +1,9 @@
-const CHUNK_SIZE = 256 * 1024
+import { takeBuffer } from '../io/recycled.ts'
 
-/** Bytes that are appended piece by piece and handed on in large chunks. */
+/** Bytes that are appended piece by piece and handed on in large chunks, which may be recycled. */
 export class Chunks {
   #full: Uint8Array[] = []
-  #current = Buffer.alloc(0)
+  #current: Uint8Array = new Uint8Array(0)
   #used = 0
 
   /** Appends a copy of `bytes`. */
@@ -19,7 +19,7 @@ export class Chunks {
 
   #next(): void {
     if (this.#used > 0) this.#full.push(this.#current)
-    this.#current = Buffer.allocUnsafeSlow(CHUNK_SIZE)
+    this.#current = takeBuffer()
     this.#used = 0
   }
 
@@ -34,7 +34,7 @@ export class Chunks {
   takeAll(): readonly Uint8Array[] {
     const all = [...this.takeFull()]
     if (this.#used > 0) all.push(this.#current.subarray(0, this.#used))
-    this.#current = Buffer.alloc(0)
+    this.#current = new Uint8Array(0)
     this.#used = 0
     return all
   }

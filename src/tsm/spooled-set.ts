@@ -21,7 +21,7 @@ export class SpooledSet {
     const open = async (name: string) => {
       const spool = new Spool({ name, tempDir })
       this.#spools.push(spool)
-      return { write: (chunk: Uint8Array) => spool.write(chunk), close: async () => {} }
+      return { write: (chunk: Uint8Array) => spool.consume(chunk), close: async () => {} }
     }
     this.#writer = new TsmSetWriter({ generation, sequence: 1, open, tempDir })
   }

@@ -16,7 +16,7 @@ import {
 import { IndexBuffer } from './index-buffer.ts'
 import { type Block, MAX_TIME, MIN_TIME, rangeOf, sliceBlock, type TimeRange } from './values.ts'
 
-/** Takes the bytes of a file, in order; a chunk is its own to keep. */
+/** Takes the bytes of a file, in order; a chunk is its own to keep, or to recycle. */
 export type Sink = (chunk: Uint8Array) => Promise<void>
 
 /** A file that was written. */
@@ -40,7 +40,7 @@ const INDEX_MEMORY = 4 * 1024 * 1024
 
 /**
  * Writes one TSM file to a sink: keys in ascending order, each with its blocks. Holds some megabytes of the
- * index (see {@link IndexBuffer}) and less than 512 KiB of blocks. One that is not finished is to be closed.
+ * index (see {@link IndexBuffer}) and less than a megabyte of blocks. One that is not finished is to be closed.
  */
 export class TsmWriter {
   readonly #sink: Sink

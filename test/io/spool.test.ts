@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fc, test } from '@fast-check/vitest'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { readAll, Spool, spool } from '../../src/io/spool.ts'
+import { takeBuffer } from '../../src/io/recycled.ts'
+import { readAll, SPOOL_MEMORY, Spool, spool, spoolOfPart } from '../../src/io/spool.ts'
 
 let tempDir = ''
 beforeAll(async () => {
@@ -38,6 +39,32 @@ describe('spool', () => {
     const empty = await spool(body(), { name: 'x', tempDir })
     expect(empty.size).toBe(0)
     expect(await text(readAll(empty))).toBe('')
+  })
+
+  it.each([0, 100])(
+    'takes a chunk whose memory is used again, with %d bytes of memory',
+    async (memoryLimit) => {
+      const target = new Spool({ name: 'x', tempDir, memoryLimit })
+      const chunk = takeBuffer().subarray(0, 3)
+      chunk.set(Buffer.from('abc'))
+      await target.consume(chunk)
+      const again = takeBuffer()
+      expect(again.buffer).toBe(chunk.buffer)
+      again.fill(0)
+      expect(await text(readAll(target.access()))).toBe('abc')
+      await target.close()
+    },
+  )
+
+  it.each([
+    { of: 'a small file in memory', size: SPOOL_MEMORY, inMemory: true },
+    { of: 'a large file in a file at once', size: SPOOL_MEMORY + 1, inMemory: false },
+  ])('keeps what is left of $of', async ({ size, inMemory }) => {
+    const target = spoolOfPart({ name: 'x', tempDir, size })
+    await target.write(Buffer.from('abc'))
+    expect(target.access().place === undefined).toBe(inMemory)
+    expect(await text(readAll(target.access()))).toBe('abc')
+    await target.close()
   })
 
   it('says where it could not write', async () => {
