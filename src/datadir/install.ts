@@ -1,4 +1,4 @@
-import { rename, rm } from 'node:fs/promises'
+import { chmod, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { asSnapError, SnapError } from '../errors.ts'
 import { fsyncDirectory } from '../io/durable.ts'
@@ -6,6 +6,7 @@ import { fileAccess, type RandomAccess } from '../io/random-access.ts'
 import { tombstoneFileName } from '../tsm/file-name.ts'
 import { INDEX_DIRECTORY, namesIn, statIfThere, TSM_SUFFIX } from './layout.ts'
 import type { Permit } from './meta-file.ts'
+import { fileMode, giveTo, ownerOf } from './owner.ts'
 import { type Stage, withStaged } from './stage.ts'
 
 /** What influxd keeps of a shard's fields, and from 1.9 of changes to them. It makes them anew from the TSM files. */
@@ -117,15 +118,38 @@ export async function placeFiles(
  * the disk before the first is put in place. None changes nothing.
  * @throws SnapError what `stage` throws; `E_TARGET_EXISTS` if the shard has another file of the same name
  */
-export async function installShard(
-  { dataPath, permit }: InstallTarget,
-  stage: Stage,
+export async function installShard(target: InstallTarget, stage: Stage): Promise<void> {
+  await target.permit()
+  await withStaged(target.dataPath, stage, (names, staging) => putInPlace(target, names, staging))
+}
+
+/** Files that were staged elsewhere on the same file system, whole, checked and on the disk. */
+export interface StagedFiles {
+  readonly directory: string
+  readonly names: readonly string[]
+}
+
+/** As {@link installShard}, of files that are moved from where they were staged. */
+export async function installStaged(
+  target: InstallTarget,
+  { directory, names }: StagedFiles,
 ): Promise<void> {
+  const owner = await ownerOf(target.dataPath)
+  for (const name of names) {
+    const path = join(directory, name)
+    await chmod(path, fileMode(owner))
+    await giveTo(path, owner)
+  }
+  await putInPlace(target, names, directory)
+}
+
+async function putInPlace(
+  { dataPath, permit }: InstallTarget,
+  names: readonly string[],
+  staging: string,
+): Promise<void> {
+  const plan = await planInstall(names, staging, dataPath)
   await permit()
-  await withStaged(dataPath, stage, async (names, staging) => {
-    const plan = await planInstall(names, staging, dataPath)
-    await permit()
-    if (plan.length > 0) await dropIndex(dataPath)
-    await placeFiles(plan, staging, dataPath)
-  })
+  if (plan.length > 0) await dropIndex(dataPath)
+  await placeFiles(plan, staging, dataPath)
 }

@@ -85,14 +85,14 @@ async function removeOf(id: string, path: string): Promise<void> {
   if ((await readHolder(path))?.id === id) await unlink(path)
 }
 
-/** Removes what processes that are gone have left of taking the lock, which is held: nothing of it has a use any more. */
+/** Removes what processes that are gone have left of taking the lock, which is held, or of staging: nothing of it has a use any more. */
 async function removeRemains(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     const path = join(directory, name)
     const isTakeover = name.startsWith(`${LOCK_FILE}.`) && name.endsWith(TAKEOVER_SUFFIX)
     const holder = isTakeover ? await readHolder(path) : undefined
     const isLeft = holder === undefined ? isAbandonedName(name) : isGone(holder)
-    if (isLeft) await rm(path, { force: true })
+    if (isLeft) await rm(path, { recursive: true, force: true })
   }
 }
 

@@ -1,15 +1,13 @@
-import { mkdir, realpath, stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname } from 'node:path'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
-import { fsyncDirectory } from '../io/durable.ts'
 import type { DataDirectoryPaths } from './config.ts'
 import { dropDatabase } from './drop-database.ts'
 import { permitWhileUnused, refuseChanges } from './guard.ts'
-import { isInside, listShardDirectories, shardRelativePath, statIfThere } from './layout.ts'
+import { isInside, listShardDirectories, shardRelativePath } from './layout.ts'
 import { lockDirectories } from './lock.ts'
 import { MetaFile } from './meta-file.ts'
-import { giveTo, ownerOf } from './owner.ts'
+import { makeRoot } from './roots.ts'
 import { type Logger, ShardStore } from './store.ts'
 
 /** How a data directory is opened. */
@@ -38,22 +36,6 @@ export interface DataDirectory {
   dropDatabase(name: string, shardIds: ReadonlySet<bigint>): Promise<void>
   /** Lets go of the lock. May be called twice. */
   close(): Promise<void>
-}
-
-const NEW_DIRECTORY_MODE = 0o755
-
-/** Makes a directory that is missing, with its parents; root gives it to whoever owns the place. */
-async function makeRoot(path: string): Promise<void> {
-  if ((await statIfThere(path)) !== undefined) return
-  const parent = dirname(path)
-  await makeRoot(parent)
-  try {
-    await mkdir(path, { mode: NEW_DIRECTORY_MODE })
-  } catch (error) {
-    throw asSnapError(error, 'E_DESTINATION', path)
-  }
-  if (process.geteuid?.() === 0) await giveTo(path, await ownerOf(parent))
-  await fsyncDirectory(parent)
 }
 
 async function checkThere(path: string, hint: string): Promise<void> {

@@ -7,7 +7,7 @@ import type { Asked } from '../tar/statement.ts'
 import type { WalReport } from '../wal/to-tsm.ts'
 import type { DataDirectoryPaths } from './config.ts'
 import { makeShard, unmakeShard } from './create-shard.ts'
-import { installShard } from './install.ts'
+import { type InstallTarget, installShard, installStaged, type StagedFiles } from './install.ts'
 import {
   directoryInside,
   namesIn,
@@ -28,8 +28,6 @@ import { findPlace, findShard } from './shards.ts'
 import { openSnapshot, type ShardDirectories, type ShardSnapshot } from './snapshot.ts'
 import {
   type NewShardFile,
-  type Stage,
-  type StagePlace,
   stageFiles,
   stageNewFiles,
   stageUpload,
@@ -180,21 +178,18 @@ export class ShardStore {
     files: AsyncIterable<NewShardFile>,
     signal: AbortSignal,
   ): Promise<void> {
-    await this.#install(shard.shardId, async (place, location) => {
-      const [is, expected] = [shardRelativePath(location), shardRelativePath(shard)]
-      if (is !== expected) {
-        throw new SnapError(
-          'E_DESTINATION',
-          `shard ${shard.shardId} is ${is}, expected ${expected}`,
-        )
-      }
-      return await stageNewFiles(files, { ...place, signal })
-    })
+    const target = await this.#target(shard.shardId, shard)
+    await installShard(target, (place) => stageNewFiles(files, { ...place, signal }))
+  }
+
+  /** As {@link restoreFiles}, of files that are staged already, see {@link installStaged}. */
+  async adoptFiles(shard: ShardLocation, files: StagedFiles): Promise<void> {
+    await installStaged(await this.#target(shard.shardId, shard), files)
   }
 
   /** Adds TSM files to the shard, all or none, see {@link installShard}; the shard is made if it is in the metastore alone. */
   async addFiles(id: bigint, write: WriteFiles): Promise<void> {
-    await this.#install(id, (place) => stageFiles(write, place))
+    await installShard(await this.#target(id), (place) => stageFiles(write, place))
   }
 
   /**
@@ -221,15 +216,16 @@ export class ShardStore {
     await unmakeShard(paths, { database, retentionPolicy, shardId: id })
   }
 
-  async #install(
-    id: bigint,
-    stage: (place: StagePlace, location: ShardLocation) => ReturnType<Stage>,
-  ): Promise<void> {
+  /** Returns where files of a shard go, which is made if it is in the metastore alone, and must be the `expected` one. */
+  async #target(id: bigint, expected?: ShardLocation): Promise<InstallTarget> {
     await this.setShardEnabled(id, false)
-    const { permit } = this.#options
     const location = await this.#locate(id)
-    const target = { ...(await this.#directories(location)), permit }
-    await installShard(target, (place) => stage(place, location))
+    const is = shardRelativePath(location)
+    if (expected !== undefined && is !== shardRelativePath(expected)) {
+      const message = `shard ${id} is ${is}, expected ${shardRelativePath(expected)}`
+      throw new SnapError('E_DESTINATION', message)
+    }
+    return { ...(await this.#directories(location)), permit: this.#options.permit }
   }
 
   async #locate(id: bigint): Promise<ShardLocation> {

@@ -18,17 +18,37 @@ export async function checkStoredHash(
   { signal, onBytes }: Pick<CheckOptions, 'signal' | 'onBytes'> = {},
 ): Promise<void> {
   if (stored === undefined) return
-  const hash = new Sha256()
-  let size = 0
+  const seen = new StoredHash()
   for await (const chunk of store.read(name, undefined, signal)) {
-    await hash.update(chunk)
-    size += chunk.length
-    onBytes?.(size)
+    await seen.update(chunk)
+    onBytes?.(seen.size)
     recycle(chunk)
   }
-  const difference = differenceFrom(stored, { size, sha256: await hash.digest() })
-  if (difference === undefined) return
-  throw new SnapError('E_INTEGRITY', `${store.url}: ${name}: ${difference}`)
+  await seen.check(stored, `${store.url}: ${name}`)
+}
+
+/** Size and SHA-256 of a stored file that is read. */
+export class StoredHash {
+  readonly #hash = new Sha256()
+  #size = 0
+
+  /** Bytes so far. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Adds bytes, see {@link Sha256.update}. */
+  async update(chunk: Uint8Array): Promise<void> {
+    await this.#hash.update(chunk)
+    this.#size += chunk.length
+  }
+
+  /** Compares all of it with what a catalog says. @throws SnapError `E_INTEGRITY` */
+  async check(stored: NonNullable<ArchivePart['stored']>, name: string): Promise<void> {
+    const found = { size: this.#size, sha256: await this.#hash.digest() }
+    const difference = differenceFrom(stored, found)
+    if (difference !== undefined) throw new SnapError('E_INTEGRITY', `${name}: ${difference}`)
+  }
 }
 
 function differenceFrom(

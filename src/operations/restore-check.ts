@@ -1,3 +1,4 @@
+import type { StagingArea } from '../datadir/index.ts'
 import type { Store } from '../storage/index.ts'
 import { checkArchive, checkStoredHash } from './check-archive.ts'
 import type { InspectedFile } from './inspect.ts'
@@ -7,12 +8,15 @@ import type { Restorable, RestorableShard } from './restorable.ts'
 import { type ContentSize, type ShardContent, wholeContent } from './restore-content.ts'
 import { type Loss, salvageShard } from './salvage.ts'
 import { isStoredDamage } from './salvage-image.ts'
+import { stageablePart, stageShard } from './stage-shard.ts'
 
 /** How stored shards are checked before they go anywhere. */
 export interface CheckOptions {
   readonly store: Store
   readonly jobs: number
   readonly tempDir: string
+  /** Gets the files of what is checked, where that is as well as to read them again later. */
+  readonly staging?: StagingArea | undefined
   readonly progress?: Progress | undefined
   readonly signal: AbortSignal
 }
@@ -115,13 +119,19 @@ export async function checkShards(
   shards: readonly RestorableShard[],
   options: CheckOptions & { readonly backup: Restorable; readonly salvage: boolean },
 ): Promise<CheckedShards> {
-  const { jobs, signal, salvage, tempDir, progress = noProgress } = options
+  const { jobs, signal, salvage, tempDir, staging, progress = noProgress } = options
   if (shards.length > 0) progress(planOf(shards))
   const checked = await mapParallel(shards, { jobs, signal }, async (shard, stop) => {
     const within = { ...options, signal: stop }
     const { onBytes, done } = shardProgress(shard, progress)
     try {
-      const size = (await checkShard(shard, within, onBytes)) ?? notedSize(shard, options.backup)
+      const noted = notedSize(shard, options.backup)
+      const part = stageablePart(shard)
+      if (staging !== undefined && part !== undefined) {
+        const how = { ...within, staging, size: noted, onBytes }
+        return { content: await stageShard(shard, part, how), losses: [] }
+      }
+      const size = (await checkShard(shard, within, onBytes)) ?? noted
       return { content: wholeContent(shard, tempDir, size), losses: [] }
     } catch (error) {
       if (!salvage || !isStoredDamage(error)) throw error

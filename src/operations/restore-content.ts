@@ -1,3 +1,4 @@
+import type { StagedFiles } from '../datadir/index.ts'
 import { SnapError } from '../errors.ts'
 import { readShardTar, type TarEntryInput } from '../tar/index.ts'
 import type { TsmFilter } from '../tsm/rewrite.ts'
@@ -14,10 +15,21 @@ export interface ContentSize {
   readonly about: boolean
 }
 
+/** A file as it was sent, or as it is read back. */
+export interface SentFile {
+  /** Name inside the shard's directory. */
+  readonly name: string
+  /** Bytes. */
+  readonly size: number
+  readonly crc: number
+}
+
 /** What is restored of one shard. */
 export interface ShardContent extends ShardName {
   /** What its files come to, if that is known without reading them. */
   readonly size?: ContentSize | undefined
+  /** Its files where they are staged for a data directory, and what they are; not there if they are yet to be written. */
+  readonly staged?: (StagedFiles & { readonly files: readonly SentFile[] }) | undefined
   /** Gives the files, named as in the backup, tombstones applied; the same ones each time it is called. */
   entries(signal: AbortSignal): AsyncIterable<TarEntryInput>
 }

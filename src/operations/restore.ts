@@ -1,4 +1,5 @@
 import type { HttpClient } from '../client/index.ts'
+import type { StagingArea } from '../datadir/index.ts'
 import { messageOf, SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
 import { atDestination } from './at-destination.ts'
@@ -43,24 +44,37 @@ export type { RestoreOptions, RestoreResult } from './restore-wish.ts'
  * @throws SnapError `E_NO_BACKUP`, `E_NOTHING_MATCHED`, `E_INTEGRITY`, `E_TARGET_EXISTS`, `E_LOCKED`, `E_DESTINATION`
  */
 export async function restore(options: RestoreOptions): Promise<RestoreResult> {
-  const { selection, renames, range, dryRun } = options
-  const progress = options.progress ?? noProgress
+  const { selection, renames, range } = options
   const damaged: Loss[] = []
   const backup = await openBackup(options, damaged)
   const plan = planRestore(backup, selection, { ...renames, ...options.policies, range })
-  const contents = await checkBackup({ backup, plan }, options, damaged)
+  const staging = await stagingFor(plan, options)
+  try {
+    const contents = await checkBackup({ backup, plan }, { ...options, staging }, damaged)
+    return { ...(await restoreChecked({ backup, plan, contents }, options)), damaged }
+  } finally {
+    await staging?.close()
+  }
+}
+
+async function restoreChecked(
+  checked: Omit<Work, 'forgotten'>,
+  options: RestoreOptions,
+): Promise<Omit<RestoreResult, 'damaged'>> {
+  const { backup, plan, contents } = checked
+  const { selection, dryRun, progress = noProgress } = options
   const { name, server } = await openTarget(options.target, dryRun)
   try {
     progress(planEvent('restore', [...contents.values()], sizesOf(contents)))
     const forgotten = planForgotten(backup.data, plan.databases, forgottenWish(options))
-    const work = { backup, plan, contents, forgotten }
+    const work = { ...checked, forgotten }
     const done =
       server === undefined
         ? { shards: plannedShards(work), ...plannedForgotten(forgotten) }
         : await carryOut(work, server, { ...options, progress })
     return {
       ...{ target: name, set: backup.set, kind: backup.kind, dryRun, ...done },
-      ...{ lost: lostShards(backup, selection), damaged },
+      lost: lostShards(backup, selection),
       ...{ expiring: plan.expiring, leftOut: backup.leftOut },
       ...{ durations: plan.durations, subscriptions: plan.subscriptions },
       databases: plan.databases.map(({ database: from, newDatabase: to }) => ({ from, to })),
@@ -68,6 +82,24 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
   } finally {
     await server?.close()
   }
+}
+
+/**
+ * Opens a place for files that are written as they are checked, so that they are read once. None where it would not do: for what is
+ * cut or salvaged, held back, or there in part already; where there is none, what is wrong with the target is found later.
+ */
+async function stagingFor(
+  { databases }: RestorePlan,
+  options: RestoreOptions,
+): Promise<StagingArea | undefined> {
+  const { target, range, series = {}, limitRate, dryRun, salvage, resume } = options
+  if (!('directory' in target) || dryRun || salvage || resume) return undefined
+  if (range !== undefined || keepSeries(series) !== undefined || limitRate !== undefined) {
+    return undefined
+  }
+  const { openStaging } = await import('./served-directory.ts')
+  const names = databases.map(({ newDatabase }) => newDatabase)
+  return await openStaging(target, names).catch(() => undefined)
 }
 
 async function openBackup(options: RestoreOptions, damaged: Loss[]): Promise<Restorable> {
@@ -81,7 +113,7 @@ async function openBackup(options: RestoreOptions, damaged: Loss[]): Promise<Res
 /** Checks all that is to be restored, before anything is changed. */
 async function checkBackup(
   { backup, plan }: Pick<Work, 'backup' | 'plan'>,
-  options: RestoreOptions,
+  options: RestoreOptions & { readonly staging: StagingArea | undefined },
   damaged: Loss[],
 ): Promise<ReadonlyMap<bigint, ShardContent>> {
   const { selection, salvage } = options

@@ -4,12 +4,14 @@ import {
   type DataDirectory,
   type OpenShard,
   openDataDirectory,
+  openStagingArea,
   type PathOptions,
   resolveDataDirectory,
+  type StagingArea,
 } from '../datadir/index.ts'
 import { MetaFile } from '../datadir/meta-file.ts'
 import { duplexPair } from '../io/duplex-pair.ts'
-import { type Data, decodeData } from '../meta/index.ts'
+import { type Data, decodeData, findDatabase } from '../meta/index.ts'
 import type { GoJson } from '../protocol/index.ts'
 import { Service } from '../service/index.ts'
 
@@ -28,7 +30,7 @@ export interface DirectoryPlace {
 export interface WritableDirectory
   extends Pick<
     DataDirectory['tsdbStore'],
-    'standing' | 'restoreFiles' | 'addFiles' | 'replaceFiles'
+    'standing' | 'restoreFiles' | 'adoptFiles' | 'addFiles' | 'replaceFiles'
   > {
   readonly createShard: DataDirectory['tsdbStore']['createShard']
   /** Ends the service first, for good: nothing must be on its way into the directory any more. */
@@ -56,6 +58,22 @@ export async function missingDirectory(place: DirectoryPlace): Promise<string | 
   const { dataDir, metaDir } = await resolveDataDirectory(place.directory)
   const isThere = await new MetaFile(metaDir, refuseChanges).isThere()
   return isThere ? undefined : dataDir
+}
+
+/**
+ * Opens a place for files of these databases, which are not to be seen in a data directory yet; none if it has one of them, as
+ * nothing will come of it.
+ * @throws SnapError as {@link openStagingArea}
+ */
+export async function openStaging(
+  place: DirectoryPlace,
+  databases: readonly string[],
+): Promise<StagingArea | undefined> {
+  const paths = await resolveDataDirectory(place.directory)
+  const metaFile = new MetaFile(paths.metaDir, refuseChanges)
+  const data = (await metaFile.isThere()) ? await metaFile.data() : undefined
+  if (data && databases.some((name) => findDatabase(data, name))) return undefined
+  return await openStagingArea(paths, place.influxdIsStopped ?? false)
 }
 
 /**
@@ -88,6 +106,7 @@ export async function serveDirectory(place: DirectoryPlace): Promise<ServedDirec
       createShard: (database, policy, id) => tsdbStore.createShard(database, policy, id),
       standing: (shardId) => tsdbStore.standing(shardId),
       restoreFiles: (shard, files, signal) => tsdbStore.restoreFiles(shard, files, signal),
+      adoptFiles: (shard, files) => tsdbStore.adoptFiles(shard, files),
       addFiles: (shardId, write) => tsdbStore.addFiles(shardId, write),
       replaceFiles: (shardId, write, state) => tsdbStore.replaceFiles(shardId, write, state),
       changeMetadata: async (change) => {

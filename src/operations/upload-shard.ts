@@ -2,18 +2,11 @@ import { crc32 } from 'node:zlib'
 import { SnapError } from '../errors.ts'
 import { packShardTar, type TarEntryInput, tapShardTar } from '../tar/index.ts'
 import { parseEntryName } from '../tar/names.ts'
-import type { ShardContent } from './restore-content.ts'
+import type { SentFile, ShardContent } from './restore-content.ts'
 import type { OpenServer } from './server.ts'
 import type { Throttle } from './throttle.ts'
 
-/** A file as it was sent, or as it is read back. */
-export interface SentFile {
-  /** Name inside the shard's directory. */
-  readonly name: string
-  /** Bytes. */
-  readonly size: number
-  readonly crc: number
-}
+export type { SentFile } from './restore-content.ts'
 
 /** Where a shard goes. */
 export interface UploadTarget {
@@ -42,6 +35,11 @@ export async function uploadShard(
 ): Promise<readonly SentFile[]> {
   const { server, throttle, onBytes, signal } = options
   const { newShardId, database, retentionPolicy } = target
+  const place = { database, retentionPolicy, shardId: newShardId }
+  if (server.directory !== undefined && content.staged !== undefined) {
+    await server.directory.adoptFiles(place, content.staged)
+    return content.staged.files
+  }
   const sent: SentFile[] = []
   let bytes = 0
   const onLength = (length: number) => {
@@ -51,7 +49,6 @@ export async function uploadShard(
   const entries = throttled(content.entries(signal), throttle, signal)
   if (server.directory !== undefined) {
     const files = describedFiles(entries, content, { sent, onLength })
-    const place = { database, retentionPolicy, shardId: newShardId }
     await server.directory.restoreFiles(place, files, signal)
     return sent
   }
@@ -70,10 +67,10 @@ export async function uploadShard(
 }
 
 /** Gives the entries of a shard as files of it, and notes each when it has passed. */
-async function* describedFiles(
+export async function* describedFiles(
   entries: AsyncIterable<TarEntryInput>,
-  { shardId }: ShardContent,
-  { sent, onLength }: { readonly sent: SentFile[]; readonly onLength: OnLength },
+  { shardId }: Pick<ShardContent, 'shardId'>,
+  { sent, onLength }: { readonly sent: SentFile[]; readonly onLength?: OnLength },
 ): AsyncGenerator<TarEntryInput, void, undefined> {
   for await (const entry of entries) {
     const { shardId: found, file: name } = parseEntryName(entry.name)
@@ -117,7 +114,7 @@ type OnLength = (length: number) => void
 export async function describeFile(
   name: string,
   body: TarEntryInput['body'],
-  onLength: OnLength = () => {},
+  onLength?: OnLength,
 ): Promise<SentFile> {
   const tally = new Tally(onLength)
   for await (const _ of tally.pass(body));
@@ -130,7 +127,7 @@ class Tally {
   #size = 0
   #crc = 0
 
-  constructor(onLength: OnLength) {
+  constructor(onLength: OnLength = () => {}) {
     this.#onLength = onLength
   }
 

@@ -114,6 +114,7 @@ describe('what a failed restore leaves', () => {
       createShard: async () => {},
       standing: async () => undefined,
       restoreFiles: async () => {},
+      adoptFiles: async () => {},
       addFiles: async () => {},
       replaceFiles: async () => {},
       changeMetadata: async () => {},

@@ -1,0 +1,75 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { destinationError } from '../io/durable.ts'
+import { isAbandonedName, temporaryName } from '../io/process-owner.ts'
+import type { DataDirectoryPaths } from './config.ts'
+import { permitWhileUnused } from './guard.ts'
+import type { StagedFiles } from './install.ts'
+import { namesIn } from './layout.ts'
+import { MetaFile } from './meta-file.ts'
+import { ownerOf } from './owner.ts'
+import { makeRoot, unmakeRoot } from './roots.ts'
+import { type NewShardFile, stageNewFiles } from './stage.ts'
+
+/** Where the files of several shards wait, on the file system that they are for, until all of them are known to be right. */
+export interface StagingArea {
+  /**
+   * Writes the files of one shard, see {@link stageNewFiles}.
+   * @param name of nothing else that is staged here
+   */
+  stage(name: string, files: AsyncIterable<NewShardFile>, signal: AbortSignal): Promise<StagedFiles>
+  /** Removes what is left of it, and directories that were made for it and that nobody uses. */
+  close(): Promise<void>
+}
+
+/**
+ * Makes a directory for files inside a data directory; what is missing of that and of the others is made. It needs no lock: its name says whose it is,
+ * so that one of a process that is gone is removed here, and where the data directory is opened for writing. influxd would take it
+ * for a database of which it knows nothing and that has no shards.
+ * @throws SnapError `E_DESTINATION` if somebody else uses the directories, or it cannot be made
+ */
+export async function openStagingArea(
+  paths: DataDirectoryPaths,
+  influxdIsStopped: boolean,
+): Promise<StagingArea> {
+  const { dataDir, walDir, metaDir } = paths
+  const directories = [dataDir, walDir, metaDir]
+  const permit = permitWhileUnused(directories, influxdIsStopped)
+  await permit()
+  const made: string[][] = []
+  const area = join(dataDir, temporaryName())
+  const unmake = async () => {
+    if (await new MetaFile(metaDir, permit).isThere()) return
+    for (const paths of made.toReversed()) await unmakeRoot(paths)
+  }
+  try {
+    // All of them: a data directory alone would be taken for one whose others are elsewhere.
+    for (const path of directories) made.push(await makeRoot(path))
+    for (const name of (await namesIn(dataDir)).filter(isAbandonedName)) {
+      await rm(join(dataDir, name), { recursive: true, force: true })
+    }
+    await mkdir(area, { mode: 0o700 })
+    const owner = await ownerOf(dataDir)
+    return {
+      async stage(name, files, signal) {
+        const directory = join(area, name)
+        try {
+          await mkdir(directory, { mode: 0o700 })
+          const place = { staging: directory, owner, signal }
+          return { directory, names: await stageNewFiles(files, place) }
+        } catch (error) {
+          throw destinationError(error, directory)
+        }
+      },
+      async close() {
+        await rm(area, { recursive: true, force: true }).catch((error: unknown) => {
+          throw destinationError(error, area)
+        })
+        await unmake()
+      },
+    }
+  } catch (error) {
+    await unmake()
+    throw destinationError(error, area)
+  }
+}

@@ -1,0 +1,123 @@
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { SnapError } from '../../src/errors.ts'
+import { type RestoreOptions, restore } from '../../src/operations/restore.ts'
+import { MemoryStore } from '../helpers/memory-store.ts'
+import { tempDir } from '../helpers/temp.ts'
+import { treeOf } from '../helpers/tree.ts'
+import { backUp, changeFile, namesOf } from './sets.ts'
+import { DAY, points, type ShardFixture } from './shards.ts'
+
+const SHARDS = [1n, 2n, 3n].map(
+  (id): ShardFixture => ({
+    ...{ id, database: `db${id % 2n}`, retentionPolicy: 'rp', day: id },
+    files: [{ points: { 'm,host=a#!~#v': points('float', [[id * DAY, Number(id)]]) } }],
+  }),
+)
+const { signal } = new AbortController()
+const ARCHIVE = '.tar.gz'
+
+/** Counts the bytes of archives that are read. */
+class CountedStore extends MemoryStore {
+  archiveBytes = 0
+
+  override async *read(...args: Parameters<MemoryStore['read']>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of super.read(...args)) {
+      if (args[0].endsWith(ARCHIVE)) this.archiveBytes += chunk.length
+      yield chunk
+    }
+  }
+}
+
+async function restoreInto(
+  root: string,
+  store: MemoryStore,
+  options: Partial<RestoreOptions> = {},
+) {
+  const [dataDir, walDir, metaDir] = ['data', 'wal', 'meta'].map((name) => join(root, name))
+  return await restore({
+    ...{ store, selection: {}, renames: {}, jobs: 2, attempts: 1, dryRun: false, signal },
+    ...{ readBack: true, resume: false, salvage: false, tempDir: await tempDir('temp') },
+    target: {
+      directory: { dataDir, walDir, metaDir, env: {} },
+      ...{ mode: 'read-write', influxdIsStopped: true },
+    },
+    ...options,
+  })
+}
+
+async function countedSet(): Promise<{ store: CountedStore; size: number }> {
+  const { store } = await backUp(SHARDS)
+  const sizes = namesOf(store, ARCHIVE).map((name) => store.files.get(name)?.length ?? 0)
+  expect(sizes).toHaveLength(SHARDS.length)
+  return { store: new CountedStore(store.files), size: sizes.reduce((sum, size) => sum + size) }
+}
+
+/** What a restore that fails says, and what it leaves. */
+async function failed(store: MemoryStore, options: Partial<RestoreOptions> = {}) {
+  const root = await tempDir('restored')
+  const error = await restoreInto(root, store, options).catch((error: unknown) => error)
+  if (!(error instanceof SnapError)) throw error
+  return { code: error.code, message: error.message, left: await readdir(root) }
+}
+
+describe('a restore into directories', () => {
+  it('reads archives once, and twice where it does not stage them', async () => {
+    const { store, size } = await countedSet()
+    const root = await tempDir('restored')
+    await restoreInto(root, store)
+    expect(store.archiveBytes).toBe(size)
+    const other = await tempDir('restored')
+    await restoreInto(other, store, { limitRate: 1e9 })
+    expect(store.archiveBytes).toBe(3 * size)
+    const shards = async (from: string) =>
+      Object.entries(await treeOf(from)).filter(([path]) => !path.startsWith('meta/'))
+    expect(await shards(root)).toEqual(await shards(other))
+  })
+
+  it('makes nothing of a damaged set, and says so as where archives are read twice', async () => {
+    const { store } = await countedSet()
+    const names = namesOf(store, ARCHIVE)
+    const damages = fc.record({
+      name: fc.constantFrom(...names),
+      at: fc.nat(),
+      kind: fc.constantFrom('flip', 'cut', 'more'),
+    })
+    const holds = async ({ name, at, kind }: { name: string; at: number; kind: string }) => {
+      const damaged = store.copy()
+      const bytes = Buffer.from(damaged.files.get(name) ?? [])
+      const place = at % bytes.length
+      bytes[place] = (bytes[place] ?? 0) ^ (kind === 'flip' ? 1 : 0)
+      const changed = kind === 'cut' ? bytes.subarray(0, place) : bytes
+      damaged.files.set(name, kind === 'more' ? Buffer.concat([bytes, bytes]) : changed)
+      const twice = await failed(damaged, { limitRate: 1e9 })
+      expect(twice).toMatchObject({ code: 'E_INTEGRITY', left: [] })
+      expect(twice.message).toContain(name)
+      expect(await failed(damaged)).toEqual(twice)
+    }
+    await fc.assert(fc.asyncProperty(damages, holds), { numRuns: 20 })
+  })
+
+  it('makes nothing of an archive that was stored damaged, with the right hash', async () => {
+    const { store } = await countedSet()
+    const name = namesOf(store, ARCHIVE)[2] ?? ''
+    const bytes = Buffer.from(store.files.get(name) ?? [])
+    changeFile(store, name, () => bytes.subarray(0, -1))
+    const found = await failed(store)
+    expect(found).toMatchObject({ code: 'E_INTEGRITY', left: [] })
+    expect(found.message).toContain(`${name}: archive cut`)
+  })
+
+  it('leaves directories as they were that were there', async () => {
+    const { store } = await countedSet()
+    const name = namesOf(store, ARCHIVE)[0] ?? ''
+    store.files.set(name, Buffer.from('nothing'))
+    const root = await tempDir('restored')
+    for (const part of ['data', 'wal', 'meta']) await mkdir(join(root, part))
+    const before = await treeOf(root)
+    await expect(restoreInto(root, store)).rejects.toMatchObject({ code: 'E_INTEGRITY' })
+    expect(await treeOf(root)).toEqual(before)
+  })
+})
