@@ -81,7 +81,7 @@ async function pageFor(
   return { status: 200, type: contentType, body: await text() }
 }
 
-/** What figures cannot be had for is told to whoever asks: nobody else waits for an answer. */
+/** Tells whoever asks why there are no figures: nobody else waits for the answer. */
 function failedPage(error: unknown): Page {
   return { status: 500, body: `${messageOf(error)}\n` }
 }

@@ -5,13 +5,10 @@ const DEADLINE_MS = 25_000
 const POLL_MS = 5
 
 /** Waits until something is true, which is asked again and again. */
-export async function until(
-  isTrue: () => boolean | Promise<boolean>,
-  deadline = DEADLINE_MS,
-): Promise<void> {
-  const end = performance.now() + deadline
+export async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + DEADLINE_MS
   while (!(await isTrue())) {
-    if (performance.now() > end) throw new Error(`not true after ${deadline} ms: ${isTrue}`)
+    if (performance.now() > end) throw new Error(`not true after ${DEADLINE_MS} ms: ${isTrue}`)
     await sleep(POLL_MS)
   }
 }
