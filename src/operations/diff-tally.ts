@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import type { PolicyName } from '../formats/points.ts'
 import { measurementOf, seriesOf } from '../tsm/series-key.ts'
 import type { KeyComparison } from './restore-compare.ts'
+import { BOTH, LEFT, RIGHT, SeriesSides } from './series-sides.ts'
 
 /** What became of the points of one measurement of one policy between two sides. */
 export interface MeasurementDifference extends PolicyName {
@@ -19,12 +20,7 @@ export interface MeasurementDifference extends PolicyName {
   readonly seriesRemoved: number | null
 }
 
-/** Which sides have points of a series. */
-const LEFT = 1
-const RIGHT = 2
-const BOTH = LEFT | RIGHT
-
-/** Series of one policy that are told apart; each takes some 50 bytes. */
+/** Series that are told apart in all. */
 const MAX_SERIES = 2_000_000
 
 interface Counts {
@@ -32,6 +28,9 @@ interface Counts {
   added: number
   removed: number
   changed: number
+  /** Series that, for all that is known by now, are on one side only. */
+  seriesAdded: number
+  seriesRemoved: number
 }
 
 interface Policy {
@@ -39,13 +38,14 @@ interface Policy {
   /** By the bytes of their names as latin1 text. */
   readonly measurements: Map<string, Counts>
   /** The sides of each series, by the hash of its key. Undefined once there are too many. */
-  series: Map<number, { readonly measurement: string; sides: number }> | undefined
+  series: SeriesSides | undefined
 }
 
 /** Adds up what compared shards have in common and not, by policy and measurement. */
 export class DiffTally {
   readonly #policies = new Map<string, Policy>()
   readonly #maxSeries: number
+  #series = 0
 
   constructor({ maxSeries = MAX_SERIES }: { readonly maxSeries?: number } = {}) {
     this.#maxSeries = maxSeries
@@ -64,7 +64,7 @@ export class DiffTally {
     counts.removed += missing
     counts.changed += different
     const sides = (expected > 0 ? LEFT : 0) | (got > 0 ? RIGHT : 0)
-    this.#see(policy, { series, measurement, sides })
+    this.#see(policy, counts, { series, sides })
   }
 
   /** Takes points that are known to be the same on both sides; of their series {@link DiffTally.addSeries} tells. */
@@ -75,20 +75,23 @@ export class DiffTally {
   /** Tells that both sides have points of the series of a key. */
   addSeries(name: PolicyName, key: Uint8Array): void {
     const series = seriesOf(key)
-    const measurement = latin1(measurementOf(series))
-    this.#see(this.#policyOf(name), { series, measurement, sides: BOTH })
+    const policy = this.#policyOf(name)
+    const counts = countsOf(policy, latin1(measurementOf(series)))
+    this.#see(policy, counts, { series, sides: BOTH })
   }
 
   /** True if, for all that is known by now, the series of the key is on one side only. */
   isOneSided(name: PolicyName, key: Uint8Array): boolean {
-    const found = this.#policyOf(name).series?.get(hashOf(seriesOf(key)))
-    return found !== undefined && found.sides !== BOTH
+    const sides = this.#policyOf(name).series?.get(hashOf(seriesOf(key)))
+    return sides === LEFT || sides === RIGHT
   }
 
   /** True if some series of the policy is, for all that is known by now, on one side only. */
   hasOneSided(name: PolicyName): boolean {
-    const series = this.#policyOf(name).series ?? new Map<number, { sides: number }>()
-    for (const { sides } of series.values()) if (sides !== BOTH) return true
+    const { series, measurements } = this.#policyOf(name)
+    if (series === undefined) return false
+    for (const { seriesAdded, seriesRemoved } of measurements.values())
+      if (seriesAdded + seriesRemoved > 0) return true
     return false
   }
 
@@ -101,8 +104,10 @@ export class DiffTally {
   #policyOf(name: PolicyName): Policy {
     const id = JSON.stringify([name.database, name.retentionPolicy])
     const { database, retentionPolicy } = name
-    const policy = this.#policies.get(id) ?? {
-      ...{ name: { database, retentionPolicy }, measurements: new Map(), series: new Map() },
+    const policy: Policy = this.#policies.get(id) ?? {
+      name: { database, retentionPolicy },
+      measurements: new Map(),
+      series: new SeriesSides(),
     }
     this.#policies.set(id, policy)
     return policy
@@ -110,37 +115,44 @@ export class DiffTally {
 
   #see(
     policy: Policy,
-    seen: { readonly series: Uint8Array; readonly measurement: string; readonly sides: number },
+    counts: Counts,
+    seen: { readonly series: Uint8Array; readonly sides: number },
   ): void {
-    const { series: known } = policy
-    if (known === undefined) return
+    const { series } = policy
+    if (series === undefined) return
     const id = hashOf(seen.series)
-    const found = known.get(id)
-    if (found !== undefined) found.sides |= seen.sides
-    else if (known.size >= this.#maxSeries) policy.series = undefined
-    else known.set(id, { measurement: seen.measurement, sides: seen.sides })
+    const before = series.get(id)
+    if (before === 0 && this.#series >= this.#maxSeries) {
+      policy.series = undefined
+      this.#series -= series.size
+      return
+    }
+    const after = series.add(id, seen.sides)
+    if (before === 0) this.#series++
+    counts.seriesAdded += count(after === RIGHT) - count(before === RIGHT)
+    counts.seriesRemoved += count(after === LEFT) - count(before === LEFT)
   }
 }
 
+function count(is: boolean): number {
+  return is ? 1 : 0
+}
+
 function countsOf({ measurements }: Policy, measurement: string): Counts {
-  const counts = measurements.get(measurement) ?? { equal: 0, added: 0, removed: 0, changed: 0 }
+  const counts = measurements.get(measurement) ?? {
+    ...{ equal: 0, added: 0, removed: 0, changed: 0, seriesAdded: 0, seriesRemoved: 0 },
+  }
   measurements.set(measurement, counts)
   return counts
 }
 
 function measurementsOf({ name, measurements, series }: Policy): MeasurementDifference[] {
-  const added = new Map<string, number>()
-  const removed = new Map<string, number>()
-  for (const { measurement, sides } of series?.values() ?? []) {
-    const counts = sides === RIGHT ? added : sides === LEFT ? removed : undefined
-    counts?.set(measurement, (counts.get(measurement) ?? 0) + 1)
-  }
+  const unknown = series === undefined ? { seriesAdded: null, seriesRemoved: null } : {}
   return [...measurements].map(([measurement, counts]) => ({
     ...name,
     measurement: Buffer.from(measurement, 'latin1').toString(),
     ...counts,
-    seriesAdded: series === undefined ? null : (added.get(measurement) ?? 0),
-    seriesRemoved: series === undefined ? null : (removed.get(measurement) ?? 0),
+    ...unknown,
   }))
 }
 

@@ -1,5 +1,7 @@
+import { SnapError } from '../errors.ts'
 import type { ListedShard } from '../meta/index.ts'
 import type { SidecarData } from '../portable/sidecar.ts'
+import { describeData } from './describe-archive.ts'
 import { type DiffWish, planDiff, type ShardGroupPair } from './diff-plan.ts'
 import { DiffTally, type MeasurementDifference } from './diff-tally.ts'
 import { mapParallel } from './parallel.ts'
@@ -9,6 +11,7 @@ import { openFiles, readPoints } from './read-points.ts'
 import { comparePoints } from './restore-compare.ts'
 import type { KeepKey } from './series-selection.ts'
 import type { ShardFiles, ShardSource } from './shard-source.ts'
+import { sumFiles } from './shard-sums.ts'
 import { createThrottle } from './throttle.ts'
 
 /** What to compare, and how. */
@@ -40,7 +43,7 @@ export interface DiffResult {
 
 /**
  * Compares the points of two sources: what the second has more, less and with other values than the first. Shards whose
- * fingerprints are known and equal are not read.
+ * fingerprints are known and equal are not read, and where one side knows, the other adds up its points before any are compared.
  * @throws SnapError `E_NOTHING_MATCHED` if neither side has any of the selection, and what the sources throw
  */
 export async function diff(options: DiffOptions): Promise<DiffResult> {
@@ -53,14 +56,16 @@ export async function diff(options: DiffOptions): Promise<DiffResult> {
   const tally = new DiffTally()
   const same = await mapParallel(pairs, { jobs, signal }, async (pair, stop) => {
     const within = { ...run, signal: stop }
-    const data = await knownToBeSame(pair, within)
-    if (data === undefined) await comparePair(pair, tally, within)
-    else addEqual(pair, data, { tally, progress })
-    return data !== undefined
+    const known = await knownData(pair, within)
+    if (known.left === undefined || !isSameData(known.left, known.right)) {
+      return await comparePair(pair, known, { ...within, tally })
+    }
+    addEqual(pair, known.left, { tally, progress })
+    return true
   })
   const known = pairs.filter((_, i) => same[i])
   await mapParallel(known, { jobs, signal }, (pair, stop) =>
-    findSeries(pair, tally, { ...run, signal: stop }),
+    findSeries(pair, { ...run, tally, signal: stop }),
   )
   return {
     ...{ left: left.name, right: right.name, measurements: tally.measurements() },
@@ -75,18 +80,28 @@ type DiffRun = DiffOptions & {
   readonly throttle: ReturnType<typeof createThrottle>
 }
 
-/** Returns what both sides know of their one shard, if it says that the points of both are the same. */
-async function knownToBeSame(
+/** What is known of all points of a pair's one shard on each side, as far as it is exact. */
+interface KnownData {
+  readonly left?: SidecarData | undefined
+  readonly right?: SidecarData | undefined
+}
+
+async function knownData(
   pair: ShardGroupPair,
   { left, right, keepKey, range, signal }: DiffRun,
-): Promise<SidecarData | undefined> {
+): Promise<KnownData> {
   const [mine, theirs] = [pair.left[0], pair.right[0]]
-  if (pair.left.length + pair.right.length !== 2 || !mine || !theirs) return undefined
-  if (range !== undefined || keepKey !== undefined) return undefined
-  const a = await left.knownData?.(shardName(mine), signal)
-  if (!a?.exact || a.otherMeasurements !== undefined) return undefined
-  const b = await right.knownData?.(shardName(theirs), signal)
-  return b?.exact && b.fingerprint === a.fingerprint && b.points === a.points ? a : undefined
+  if (pair.left.length + pair.right.length !== 2 || !mine || !theirs) return {}
+  if (range !== undefined || keepKey !== undefined) return {}
+  const of = async (source: ShardSource, listed: ListedShard) => {
+    const data = await source.knownData?.(shardName(listed), signal)
+    return data?.exact && data.otherMeasurements === undefined ? data : undefined
+  }
+  return { left: await of(left, mine), right: await of(right, theirs) }
+}
+
+function isSameData(a: SidecarData, b: SidecarData | undefined): boolean {
+  return b?.exact === true && b.fingerprint === a.fingerprint && b.points === a.points
 }
 
 function addEqual(
@@ -102,34 +117,48 @@ function addEqual(
   progress({ type: 'shardSkipped', shard, reason: 'equal by its fingerprint' })
 }
 
-async function comparePair(pair: ShardGroupPair, tally: DiffTally, run: DiffRun): Promise<void> {
+type PairRun = DiffRun & { readonly tally: DiffTally }
+
+/** Compares a pair point by point, unless the fingerprint of one side, and of the files of the other, tell that they are the same. */
+async function comparePair(pair: ShardGroupPair, known: KnownData, run: PairRun): Promise<boolean> {
   const started = performance.now()
   const shard = labelOf(pair)
   run.progress({ type: 'shardStart', shard })
-  const counts = { points: 0, bytes: 0 }
   const left = await openSide(pair.left, run.left, run)
   try {
     const right = await openSide(pair.right, run.right, run)
     try {
+      const [data, others] = known.left ? [known.left, right] : [known.right, left]
+      const isOneSided = known.left === undefined || known.right === undefined
+      if (data !== undefined && isOneSided && isSameData(data, await others.data())) {
+        addEqual(pair, data, run)
+        return true
+      }
+      const counts = { points: 0, bytes: left.bytes + right.bytes }
       for await (const key of comparePoints(left.points(), right.points())) {
         counts.points += key.expected + key.extra
-        tally.add(pair, key)
+        run.tally.add(pair, key)
       }
-      counts.bytes = left.bytes + right.bytes
+      const durationMs = performance.now() - started
+      run.progress({ type: 'shardDone', shard, ...counts, durationMs })
+      return false
     } finally {
       await right.close()
     }
   } finally {
     await left.close()
   }
-  const durationMs = performance.now() - started
-  run.progress({ type: 'shardDone', shard, ...counts, durationMs })
 }
 
 /** Finds which series that seem to be on one side only are in a pair of shards that are the same. */
-async function findSeries(pair: ShardGroupPair, tally: DiffTally, run: DiffRun): Promise<void> {
+async function findSeries(pair: ShardGroupPair, run: PairRun): Promise<void> {
+  const { tally, left, right } = run
   if (!tally.hasOneSided(pair)) return
-  const { points, close } = await openSide(pair.left, run.left, run)
+  // A backup need not be fetched.
+  const isStored = left.knownData !== undefined
+  const { points, close } = isStored
+    ? await openSide(pair.left, left, run)
+    : await openSide(pair.right, right, run)
   try {
     for await (const { key, blocks } of points()) {
       if (!tally.isOneSided(pair, key)) continue
@@ -159,7 +188,23 @@ async function openSide(shards: readonly ListedShard[], source: ShardSource, run
   }
   const sizes = opened.flatMap(({ files }) => [...files.values()].map(({ size }) => size))
   const bytes = sizes.reduce((sum, size) => sum + size, 0)
-  return { points: () => readPoints(opened, options), bytes, close }
+  const data = async () => await sumOpened(opened, run.signal)
+  return { points: () => readPoints(opened, options), data, bytes, close }
+}
+
+/** Adds up the points of a shard that is open; undefined where that fails, as reading its points will say why. */
+async function sumOpened(
+  [shard]: readonly ShardFiles[],
+  signal: AbortSignal,
+): Promise<SidecarData | undefined> {
+  if (shard === undefined) return undefined
+  try {
+    return describeData(await sumFiles(shard.files, signal))
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof SnapError) return undefined
+    throw error
+  }
 }
 
 /** The shard that stands for a pair where people see it. */

@@ -1,6 +1,12 @@
 import type { RandomAccess } from '../io/random-access.ts'
 import { type MergedKey, mergeTsm } from '../tsm/merge.ts'
-import { type Block, type FieldType, sliceBlock, stringAt } from '../tsm/values.ts'
+import {
+  type Block,
+  type FieldType,
+  type StringColumn,
+  sliceBlock,
+  stringAt,
+} from '../tsm/values.ts'
 import { sourcesOf } from './tsm-sources.ts'
 
 /** How the points of two shards compare. */
@@ -166,10 +172,22 @@ export function isSame(a: Block, b: Block): boolean {
   if (a.type !== 'string' || b.type !== 'string') {
     return a.type !== 'string' && b.type !== 'string' && sameBytes(a.values, b.values)
   }
-  for (let i = 0; i < a.times.length; i++) {
-    if (Buffer.compare(stringAt(a.values, i), stringAt(b.values, i)) !== 0) return false
+  return sameStrings(a.values, b.values)
+}
+
+function sameStrings(a: StringColumn, b: StringColumn): boolean {
+  if (a.offsets[0] === b.offsets[0]) {
+    return sameBytes(a.offsets, b.offsets) && sameBytes(textOf(a), textOf(b))
+  }
+  for (let i = 0; i + 1 < a.offsets.length; i++) {
+    if (Buffer.compare(stringAt(a, i), stringAt(b, i)) !== 0) return false
   }
   return true
+}
+
+/** The bytes of all strings, one after the other. */
+function textOf({ offsets, bytes }: StringColumn): Uint8Array {
+  return bytes.subarray(offsets[0], offsets.at(-1))
 }
 
 /** Compares bits: a NaN is itself, and minus zero is not zero. */

@@ -1,4 +1,5 @@
 import type { RandomAccess } from '../io/random-access.ts'
+import { checkTsm } from '../tsm/check-tsm.ts'
 import { tombstoneFileName } from '../tsm/file-name.ts'
 import { MeasurementSums, type ShardTotals } from '../tsm/measurement-sums.ts'
 import { type CheckedTsm, correctSums, needCorrection, type ShardFile } from '../tsm/sum-files.ts'
@@ -56,4 +57,20 @@ export class ShardSums {
     if (opened === undefined) return 'files overlap, and cannot be read again'
     return await correctSums(await sourcesOf(opened), this.#sums)
   }
+}
+
+/**
+ * Adds up the points of a shard that is open: TSM files and tombstones by name, which stay open.
+ * @throws SnapError as {@link checkTsm} and {@link ShardSums.finish}
+ */
+export async function sumFiles(
+  files: ReadonlyMap<string, RandomAccess>,
+  signal: AbortSignal,
+): Promise<ShardData> {
+  const sums = new ShardSums()
+  for (const [name, file] of files) {
+    if (name.endsWith('.tsm')) sums.add(name, await checkTsm(file, { points: true, signal }))
+    else sums.addTombstone(name)
+  }
+  return await sums.finish(() => files)
 }

@@ -1,7 +1,10 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { DiffTally } from '../../src/operations/diff-tally.ts'
 import { snap, snapJson } from '../helpers/cli.ts'
 import { type DirectorySpec, HOUR, makeDirectory, SAMPLE } from '../helpers/data-directory.ts'
+import { startServe } from '../helpers/serve.ts'
 import { tempDir } from '../helpers/temp.ts'
 
 async function setOf(spec: DirectorySpec, ...words: string[]): Promise<string> {
@@ -51,16 +54,50 @@ describe('snap diff', () => {
     expect(found.error.message).toContain('none')
   })
 
-  it('counts a series that is in an equal shard as of both sides', async () => {
-    const shard = (id: number, hour: number, ...series: string[]) => ({
-      ...{ id, hour },
-      files: [Object.fromEntries(series.map((name) => [name, [hour * HOUR]]))],
-    })
-    const before = { d: { p: { shards: [shard(1, 0, 'm,h=a', 'm,h=b'), shard(2, 1, 'm,h=a')] } } }
-    const after = {
-      d: { p: { shards: [shard(1, 0, 'm,h=a', 'm,h=b'), shard(2, 1, 'm,h=b', 'm,h=c')] } },
-    }
-    const found = await diff(20, await setOf(before), await setOf(after))
+  it('tells by fingerprints alone that a directory has what a set has', async () => {
+    const { flags } = await makeDirectory()
+    const found = await diff(0, await setOf(SAMPLE), ...flags)
+    expect(found).toMatchObject({ different: false, shardsCompared: 0, shardsKnown: 4, equal: 11 })
+  })
+
+  it('says what is damaged in a directory', async () => {
+    const { root, flags } = await makeDirectory()
+    const set = await setOf(SAMPLE)
+    const path = join(root, 'data/telegraf/short/3/000000001-000000001.tsm')
+    const bytes = await readFile(path)
+    bytes[5] = ~(bytes[5] ?? 0)
+    await writeFile(path, bytes)
+    const { error } = await diff(14, set, ...flags)
+    expect(error.message).toMatch(/000000001-000000001.tsm: block at offset 5 .*wrong CRC/)
+  })
+
+  const shard = (id: number, hour: number, ...series: string[]) => ({
+    ...{ id, hour },
+    files: [Object.fromEntries(series.map((name) => [name, [hour * HOUR]]))],
+  })
+  const before = { d: { p: { shards: [shard(1, 0, 'm,h=a', 'm,h=b'), shard(2, 1, 'm,h=a')] } } }
+  const after = {
+    d: { p: { shards: [shard(1, 0, 'm,h=a', 'm,h=b'), shard(2, 1, 'm,h=b', 'm,h=c')] } },
+  }
+  it.each([
+    ['two sets', async () => diff(20, await setOf(before), await setOf(after))],
+    [
+      'a set and a directory',
+      async () => diff(20, await setOf(before), ...(await makeDirectory(after)).flags),
+    ],
+    [
+      'a server and a set',
+      async () => {
+        const served = await startServe((await makeDirectory(before)).flags)
+        try {
+          return await diff(20, served.host, await setOf(after))
+        } finally {
+          await served.stop()
+        }
+      },
+    ],
+  ])('counts a series that is in an equal shard as of both sides: %s', async (_, find) => {
+    const found = await find()
     expect(found).toMatchObject({ shardsCompared: 1, shardsKnown: 1 })
     expect(found.measurements).toEqual([
       {
