@@ -82,6 +82,8 @@ function reads({ snap, setOf, data }) {
     async () =>
       await snap([...words, await setOf('gzip')])
   const live = ['--data-dir', join(data.folder, 'data')]
+  // Of a range no fingerprint tells.
+  const always = ['--start', '2000-01-01T00:00:00Z']
   return {
     verify: of('verify', '--quiet', '--no-record'),
     'verify --deep': of('verify', '--quiet', '--no-record', '--deep'),
@@ -94,6 +96,7 @@ function reads({ snap, setOf, data }) {
       return await snap(['diff', '--quiet', ...sets])
     },
     'diff with a directory': of('diff', '--quiet', ...live),
+    'diff with a directory, all points': of('diff', '--quiet', ...always, ...live),
     drill: of('drill', '--quiet', '--no-record', '--influxd', 'none'),
   }
 }
