@@ -73,6 +73,13 @@ describe('a staging area', () => {
     expect((await readdir(dir)).sort()).toEqual(['data', 'meta', 'wal'])
   })
 
+  it('leaves what somebody has put into a directory, and the directory', async () => {
+    const area = await open()
+    await writeFile(join(dir, 'wal/mine'), '')
+    await area.close()
+    expect(Object.keys(await treeOf(dir))).toEqual(['wal', 'wal/mine'])
+  })
+
   it.each([
     ['that is damaged', () => oneFile(Buffer.alloc(99)), 'begins with'],
     ['that is shorter than it says', () => oneFile(tsm, tsm.length + 1), 'ends after'],
