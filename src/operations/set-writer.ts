@@ -60,8 +60,9 @@ export class SetWriter {
   readonly #recipients: Recipients | undefined
   readonly #compressMember: CompressMember | undefined
   #staged: Staged[] = []
-  #files: CatalogFile[] = []
-  #entries: ManifestEntry[] = []
+  /** By their names without encryption. */
+  readonly #files = new Map<string, CatalogFile>()
+  readonly #entries = new Map<bigint, ManifestEntry>()
   readonly #reused = new Map<bigint, ReusableShard>()
   readonly #notes: FinishedNotes
 
@@ -123,7 +124,7 @@ export class SetWriter {
       const description = describeArchive(shard, { name, archive, files })
       const data = await sums?.finish(openStaged(staged, description, signal))
       this.#add(staged, file)
-      this.#entries.push(manifestEntry(shard, name, archive.tarSize))
+      this.#entries.set(shard.shardId, manifestEntry(shard, name, archive.tarSize))
       const sidecar = encodeSidecar({ ...description, ...(data && { data: describeData(data) }) })
       await this.#stageBytes(sidecarName(this.name, shard.shardId), sidecar)
       return { shard, archive, files, data }
@@ -138,8 +139,8 @@ export class SetWriter {
   reuseShard(shard: ReusableShard): void {
     const { shardId, archive, tarSize, files } = shard
     this.#reused.set(shardId, shard)
-    this.#files.push(...files)
-    this.#entries.push(manifestEntry(shard, openedName(archive), tarSize))
+    for (const file of files) this.#files.set(openedName(file.name), file)
+    this.#entries.set(shardId, manifestEntry(shard, openedName(archive), tarSize))
   }
 
   /**
@@ -153,17 +154,17 @@ export class SetWriter {
     if (copied === undefined) return false
     const { staged, sha256 } = copied
     this.#add(staged, { name, size: staged.size, sha256 })
-    this.#entries.push(manifestEntry(shard, name, tarSize))
+    this.#entries.set(shardId, manifestEntry(shard, name, tarSize))
     await this.#stageBytes(sidecarName(this.name, shardId), copied.sidecar)
     return true
   }
 
   /** Notes that a staged shard is finished: should this run die, another one need not fetch it. Not of encrypted sets. */
   async noteFinished(shard: ShardFacts, clusterId: bigint): Promise<void> {
-    const [described] = catalogShards([shard], this.#entries)
+    const entry = this.#entries.get(shard.shardId)
+    const [described] = catalogShards([shard], entry ? [entry] : [])
     if (described === undefined || this.#recipients !== undefined) return
-    const names = this.#namesOf(shard.shardId)
-    const files = this.#files.filter(({ name }) => names.includes(name))
+    const files = this.#namesOf(shard.shardId).flatMap((name) => this.#files.get(name) ?? [])
     await this.#notes.write({ clusterId, shard: described, files })
   }
 
@@ -180,11 +181,11 @@ export class SetWriter {
     const shared = this.#reused.get(shardId)?.files.map(({ name }) => name) ?? []
     const names = [...this.#namesOf(shardId), ...shared].map(openedName)
     this.#reused.delete(shardId)
-    const isOthers = ({ name }: { readonly name: string }) => !names.includes(openedName(name))
+    const isOthers = ({ name }: Staged) => !names.includes(openedName(name))
     const gone = this.#staged.filter((staged) => !isOthers(staged))
     this.#staged = this.#staged.filter(isOthers)
-    this.#files = this.#files.filter(isOthers)
-    this.#entries = this.#entries.filter((entry) => entry.shardId !== shardId)
+    for (const name of names) this.#files.delete(name)
+    this.#entries.delete(shardId)
     await this.#notes.delete(shardId)
     for (const staged of gone) await staged.discard()
   }
@@ -200,7 +201,7 @@ export class SetWriter {
     const manifest = encodeManifest({
       meta: { fileName: metaName(this.name), size: metaBytes.length, unknown: {} },
       limited: false,
-      files: this.#entries.toSorted((a, b) => Number(a.shardId - b.shardId)),
+      files: [...this.#entries.values()].sort((a, b) => Number(a.shardId - b.shardId)),
       catalog: catalogFile,
       unknown: {},
     })
@@ -213,7 +214,7 @@ export class SetWriter {
     await this.#stageCatalog({
       ...facts,
       ...own,
-      shards: catalogShards(facts.shards, this.#entries),
+      shards: catalogShards(facts.shards, [...this.#entries.values()]),
     })
     const shared = [...this.#reused.values()].flatMap(({ files }) => files.map(({ name }) => name))
     await retainAll(this.#store, shared)
@@ -265,7 +266,7 @@ export class SetWriter {
   }
 
   #sortedFiles(): CatalogFile[] {
-    return this.#files.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    return [...this.#files.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   #endReservation(): Promise<void> {
@@ -287,10 +288,11 @@ export class SetWriter {
   }
 
   #add(staged: Staged, file: CatalogFile): void {
-    if (this.#files.some(({ name }) => name === file.name)) {
+    const name = openedName(file.name)
+    if (this.#files.has(name)) {
       throw new SnapError('E_FAILED', `${file.name} is written twice into set ${this.name}`)
     }
     this.#staged.push(staged)
-    this.#files.push(file)
+    this.#files.set(name, file)
   }
 }

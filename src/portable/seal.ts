@@ -20,7 +20,10 @@ function hashOf(bytes: Uint8Array): string {
 /** Encodes a document as indented JSON whose last key is the hash of its own bytes. */
 export function sealJson(document: Readonly<Record<string, unknown>>): Uint8Array {
   const sealed = { ...document, sha256: NO_HASH }
-  const bytes = Buffer.from(`${JSON.stringify(sealed, bigintAsText, 2)}\n`)
+  // Ten thousand shards are ten megabytes of text, which to append to would copy.
+  const text = JSON.stringify(sealed, bigintAsText, 2)
+  const bytes = Buffer.alloc(Buffer.byteLength(text) + 1, '\n')
+  bytes.write(text)
   bytes.write(hashOf(bytes), bytes.length - HASH_OFFSET, 'latin1')
   return bytes
 }
