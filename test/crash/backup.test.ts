@@ -20,6 +20,12 @@ describe('a backup that is killed', () => {
     await snapEnding(0, 'backup', ...flags, older)
   })
 
+  const copy = async () => {
+    const target = await tempDir('target')
+    await cp(older, target, { recursive: true })
+    return target
+  }
+
   const commands = {
     'backup into a new directory': ['backup', '--jobs', '1'],
     'export of a time range into a set': [
@@ -47,11 +53,6 @@ describe('a backup that is killed', () => {
     timeout: TIMEOUT,
   }, async () => {
     const sets = await setsIn(older)
-    const copy = async () => {
-      const target = await tempDir('target')
-      await cp(older, target, { recursive: true })
-      return target
-    }
     const words = (target: string) => ['backup', '--jobs', '1', ...flags, target]
     const points = await count(words(await copy()))
     await expectPlaces('backup beside an older set', points)
@@ -67,11 +68,10 @@ describe('a backup that is killed', () => {
   it('is gone on with, and leaves nothing of itself', { timeout: TIMEOUT }, async () => {
     const sets = await setsIn(older)
     const words = (target: string) => ['backup', '--resume', '--jobs', '1', ...flags, target]
-    const points = await count(words(join(await tempDir('target'), 'new')))
+    const points = await count(words(await copy()))
     await expectPlaces('backup that is resumed', points)
     await tryAll('backup that is resumed', { points, more: 2 }, async (point) => {
-      const target = await tempDir('target')
-      await cp(older, target, { recursive: true })
+      const target = await copy()
       await killAt(point, words(target))
       await expectSound(target, sets)
       await snapEnding(0, ...words(target))
