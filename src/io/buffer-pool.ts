@@ -33,3 +33,13 @@ export class BufferPool {
     if (this.#free.length < this.#most) this.#free.push(Buffer.from(buffer))
   }
 }
+
+/**
+ * A pool of memory that threads share. V8 does not count that, so what is let go may be left for gigabytes before it is collected:
+ * all that was ever in use at one time is kept.
+ */
+export function sharedPool(size: number): BufferPool {
+  return new BufferPool(size, Number.POSITIVE_INFINITY, () =>
+    Buffer.from(new SharedArrayBuffer(size)),
+  )
+}

@@ -1,5 +1,5 @@
 import { asSnapError, SnapError } from '../errors.ts'
-import { BufferPool } from './buffer-pool.ts'
+import { type BufferPool, sharedPool } from './buffer-pool.ts'
 import { Gathered } from './gathered.ts'
 import { bytesAccess, handleAccess, type RandomAccess } from './random-access.ts'
 import { RECYCLED_SIZE, recycle, takeBuffer } from './recycled.ts'
@@ -13,9 +13,7 @@ const LEAST_POOLED = 256 * 1024
 /** Spools that are told how much comes may keep this much in memory, if their owner has few of them. */
 export const LARGE_SPOOL_MEMORY = 2 * SPOOL_MEMORY
 /** Memory of spools that are told how much comes, the smallest first. Other threads may read it. */
-const POOLS = [SPOOL_MEMORY, LARGE_SPOOL_MEMORY].map(
-  (size) => new BufferPool(size, 4, () => Buffer.from(new SharedArrayBuffer(size))),
-)
+const POOLS = [SPOOL_MEMORY, LARGE_SPOOL_MEMORY].map(sharedPool)
 
 /** Where a {@link Spool} may put what does not fit into memory. */
 export interface SpoolOptions {

@@ -1,11 +1,13 @@
-import { BufferPool } from '../io/buffer-pool.ts'
+import { type BufferPool, sharedPool } from '../io/buffer-pool.ts'
 
 const MIB = 1024 * 1024
 /** The smallest that S3 takes but for the last part: there is one in memory for each upload at least. */
 const FIRST_SIZE = 5 * MIB
 const LARGEST_SIZE = 1024 * MIB
-/** Parts of one size before the size doubles: 10,000 parts, the most there can be, then hold 5.1 TiB, and S3 ends at 5 TiB. */
-const PARTS_PER_SIZE = 700
+/** Parts of the first size: 18.5 GiB. */
+const FIRST_PARTS = 3800
+/** Parts of each size after it, before the size doubles: 10,000, the most there can be, then hold 5.2 TiB, and S3 ends at 5 TiB. */
+const PARTS_PER_SIZE = 150
 /** Bytes of parts that the uploads of a store have in memory, but for one part of each. */
 const SHARED_SIZE = 4 * FIRST_SIZE
 /** Up to this a part grows, bytes; then it gets all the room that it may need. */
@@ -13,7 +15,9 @@ export const SMALL_SIZE = 64 * 1024
 
 /** The size in bytes of the part with this index from 0: 5 MiB, more only in objects of many gigabytes. */
 export function partSize(index: number): number {
-  return Math.min(FIRST_SIZE * 2 ** Math.floor(index / PARTS_PER_SIZE), LARGEST_SIZE)
+  if (index < FIRST_PARTS) return FIRST_SIZE
+  const doublings = 1 + Math.floor((index - FIRST_PARTS) / PARTS_PER_SIZE)
+  return Math.min(FIRST_SIZE * 2 ** doublings, LARGEST_SIZE)
 }
 
 /**
@@ -21,7 +25,8 @@ export function partSize(index: number): number {
  * has one part whatever the others do, and more as long as all of them together have few.
  */
 export class PartMemory {
-  readonly #pool = new BufferPool(FIRST_SIZE, SHARED_SIZE / FIRST_SIZE, sharedBuffer)
+  /** By size: memory that is hashed on another thread. */
+  readonly #pools = new Map<number, BufferPool>()
   #taken = 0
 
   /** Tells whether an upload may have one more part of this size besides its `others`. */
@@ -32,8 +37,7 @@ export class PartMemory {
   /** Returns a buffer of this size with anything in it. */
   take(size: number): Buffer {
     this.#taken += size
-    if (size === FIRST_SIZE) return this.#pool.take()
-    return size > SMALL_SIZE ? sharedBuffer(size) : Buffer.allocUnsafeSlow(size)
+    return size > SMALL_SIZE ? this.#poolOf(size).take() : Buffer.allocUnsafeSlow(size)
   }
 
   /**
@@ -43,13 +47,14 @@ export class PartMemory {
   give(part: Buffer, isRead = true): void {
     const { byteLength } = part.buffer
     this.#taken -= byteLength
-    if (isRead && byteLength === FIRST_SIZE) this.#pool.give(part)
+    if (isRead && byteLength > SMALL_SIZE) this.#poolOf(byteLength).give(part)
   }
-}
 
-/** Memory that is hashed on another thread. */
-function sharedBuffer(size: number): Buffer {
-  return Buffer.from(new SharedArrayBuffer(size))
+  #poolOf(size: number): BufferPool {
+    const pool = this.#pools.get(size) ?? sharedPool(size)
+    this.#pools.set(size, pool)
+    return pool
+  }
 }
 
 /** A part of an object. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { BufferPool } from '../../src/io/buffer-pool.ts'
+import { BufferPool, sharedPool } from '../../src/io/buffer-pool.ts'
 
 it('gives a buffer again that it got back, whole', () => {
   const pool = new BufferPool(10, 1)
@@ -21,4 +21,13 @@ it('makes its buffers as it is told', () => {
   pool.give(first)
   expect(pool.take().buffer).toBe(first.buffer)
   expect(first.buffer).toBeInstanceOf(SharedArrayBuffer)
+})
+
+it('keeps all of it that threads share', () => {
+  const pool = sharedPool(10)
+  const taken = Array.from({ length: 100 }, () => pool.take())
+  expect(taken[0]?.buffer).toBeInstanceOf(SharedArrayBuffer)
+  for (const one of taken) pool.give(one)
+  const again = taken.map(() => pool.take().buffer)
+  expect(new Set(again)).toEqual(new Set(taken.map(({ buffer }) => buffer)))
 })

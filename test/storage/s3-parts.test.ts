@@ -21,7 +21,8 @@ async function cut(...sizes: readonly number[]): Promise<[number, boolean][]> {
 
 describe('the parts of an upload', () => {
   it('begin with 5 MiB and reach 5 TiB, the largest object there is', () => {
-    expect([0, 699, 700, 9_999].map(partSize)).toEqual([5 * MIB, 5 * MIB, 10 * MIB, 1024 * MIB])
+    const sizes = [0, 3_799, 3_800, 3_950, 9_999].map((index) => partSize(index) / MIB)
+    expect(sizes).toEqual([5, 5, 10, 20, 1024])
     const all = Array.from({ length: 10_000 }, (_, index) => partSize(index))
     expect(all.reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(5 * 1024 ** 4)
   })
@@ -51,6 +52,14 @@ describe('the memory of parts', () => {
     expect(memory.take(5 * MIB).buffer).toBe(first.buffer)
     memory.give(second, false)
     expect(memory.take(5 * MIB).buffer).not.toBe(second.buffer)
+  })
+
+  it('is used again whatever its size: shared memory is collected late', () => {
+    const memory = new PartMemory()
+    const parts = [5, 5, 5, 5, 5, 10].map((size) => memory.take(size * MIB))
+    for (const part of parts) memory.give(part)
+    const again = [10, 5, 5, 5, 5, 5].map((size) => memory.take(size * MIB).buffer)
+    expect(new Set(again)).toEqual(new Set(parts.map(({ buffer }) => buffer)))
   })
 
   it('is shared with the thread that hashes, but for that of small objects', () => {
