@@ -62,6 +62,12 @@ export class NumberColumn {
     return cells
   }
 
+  /** Tells whether one of them is -0. */
+  hasNegativeZero(): boolean {
+    const values = this.#array()
+    return values instanceof Float64Array && values.some((value) => Object.is(value, -0))
+  }
+
   #array() {
     const { buffer } = this.#bytes
     switch (this.#type) {

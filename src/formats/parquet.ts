@@ -24,7 +24,7 @@ const MAX_BOUND = 1024
 
 /**
  * A Parquet file of one measurement: a row for each series and time, with `time`, tags and fields as columns. Rows are
- * held until there are enough for a row group: 100,000, or fewer if the columns are many or the texts long.
+ * held until there are enough for a row group: 50,000, or fewer if the columns are many or the texts long.
  */
 export class ParquetFile {
   readonly #schema: MeasurementSchema

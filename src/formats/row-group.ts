@@ -8,6 +8,8 @@ import type { MeasurementSchema } from './parquet-schema.ts'
 export interface ColumnData {
   readonly name: string
   readonly data: ColumnValues
+  /** Without a dictionary. */
+  readonly encoding?: 'PLAIN'
 }
 
 /** Where the values of a series go. */
@@ -99,8 +101,11 @@ export class RowGroup {
       const onReplaced = () => {
         this.#replacedStrings += 1
       }
+      // To the writer's dictionary (hyparquet-writer 0.17) -0 is the same as 0, and the first one stands for both.
+      const isPlain = column instanceof NumberColumn && column.hasNegativeZero()
       return {
         name,
+        ...(isPlain && { encoding: 'PLAIN' }),
         get data() {
           return column?.values(count, onReplaced) ?? []
         },

@@ -89,6 +89,16 @@ describe('ParquetFile', () => {
     ])
   })
 
+  it('tells 0 from -0 where they are many', async () => {
+    const values = Array.from({ length: 2_000 }, (_, i) => (i % 3 === 0 ? 0 : -0))
+    const times = values.map((_, i) => BigInt(i))
+    const points = { type: 'float', times, values } as const
+    const { bytes } = await write([{ series: CPU, field: 'f', points }])
+    expect((await read(bytes)).map(({ f }) => Object.is(f, -0))).toEqual(
+      values.map((value) => Object.is(value, -0)),
+    )
+  })
+
   it('says what the columns are', async () => {
     const clash = {
       measurement: 'm é',
