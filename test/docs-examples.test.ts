@@ -141,6 +141,7 @@ function alike(lines: readonly string[]): string[] {
         .replace(/^\[\d+\//, '[n/')
         .replace(/ in [\d.]+m?s \([^)]*\)/, ' in T')
         .replace(/[\d.]+ \w+ stored/, 'N stored')
+        .replace(/^(check: \d+ shards), .*/, '$1, N')
         .replace(/[\d.]+ \w+ {2}(?=not checked)/, 'N  '),
     )
     .sort()

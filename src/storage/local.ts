@@ -8,13 +8,13 @@ import {
   createExclusively,
   destinationError,
   fsyncDirectory,
-  publishFile,
   writeFileDurably,
   writeFileSynced,
 } from '../io/durable.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import { temporaryName } from '../io/process-owner.ts'
 import { RECYCLED_SIZE, recycle, takeBuffer } from '../io/recycled.ts'
+import { StagedFile } from './staged-file.ts'
 import type { ByteRange, Staged, Store, StoredObject } from './store.ts'
 import { checkName } from './store.ts'
 
@@ -119,22 +119,8 @@ export class LocalStore implements Store {
   ): Promise<Staged> {
     const path = this.#path(name)
     await this.#makeDirectory()
-    const pending = path + PENDING_SUFFIX
-    const size = await writeFileSynced(pending, body, { signal })
-    let open = true
-    return {
-      name,
-      size,
-      read: (range, reading) => this.read(name + PENDING_SUFFIX, range, reading),
-      async publish() {
-        await publishFile(pending, path)
-        open = false
-      },
-      async discard() {
-        if (open) await rm(pending, { force: true })
-        open = false
-      },
-    }
+    const size = await writeFileSynced(path + PENDING_SUFFIX, body, { signal })
+    return new StagedFile(this, name, size)
   }
 
   async reserve(name: string, text: string): Promise<boolean> {

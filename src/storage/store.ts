@@ -39,7 +39,9 @@ export interface Staged {
    * its final name.
    * @throws SnapError as {@link Store.read}
    */
-  read?(range: ByteRange, signal?: AbortSignal): AsyncIterable<Uint8Array>
+  readonly read?:
+    | ((range: ByteRange, signal?: AbortSignal) => AsyncIterable<Uint8Array>)
+    | undefined
   /**
    * Gives the bytes their name, for good, together with the end of a reservation of it.
    * @throws SnapError `E_TARGET_EXISTS` if something has the name, `E_DESTINATION`
