@@ -2,8 +2,8 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 
 /** From these sizes on, in bytes, a heap may grow by so much between two collections, in percent. */
 const GROWTH = [
-  { from: 32 * 1024 * 1024, percent: 100 },
-  { from: 64 * 1024 * 1024, percent: 30 },
+  { from: 16 * 1024 * 1024, percent: 60 },
+  { from: 48 * 1024 * 1024, percent: 25 },
 ] as const
 /** How often it is looked at, milliseconds. */
 const INTERVAL = 50

@@ -6,7 +6,7 @@ import { openTsm } from '../tsm/reader.ts'
 import { readTombstones } from '../tsm/tombstone-set.ts'
 
 /** Bytes that are read ahead over all files of a shard, and the least and the most in each. */
-const READ_AHEAD = 64 * 1024 * 1024
+const READ_AHEAD = 8 * 1024 * 1024
 const MIN_READ_AHEAD = 64 * 1024
 const MAX_READ_AHEAD = 1024 * 1024
 
