@@ -23,9 +23,9 @@ export interface StagingArea {
 }
 
 /**
- * Makes a directory for files inside a data directory; what is missing of that and of the others is made. It needs no lock: its name says whose it is,
- * so that one of a process that is gone is removed here, and where the data directory is opened for writing. influxd would take it
- * for a database of which it knows nothing and that has no shards.
+ * Makes a directory for files inside a data directory; what is missing of that and of the others is made. It needs no lock: its
+ * name says whose it is, so that one of a process that is gone is removed here, and where the data directory is opened for writing.
+ * influxd would take it for a database of which it knows nothing and that has no shards.
  * @throws SnapError `E_DESTINATION` if somebody else uses the directories, or it cannot be made
  */
 export async function openStagingArea(
@@ -48,8 +48,8 @@ export async function openStagingArea(
     for (const name of (await namesIn(dataDir)).filter(isAbandonedName)) {
       await rm(join(dataDir, name), { recursive: true, force: true })
     }
-    await mkdir(area, { mode: 0o700 })
     const owner = await ownerOf(dataDir)
+    await mkdir(area, { mode: 0o700 })
     return {
       async stage(name, files, signal) {
         const directory = join(area, name)
