@@ -3,7 +3,6 @@ import { readAll, type Spool, spoolOfPart } from '../io/spool.ts'
 import type { TarEntryInput } from '../tar/writer.ts'
 import { openTsm, type TsmFile } from '../tsm/reader.ts'
 import { rewriteTsm } from '../tsm/rewrite.ts'
-import { overlap } from '../tsm/time-ranges.ts'
 import { readTombstones } from '../tsm/tombstone-set.ts'
 import type { TimeRange } from '../tsm/values.ts'
 import { packEntries, type ShardTarOptions, tarEntry, walFiles } from './shard-tar.ts'
@@ -25,8 +24,14 @@ async function* sourcesOf(
   for await (const file of walFiles(snapshot, options)) yield { ...file, access: file.source }
 }
 
-function isWithin(inner: TimeRange, outer: TimeRange): boolean {
-  return inner.minTime >= outer.minTime && inner.maxTime <= outer.maxTime
+/** Reads the index up to the first block that is not inside `range`: the first of all, mostly. */
+async function isWithin(file: TsmFile, { minTime, maxTime }: TimeRange): Promise<boolean> {
+  for await (const { entries } of file.keys()) {
+    for (const entry of entries) {
+      if (entry.minTime < minTime || entry.maxTime > maxTime) return false
+    }
+  }
+  return true
 }
 
 /** Writes the wanted points of a file; `undefined` if there are none. The caller closes the spool. */
@@ -45,6 +50,8 @@ async function rewrite(
   } catch (error) {
     await spool.close()
     throw error
+  } finally {
+    file.release()
   }
   await spool.close()
   return undefined
@@ -58,9 +65,7 @@ async function* entriesOf(
   for await (const source of sources) {
     signal.throwIfAborted()
     const file = await openTsm(source.access)
-    const summary = await file.summary()
-    if (!overlap(summary, range)) continue
-    if (isWithin(summary, range) && source.tombstone === undefined) {
+    if (source.tombstone === undefined && (await isWithin(file, range))) {
       yield tarEntry(location, source)
       continue
     }

@@ -15,7 +15,7 @@ import {
 import type { IndexEntry, IndexSection, TsmKey } from './index-section.ts'
 import { readIndex, readU16 } from './index-section.ts'
 import { ReadAhead } from './read-ahead.ts'
-import { type Block, MAX_TIME, MIN_TIME, rangeOf, type TimeRange } from './values.ts'
+import { type Block, rangeOf } from './values.ts'
 
 export type { IndexEntry, TsmKey } from './index-section.ts'
 
@@ -26,15 +26,6 @@ export interface StoredBlock extends TsmKey {
   readonly entry: IndexEntry
   /** The block without its CRC, which was right: a view, to be copied if it is kept. */
   readonly bytes: Uint8Array
-}
-
-/** What the index of a file says of all its blocks. */
-export interface TsmSummary extends TimeRange {
-  readonly keys: number
-  readonly blocks: number
-  /** First and last key in order. */
-  readonly minKey: Uint8Array
-  readonly maxKey: Uint8Array
 }
 
 /** An open TSM file. It holds no more of the file than a window of the index and one of the blocks. */
@@ -149,27 +140,6 @@ export class TsmFile {
       if (order >= 0) return order === 0 ? candidate : undefined
     }
     return undefined
-  }
-
-  /**
-   * Reads the whole index and sums it up.
-   * @throws SnapError as {@link keys}
-   */
-  async summary(): Promise<TsmSummary> {
-    let [keys, blocks, minTime, maxTime] = [0, 0, MAX_TIME, MIN_TIME]
-    let minKey: Uint8Array = new Uint8Array(0)
-    let maxKey = minKey
-    for await (const { key, entries } of this.keys()) {
-      if (keys === 0) minKey = key
-      maxKey = key
-      keys++
-      blocks += entries.length
-      for (const entry of entries) {
-        if (entry.minTime < minTime) minTime = entry.minTime
-        if (entry.maxTime > maxTime) maxTime = entry.maxTime
-      }
-    }
-    return { keys, blocks, minTime, maxTime, minKey, maxKey }
   }
 
   /** Releases the source. */

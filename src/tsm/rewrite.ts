@@ -1,4 +1,5 @@
 import { encodeBlock } from './block.ts'
+import { type CutBlock, cutEncoded } from './kernels/cut.ts'
 import type { IndexEntry, TsmFile, TsmKey } from './reader.ts'
 import { filterBlock, overlap, subtractRanges } from './time-ranges.ts'
 import type { TombstoneSet } from './tombstone-set.ts'
@@ -61,7 +62,7 @@ async function rewriteBlocks(
     const drops = filter.tombstones?.rangesOf(key.key) ?? []
     for (const entry of key.entries) {
       const kept = wanted ? keptRanges(entry, range, drops) : []
-      counts[await rewriteBlock({ file, writer, key, entry, kept })]++
+      counts[kept.length > 0 ? await rewriteBlock({ file, writer, key, entry, kept }) : 'dropped']++
     }
   }
   return { ...counts, ...(await writer.finish()) }
@@ -99,13 +100,23 @@ interface BlockRewrite {
 
 async function rewriteBlock(rewrite: BlockRewrite): Promise<'copied' | 'encoded' | 'dropped'> {
   const { file, writer, key, entry, kept } = rewrite
-  if (kept.length === 0) return 'dropped'
+  const taken = file.takeBlock(key, entry)
+  const bytes = taken instanceof Promise ? await taken : taken
   if (isWhole(entry, kept)) {
-    await writer.writeBlock(key.key, entry, await file.readBlock(key, entry))
+    await writer.writeBlock(key.key, entry, bytes)
     return 'copied'
   }
-  const block = filterBlock(await file.readPoints(key, entry), kept)
-  if (block === undefined) return 'dropped'
-  await writer.writeBlock(key.key, rangeOf(block), encodeBlock(block))
+  const cut = cutBlock(rewrite, bytes)
+  if (cut === undefined) return 'dropped'
+  await writer.writeBlock(key.key, cut, cut.bytes)
   return 'encoded'
+}
+
+/** Returns what is kept of a block, right until the next one is read or cut. */
+function cutBlock({ file, key, entry, kept }: BlockRewrite, bytes: Uint8Array): CutBlock {
+  const [range] = kept
+  const cut = range !== undefined && kept.length === 1 && cutEncoded(bytes, entry, range)
+  if (cut !== false) return cut
+  const block = filterBlock(file.decodePoints(key, entry, bytes), kept)
+  return block && { ...rangeOf(block), bytes: encodeBlock(block) }
 }

@@ -69,15 +69,6 @@ describe('opens', () => {
     expect(await file.find(Buffer.from('c'))).toBeUndefined()
   })
 
-  it('and sums it up', async () => {
-    const summary = await (await openBytes(bytes)).summary()
-    expect(summary).toMatchObject({ keys: 2, blocks: 3, minTime: 1n, maxTime: 10n })
-    expect([summary.minKey, summary.maxKey].map((key) => `${Buffer.from(key)}`)).toEqual([
-      'a#!~#v',
-      'b#!~#v',
-    ])
-  })
-
   it('a file whose index is longer than its window', async () => {
     const key = (i: number) => `${String(i).padStart(5, '0')}${'k'.repeat(200)}#!~#v`
     const keys = Array.from(

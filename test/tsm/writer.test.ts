@@ -122,7 +122,7 @@ describe('a writer', () => {
 
   it('takes a key as long as one can be', async () => {
     const file = await openBytes(await tsmBytes([['k'.repeat(65_535), [block]]]))
-    expect((await file.summary()).minKey.length).toBe(65_535)
+    expect(await file.find(key('k'.repeat(65_535)))).toBeDefined()
   })
 
   it('is full at 65,535 blocks of a key, and takes no more', async () => {

@@ -27,6 +27,10 @@ export interface Kernels {
   ): number
   readonly linesEnd: { readonly value: number }
   addBlock(src: number, length: number, dst: number, limit: number, state: number): number
+  cutBlock(src: number, length: number, dst: number, limit: number, state: number): number
+  readonly cutAt: { readonly value: number }
+  readonly textsAt: { readonly value: number }
+  readonly textsEnd: { readonly value: number }
 }
 
 // of the JavaScript API only what is used here: the node types do not have it

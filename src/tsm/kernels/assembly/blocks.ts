@@ -21,8 +21,8 @@ function isRising(times: usize, count: i32): bool {
   return span % step == 0 && span / step == <u64>(count - 1)
 }
 
-// Tells whether the `count` times at `times`, which were encoded at `src`, ascend from the first to the last of `state`.
-function areTimes(src: usize, times: usize, count: i32, state: usize): bool {
+/** Tells whether the `count` times at `times`, which were encoded at `src`, ascend from the fifth to the sixth word of `state`. */
+export function areTimes(src: usize, times: usize, count: i32, state: usize): bool {
   const last = times + (<usize>(count - 1) << 3)
   if (load<u64>(times) != load<u64>(state, 32) || load<u64>(last) != load<u64>(state, 40)) return false
   if (count > 1 && load<u8>(src) >> 4 == 2) return isRising(times, count)
