@@ -21,27 +21,36 @@ export interface IgzipOptions {
   readonly progress: Progress
 }
 
+/** Returns what compresses members, as soon as it is known to work; undefined to have it done without. Never rejects. */
+export type FindCompressor = () => Promise<CompressMember | undefined>
+
 /**
- * Calls `work` with the compressor that uses `igzip` (Intel ISA-L), which is several times as fast as zlib, if it is on `path` and
- * works; what it makes is gzip as any other. A program that fails costs time and no data. It has ended when this returns.
+ * Calls `work` with a compressor that uses `igzip` (Intel ISA-L), which is several times as fast as zlib, if it is on the path and
+ * works, which is found out meanwhile; what it makes is gzip as any other. A program that fails costs time and no data. It has
+ * ended when this returns.
  * @param options undefined: not to be used
  */
 export async function withIgzip<T>(
   options: IgzipOptions | undefined,
-  work: (compressMember: CompressMember | undefined) => Promise<T>,
+  work: (findCompressor: FindCompressor) => Promise<T>,
 ): Promise<T> {
   const program = options && (await findProgram(options.path))
-  if (options === undefined || program === undefined) return await work(undefined)
-  const lanes = await openLanes(program, options.tempDir)
+  if (options === undefined || program === undefined) return await work(async () => undefined)
+  const opening = openLanes(program, options.tempDir)
   const warn = (why: string) => {
     const message = `${program} ${why}: gzip is made without it, which takes longer`
     options.progress({ type: 'note', level: 'warning', message })
   }
-  if (lanes.length === 0) warn('does not work here')
+  const compressor = opening.then((lanes) => {
+    if (lanes.length > 0) return compressorOf(lanes, warn)
+    warn('does not work here')
+    return undefined
+  })
   try {
-    return await work(lanes.length > 0 ? compressorOf(lanes, warn) : undefined)
+    return await work(() => compressor)
   } finally {
-    await Promise.all(lanes.map((lane) => lane.close()))
+    await compressor
+    await Promise.all((await opening).map((lane) => lane.close()))
   }
 }
 
@@ -64,10 +73,10 @@ async function isExecutable(path: string): Promise<boolean> {
 
 /** Starts as many as compress at once; only those that work are returned. */
 async function openLanes(program: string, tempDir: string): Promise<IgzipLane[]> {
-  const opened = await Promise.all(
+  const opened = await Promise.allSettled(
     Array.from({ length: MAX_COMPRESSING }, () => openLane(program, tempDir)),
   )
-  return opened.filter((lane) => lane !== undefined)
+  return opened.flatMap((lane) => (lane.status === 'fulfilled' && lane.value) || [])
 }
 
 async function openLane(program: string, tempDir: string): Promise<IgzipLane | undefined> {

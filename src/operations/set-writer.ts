@@ -4,7 +4,7 @@ import { SnapError } from '../errors.ts'
 import { once } from '../io/once.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import { endedProcess, thisProcess } from '../io/process-owner.ts'
-import { ArchiveWriter, type CompressMember } from '../portable/archive-writer.ts'
+import { ArchiveWriter } from '../portable/archive-writer.ts'
 import { type Catalog, type CatalogFile, encodeCatalog } from '../portable/catalog.ts'
 import { clearCatalog, openedFiles } from '../portable/clear-catalog.ts'
 import { encodeManifest, type ManifestEntry } from '../portable/manifest.ts'
@@ -26,6 +26,7 @@ import type { Staged, Store } from '../storage/index.ts'
 import { copyPending } from './copy-pending.ts'
 import { describeArchive, describeData, openStaged } from './describe-archive.ts'
 import { FinishedNotes } from './finished-notes.ts'
+import type { FindCompressor } from './igzip.ts'
 import type { ShardName } from './inspect.ts'
 import { publishAll } from './publish-all.ts'
 import { retainAll } from './retain-all.ts'
@@ -45,8 +46,8 @@ import { type FileToStage, type StagedFile, stageFile } from './stage-file.ts'
 export interface SetWriterOptions {
   /** Whom it is encrypted to; without them it is not. */
   readonly recipients?: Recipients | undefined
-  /** Compresses archives, unless they are to be stored; default zlib. */
-  readonly compressMember?: CompressMember | undefined
+  /** Finds what compresses archives, unless they are to be stored; default zlib. */
+  readonly findCompressor?: FindCompressor | undefined
 }
 
 /**
@@ -58,7 +59,7 @@ export class SetWriter {
   readonly #store: Store
   readonly #created: Date
   readonly #recipients: Recipients | undefined
-  readonly #compressMember: CompressMember | undefined
+  readonly #findCompressor: FindCompressor | undefined
   #staged: Staged[] = []
   /** By their names without encryption. */
   readonly #files = new Map<string, CatalogFile>()
@@ -69,13 +70,13 @@ export class SetWriter {
   private constructor(
     store: Store,
     name: string,
-    { created, recipients, compressMember }: { created: Date } & SetWriterOptions,
+    { created, recipients, findCompressor }: { created: Date } & SetWriterOptions,
   ) {
     this.#store = store
     this.name = name
     this.#created = created
     this.#recipients = recipients
-    this.#compressMember = compressMember
+    this.#findCompressor = findCompressor
     this.#notes = new FinishedNotes(store, name)
   }
 
@@ -114,7 +115,7 @@ export class SetWriter {
     const writer = new ArchiveWriter(tar, {
       fileName: archiveTarName(this.name, shard.shardId),
       compression,
-      compressMember: compression === 'gzip' ? this.#compressMember : undefined,
+      compressMember: compression === 'gzip' ? await this.#findCompressor?.() : undefined,
     })
     const sha256 = () => writer.summary.sha256
     const { staged, file } = await this.#stage({ name, body: writer, sha256 }, signal)

@@ -43,7 +43,8 @@ async function heldFiles(): Promise<string[]> {
 /** Calls `work` with an igzip that is there; fails if it is not used. Returns what was warned of. */
 async function withWorking(path: string, work: (compress: CompressMember) => Promise<void>) {
   const { options, warnings } = await told(path)
-  await withIgzip(options, async (compress) => {
+  await withIgzip(options, async (find) => {
+    const compress = await find()
     if (compress === undefined) throw new Error('igzip is not used')
     await work(compress)
   })
@@ -61,7 +62,7 @@ async function told(path: string | undefined, folder?: string) {
 /** Tells whether an igzip at `path` is used; one that is there and is not is warned of. */
 async function isUsed(path: string | undefined, folder?: string): Promise<boolean> {
   const { options, warnings } = await told(path, folder)
-  const used = await withIgzip(options, async (compress) => compress !== undefined)
+  const used = await withIgzip(options, async (find) => (await find()) !== undefined)
   const isThere = await access(join(path?.split(':')[1] ?? '', 'igzip')).then(
     () => true,
     () => false,
@@ -162,8 +163,8 @@ describe('igzip on the path', () => {
     const folder = await tempDir('tmp')
     const path = await pathWith(`echo $PPID >${pid}`)
     const { options } = await told(path, folder)
-    await withIgzip(options, async (compress) => {
-      expect(compress).toBeDefined()
+    await withIgzip(options, async (find) => {
+      expect(await find()).toBeDefined()
       expect(await readdir(folder)).toEqual([])
       expect((await heldFiles()).length).toBeGreaterThan(0)
     })

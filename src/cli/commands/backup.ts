@@ -145,8 +145,8 @@ async function backUp(
       const source = new ServerSource(server)
       const http = await source.openHttp(place, signal)
       const options = { ...wish, source, http, store, recipients, signal, progress }
-      const result = await withIgzip(igzip, (compressMember) =>
-        backup({ ...options, compressMember }),
+      const result = await withIgzip(igzip, (findCompressor) =>
+        backup({ ...options, findCompressor }),
       )
       return backupReport(result, store.url)
     } finally {

@@ -145,8 +145,8 @@ async function exportSet(
           fingerprint: EXPORT_OPTIONS.fingerprint.read(command) === 'on',
           version: readPackageInfo().version,
         }
-        const result = await withIgzip(igzip, (compressMember) =>
-          backup({ ...options, compressMember }),
+        const result = await withIgzip(igzip, (findCompressor) =>
+          backup({ ...options, findCompressor }),
         )
         const { document, ...report } = backupReport(result, into.store.url, 'export')
         return { ...report, document: { format: 'portable', exact: true, ...document } }
