@@ -1,3 +1,4 @@
+import { expectHash } from '../io/hash-worker.ts'
 import type { RandomAccess } from '../io/random-access.ts'
 import { readAll, type Spool, spoolOfPart } from '../io/spool.ts'
 import type { TarEntryInput } from '../tar/writer.ts'
@@ -45,7 +46,12 @@ async function rewrite(
   const spool = spoolOfPart({ name: access.name, tempDir, size: access.size })
   try {
     const filter = { start: range.minTime, end: range.maxTime, tombstones, tempDir }
-    const { size } = await rewriteTsm(file, (chunk) => spool.consume(chunk), filter)
+    const sink = async (chunk: Uint8Array) => {
+      await spool.consume(chunk)
+      // who sends it hashes it, and who gets it
+      expectHash(spool.size)
+    }
+    const { size } = await rewriteTsm(file, sink, filter)
     if (size > 0) return spool
   } catch (error) {
     await spool.close()
