@@ -4,10 +4,10 @@ import { Writable } from 'node:stream'
 import { asSnapError, errnoOf, SnapError } from '../errors.ts'
 import { withDeadline } from './deadline.ts'
 import { giveBack } from './large-reads.ts'
-import { recycle } from './recycled.ts'
+import { LARGE_RECYCLED_SIZE, recycle } from './recycled.ts'
 
 /** Writes are cut to this, so that a deadline runs per piece and not per metastore. */
-const WRITE_SIZE = 512 * 1024
+const WRITE_SIZE = LARGE_RECYCLED_SIZE
 /** Bytes that have to come within the idle time: a peer that sends one now and then would else be waited for for ever. */
 const PROGRESS = 1024
 

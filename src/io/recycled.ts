@@ -1,18 +1,25 @@
-/** Bytes of one buffer: as many as a connection sends in one piece. */
+/** Bytes of one buffer. */
 export const RECYCLED_SIZE = 512 * 1024
-/** Buffers that are kept for whoever sends next: 16 MiB. */
-const MAX_FREE = 32
+/** Bytes of a large one: as many as a connection sends in one piece. */
+export const LARGE_RECYCLED_SIZE = 1024 * 1024
+/** What is kept of each size for whoever is next. */
+const MAX_FREE = 16 * 1024 * 1024
 
-const free: ArrayBuffer[] = []
+type Size = typeof RECYCLED_SIZE | typeof LARGE_RECYCLED_SIZE
+
+const free = new Map<number, ArrayBuffer[]>([
+  [RECYCLED_SIZE, []],
+  [LARGE_RECYCLED_SIZE, []],
+])
 /** Those that are in use: each comes back once. */
 const taken = new WeakSet<ArrayBufferLike>()
 
 /**
- * Returns a buffer of {@link RECYCLED_SIZE} bytes with anything in it. It need not come back: where its bytes go to somebody in
- * this process it is collected like any other. New ones for all that is sent would be collected ten times a second.
+ * Returns a buffer of `size` bytes with anything in it. It need not come back: where its bytes go to somebody in this process it
+ * is collected like any other. New ones for all that is sent would be collected ten times a second.
  */
-export function takeBuffer(): Uint8Array<ArrayBuffer> {
-  const buffer = free.pop() ?? Buffer.allocUnsafeSlow(RECYCLED_SIZE).buffer
+export function takeBuffer(size: Size = RECYCLED_SIZE): Uint8Array<ArrayBuffer> {
+  const buffer = free.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size).buffer
   taken.add(buffer)
   return new Uint8Array(buffer)
 }
@@ -21,7 +28,8 @@ export function takeBuffer(): Uint8Array<ArrayBuffer> {
 export function recycle(chunk: Uint8Array): void {
   const { buffer } = chunk
   if (!taken.delete(buffer) || !(buffer instanceof ArrayBuffer)) return
-  if (free.length < MAX_FREE) free.push(buffer)
+  const kept = free.get(buffer.byteLength)
+  if (kept !== undefined && kept.length * buffer.byteLength < MAX_FREE) kept.push(buffer)
 }
 
 /** Passes chunks on and recycles each when the next is asked for. One that is the last for whoever stops early is kept. */

@@ -2,7 +2,7 @@ import { asSnapError, SnapError } from '../errors.ts'
 import { type BufferPool, sharedPool } from './buffer-pool.ts'
 import { Gathered } from './gathered.ts'
 import { bytesAccess, handleAccess, type RandomAccess } from './random-access.ts'
-import { RECYCLED_SIZE, recycle, takeBuffer } from './recycled.ts'
+import { LARGE_RECYCLED_SIZE, RECYCLED_SIZE, recycle, takeBuffer } from './recycled.ts'
 import { closeTemporary, openTemporary, type TemporaryFile } from './temporary-file.ts'
 
 /** Bytes a spool keeps in memory before it moves to a file. */
@@ -155,6 +155,10 @@ export async function spool(
   }
 }
 
+/** So many files that are sent at a time go out in large pieces; more than that would take too much memory. */
+const FEW = 8
+let sending = 0
+
 /**
  * Yields all bytes of `source` in chunks that a connection may recycle once they have left the process. Until the next one is
  * asked for, and with nobody who recycles for ever, they are the caller's.
@@ -164,10 +168,17 @@ export async function* readRecycled(source: RandomAccess): AsyncGenerator<Uint8A
     yield* readAll(source)
     return
   }
-  for (let at = 0; at < source.size; at += RECYCLED_SIZE) {
-    const bytes = takeBuffer().subarray(0, source.size - at)
-    await source.readInto(bytes, at)
-    yield bytes
+  sending++
+  try {
+    for (let at = 0; at < source.size; ) {
+      const size = sending > FEW ? RECYCLED_SIZE : LARGE_RECYCLED_SIZE
+      const bytes = takeBuffer(size).subarray(0, source.size - at)
+      await source.readInto(bytes, at)
+      yield bytes
+      at += bytes.length
+    }
+  } finally {
+    sending--
   }
 }
 

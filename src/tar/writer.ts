@@ -25,12 +25,15 @@ export async function* packShardTar(
   entries: AsyncIterable<TarEntryInput> | Iterable<TarEntryInput>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const names = new Set<string>()
+  // What follows a body goes out with the next header: each chunk is a way of its own through a connection.
+  let padding = 0
   for await (const entry of entries) {
     const { name, size, mtime, mode = 0o644 } = entry
     parseEntryName(name)
     if (names.has(name)) throw new SnapError('E_FORMAT', `shard tar: entry ${name} comes twice`)
     names.add(name)
-    yield await encodeHeader({ name, size, mtime, mode })
+    const header = await encodeHeader({ name, size, mtime, mode })
+    yield padding === 0 ? header : Buffer.concat([Buffer.alloc(padding), header])
     let written = 0
     for await (const chunk of entry.body) {
       written += chunk.length
@@ -38,10 +41,9 @@ export async function* packShardTar(
       if (chunk.length > 0) yield chunk
     }
     if (written < size) throw tooShort(entry, written)
-    const padding = paddingOf(size)
-    if (padding > 0) yield new Uint8Array(padding)
+    padding = paddingOf(size)
   }
-  yield new Uint8Array(TRAILER_SIZE)
+  yield new Uint8Array(padding + TRAILER_SIZE)
 }
 
 function tooLong({ name, size }: TarEntryInput, written: number): SnapError {

@@ -84,6 +84,8 @@ describe('openSnapshot', () => {
     ['a name that influxd cannot parse', (path: string) => writeFile(join(path, 'x.tsm'), '')],
     ['a directory for a file', (path: string) => mkdir(join(path, tsmName(1)))],
     ['a symbolic link', (path: string) => symlink('/etc/passwd', join(path, tsmName(1)))],
+    // To open it for reading alone would wait for who writes into it.
+    ['a pipe', async (path: string) => void spawnSync('mkfifo', [join(path, tsmName(1))])],
   ])('refuses %s', async (_, make) => {
     const directories = await makeShardFiles(await tempDir('snapshot'), {})
     await make(directories.dataPath)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { RECYCLED_SIZE, recycle, takeBuffer } from '../../src/io/recycled.ts'
+import { LARGE_RECYCLED_SIZE, RECYCLED_SIZE, recycle, takeBuffer } from '../../src/io/recycled.ts'
 
 describe('recycled buffers', () => {
   it('come back once, whatever part of them is given back', () => {
@@ -18,11 +18,15 @@ describe('recycled buffers', () => {
     expect(takeBuffer().buffer).not.toBe(foreign.buffer)
   })
 
-  it('are kept up to a limit', () => {
-    const many = Array.from({ length: 40 }, takeBuffer)
+  it.each([
+    [RECYCLED_SIZE, 32],
+    [LARGE_RECYCLED_SIZE, 16],
+  ] as const)('of %d bytes are kept up to a limit', (size, most) => {
+    const many = Array.from({ length: 40 }, () => takeBuffer(size))
     for (const buffer of many) recycle(buffer)
     const kept = new Set(many.map(({ buffer }) => buffer))
-    const found = Array.from({ length: 40 }, takeBuffer).filter(({ buffer }) => kept.has(buffer))
-    expect(found).toHaveLength(32)
+    const again = Array.from({ length: 40 }, () => takeBuffer(size))
+    expect(again.map(({ length }) => length)).toEqual(again.map(() => size))
+    expect(again.filter(({ buffer }) => kept.has(buffer))).toHaveLength(most)
   })
 })

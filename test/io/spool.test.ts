@@ -3,8 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fc, test } from '@fast-check/vitest'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { takeBuffer } from '../../src/io/recycled.ts'
-import { readAll, SPOOL_MEMORY, Spool, spool, spoolOfPart } from '../../src/io/spool.ts'
+import { bytesAccess } from '../../src/io/random-access.ts'
+import { LARGE_RECYCLED_SIZE, RECYCLED_SIZE, takeBuffer } from '../../src/io/recycled.ts'
+import {
+  readAll,
+  readRecycled,
+  SPOOL_MEMORY,
+  Spool,
+  spool,
+  spoolOfPart,
+} from '../../src/io/spool.ts'
 
 let tempDir = ''
 beforeAll(async () => {
@@ -159,5 +167,30 @@ describe('a spool that is told how much comes', () => {
     expect(bytes.size).toBe(7)
     expect(Buffer.from(await bytes.read(0, 7)).toString()).toBe('abcdefg')
     await target.close()
+  })
+})
+
+describe('readRecycled', () => {
+  const size = 2 * LARGE_RECYCLED_SIZE + 7
+  const bytes = Buffer.alloc(size, 'snap')
+  const source = {
+    ...bytesAccess(bytes, 'source'),
+    readInto: async (into: Uint8Array, offset: number) =>
+      into.set(bytes.subarray(offset, offset + into.length)),
+  }
+
+  it('gives large pieces, and smaller ones while many files are read', async () => {
+    const others = Array.from({ length: 8 }, () => readRecycled(source))
+    for (const other of others) await other.next()
+    const mine = readRecycled(source)
+    const first = (await mine.next()).value ?? new Uint8Array(0)
+    expect(first).toHaveLength(RECYCLED_SIZE)
+    for (const other of others) await other.return(undefined)
+    const pieces = [first]
+    for await (const piece of mine) pieces.push(piece)
+    expect(pieces.map(({ length }) => length)).toEqual([
+      ...[RECYCLED_SIZE, LARGE_RECYCLED_SIZE, LARGE_RECYCLED_SIZE - RECYCLED_SIZE + 7],
+    ])
+    expect(Buffer.concat(pieces)).toEqual(bytes)
   })
 })
