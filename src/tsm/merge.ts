@@ -86,9 +86,15 @@ export async function* mergePieces(pieces: readonly Piece[]): AsyncGenerator<Blo
     if (block !== undefined) loaded.push({ rank: piece.rank, block })
     loaded.sort((a, b) => a.rank - b.rank)
     const limit = ordered[i + 1]?.entry.minTime
-    const cuts = loaded.map((part) => cut(part, limit))
-    loaded = cuts.map(({ after }) => after).filter(({ block }) => block.times.length > 0)
-    const ready = cuts.map(({ before }) => before).filter(({ times }) => times.length > 0)
+    const ready: Block[] = []
+    const later: Loaded[] = []
+    for (const { rank, block } of loaded) {
+      const end = block.times.length
+      const at = limit === undefined ? end : searchTime(block.times, limit)
+      if (at > 0) ready.push(at === end ? block : sliceBlock(block, 0, at))
+      if (at < end) later.push({ rank, block: sliceBlock(block, at, end) })
+    }
+    loaded = later
     if (ready.length > 0) yield ready.reduce(mergeBlocks)
   }
 }
@@ -101,10 +107,4 @@ export function byFirstTime({ entry: a }: Piece, { entry: b }: Piece): number {
 async function load({ file, key, entry, kept }: Piece): Promise<Block | undefined> {
   const block = await file.readPoints(key, entry)
   return isWhole(entry, kept) ? block : filterBlock(block, kept)
-}
-
-function cut({ rank, block }: Loaded, limit: bigint | undefined) {
-  const end = block.times.length
-  const at = limit === undefined ? end : searchTime(block.times, limit)
-  return { before: sliceBlock(block, 0, at), after: { rank, block: sliceBlock(block, at, end) } }
 }

@@ -22,13 +22,20 @@ export function decodeStrings(bytes: Uint8Array, count: number, where: string): 
   let to = 0
   // the lengths are taken out in place: what is left never overtakes what is read
   for (let i = 0; i < count; i++) {
-    const length = readVarint(raw, from)
-    const end = length === undefined ? Number.NaN : length.next + length.value
-    if (length === undefined || !(end <= raw.length)) {
+    // most lengths are a byte, and need no object
+    let start = from + 1
+    let length = raw[from] ?? Number.NaN
+    if (length >= 0x80) {
+      const varint = readVarint(raw, from)
+      start = varint?.next ?? start
+      length = varint?.value ?? Number.NaN
+    }
+    const end = start + length
+    if (!(end <= raw.length)) {
       throw new SnapError('E_FORMAT', `${where}: string ${i} of ${count} is cut`)
     }
-    move(raw, to, length.next, end)
-    to += length.value
+    move(raw, to, start, end)
+    to += length
     from = end
     offsets[i + 1] = to
   }
