@@ -104,8 +104,8 @@ export async function openDataDirectory(
     if (makes) await createMetastore(metaClient, paths)
     await metaClient.data()
     const onLoss = options.onLoss ?? (() => {})
-    const isHashed = options.sendsWithin !== true
-    const store = { paths, metaFile: metaClient, permit, tempDir, logger, onLoss, isHashed }
+    const { sendsWithin = false } = options
+    const store = { paths, metaFile: metaClient, permit, tempDir, logger, onLoss, sendsWithin }
     return {
       paths,
       metaClient,

@@ -66,19 +66,20 @@ async function rewrite(
 async function* entriesOf(
   sources: AsyncIterable<Source>,
   range: TimeRange,
-  { location, tempDir, signal }: ShardTarOptions,
+  options: ShardTarOptions,
 ): AsyncGenerator<TarEntryInput> {
+  const { tempDir, signal } = options
   for await (const source of sources) {
     signal.throwIfAborted()
     const file = await openTsm(source.access)
     if (source.tombstone === undefined && (await isWithin(file, range))) {
-      yield tarEntry(location, source)
+      yield tarEntry(options, source)
       continue
     }
     const spool = await rewrite(source, { file, range, tempDir })
     if (spool === undefined) continue
     try {
-      yield tarEntry(location, { ...source, access: spool.access() })
+      yield tarEntry(options, { ...source, access: spool.access() })
     } finally {
       await spool.close()
     }

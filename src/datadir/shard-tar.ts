@@ -1,4 +1,4 @@
-import { readRecycled } from '../io/spool.ts'
+import { readLarge, readRecycled } from '../io/spool.ts'
 import { formatEntryName } from '../tar/names.ts'
 import { addStatement, type StatementOptions } from '../tar/statement.ts'
 import { packShardTar, type TarEntryInput } from '../tar/writer.ts'
@@ -17,6 +17,8 @@ export interface ShardTarOptions {
   readonly onWal: (report: WalReport) => void
   /** Ends the tar with the statement that it is complete. */
   readonly statement?: Omit<StatementOptions, 'shard'> | undefined
+  /** The tar stays in this process, which would but hold more memory with larger chunks. Default false. */
+  readonly sendsWithin?: boolean | undefined
   readonly signal: AbortSignal
 }
 
@@ -39,14 +41,14 @@ const NANOSECONDS_PER_MILLISECOND = 1_000_000n
 
 /** Returns a tar entry for a file of the shard. */
 export function tarEntry(
-  location: ShardLocation,
+  { location, sendsWithin }: Pick<ShardTarOptions, 'location' | 'sendsWithin'>,
   file: Pick<SnapshotFile, 'name' | 'mtime' | 'access'>,
 ): TarEntryInput {
   return {
     name: formatEntryName({ ...location, file: file.name }),
     size: file.access.size,
     mtime: new Date(Number(file.mtime / NANOSECONDS_PER_MILLISECOND)),
-    body: readRecycled(file.access),
+    body: sendsWithin ? readRecycled(file.access) : readLarge(file.access),
   }
 }
 
@@ -94,12 +96,12 @@ async function* entriesSince(
     file.tombstone === undefined ? [file] : [file.tombstone, file],
   )
   for (const file of files) {
-    if (file.mtime > since) yield tarEntry(options.location, file)
+    if (file.mtime > since) yield tarEntry(options, file)
   }
   // Of a WAL there is only the whole: a part of it beside newer TSM files would bring old values back.
   if (!snapshot.wal.some(({ mtime }) => mtime > since)) return
   for await (const file of walFiles(snapshot, options)) {
-    yield tarEntry(options.location, { ...file, access: file.source })
+    yield tarEntry(options, { ...file, access: file.source })
   }
 }
 

@@ -51,8 +51,8 @@ export interface ShardStoreOptions {
   readonly logger: Logger
   /** Told when acknowledged points are missing from what is sent: their place in the WAL is damaged. */
   readonly onLoss: (shardId: bigint, message: string) => void
-  /** Statements have the SHA-256 of what is sent. */
-  readonly isHashed: boolean
+  /** What is sent stays in this process: statements need no SHA-256 of it. */
+  readonly sendsWithin: boolean
 }
 
 type Pack = (snapshot: ShardSnapshot, options: ShardTarOptions) => AsyncIterable<Uint8Array>
@@ -260,15 +260,17 @@ export class ShardStore {
     pack: Pack,
     { w, signal, asked }: { w: Writable; signal: AbortSignal; asked: Asked | undefined },
   ): Promise<void> {
-    const { tempDir, isHashed: hashed } = this.#options
+    const { tempDir, sendsWithin } = this.#options
     const location = await this.#locate(id)
     const snapshot = await this.#snapshot(location, signal)
     const lost: string[] = []
     try {
       const onWal = (report: WalReport) => void lost.push(...this.#reportWal(id, report))
       const tar = pack(snapshot, {
-        ...{ location, tempDir, onWal, signal },
-        ...(asked && { statement: { asked, ...stateOf(snapshot), lost: () => lost, hashed } }),
+        ...{ location, tempDir, onWal, sendsWithin, signal },
+        ...(asked && {
+          statement: { asked, ...stateOf(snapshot), lost: () => lost, hashed: !sendsWithin },
+        }),
       })
       await pour(tar, w, signal)
     } finally {

@@ -1,11 +1,12 @@
 /** Bytes of one buffer. */
 export const RECYCLED_SIZE = 512 * 1024
 /** Bytes of a large one: as many as a connection sends in one piece. */
-export const LARGE_RECYCLED_SIZE = 1024 * 1024
+export const LARGE_RECYCLED_SIZE = 2 * 1024 * 1024
 /** What is kept of each size for whoever is next. */
 const MAX_FREE = 16 * 1024 * 1024
 
-type Size = typeof RECYCLED_SIZE | typeof LARGE_RECYCLED_SIZE
+/** What buffers there are. */
+export type RecycledSize = typeof RECYCLED_SIZE | typeof LARGE_RECYCLED_SIZE
 
 const free = new Map<number, ArrayBuffer[]>([
   [RECYCLED_SIZE, []],
@@ -18,7 +19,7 @@ const taken = new WeakSet<ArrayBufferLike>()
  * Returns a buffer of `size` bytes with anything in it. It need not come back: where its bytes go to somebody in this process it
  * is collected like any other. New ones for all that is sent would be collected ten times a second.
  */
-export function takeBuffer(size: Size = RECYCLED_SIZE): Uint8Array<ArrayBuffer> {
+export function takeBuffer(size: RecycledSize = RECYCLED_SIZE): Uint8Array<ArrayBuffer> {
   const buffer = free.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size).buffer
   taken.add(buffer)
   return new Uint8Array(buffer)

@@ -2,7 +2,13 @@ import { asSnapError, SnapError } from '../errors.ts'
 import { type BufferPool, sharedPool } from './buffer-pool.ts'
 import { Gathered } from './gathered.ts'
 import { bytesAccess, handleAccess, type RandomAccess } from './random-access.ts'
-import { LARGE_RECYCLED_SIZE, RECYCLED_SIZE, recycle, takeBuffer } from './recycled.ts'
+import {
+  LARGE_RECYCLED_SIZE,
+  RECYCLED_SIZE,
+  type RecycledSize,
+  recycle,
+  takeBuffer,
+} from './recycled.ts'
 import { closeTemporary, openTemporary, type TemporaryFile } from './temporary-file.ts'
 
 /** Bytes a spool keeps in memory before it moves to a file. */
@@ -155,30 +161,38 @@ export async function spool(
   }
 }
 
-/** So many files that are sent at a time go out in large pieces; more than that would take too much memory. */
-const FEW = 8
-let sending = 0
-
 /**
  * Yields all bytes of `source` in chunks that a connection may recycle once they have left the process. Until the next one is
  * asked for, and with nobody who recycles for ever, they are the caller's.
+ * @param sizeOfNext asked for each chunk
  */
-export async function* readRecycled(source: RandomAccess): AsyncGenerator<Uint8Array> {
+export async function* readRecycled(
+  source: RandomAccess,
+  sizeOfNext: () => RecycledSize = () => RECYCLED_SIZE,
+): AsyncGenerator<Uint8Array> {
   if (source.readInto === undefined) {
     yield* readAll(source)
     return
   }
-  sending++
+  for (let at = 0; at < source.size; ) {
+    const bytes = takeBuffer(sizeOfNext()).subarray(0, source.size - at)
+    await source.readInto(bytes, at)
+    yield bytes
+    at += bytes.length
+  }
+}
+
+/** So many files at a time are read in large pieces; more than that would take too much memory. */
+const FEW = 4
+let reading = 0
+
+/** As {@link readRecycled}, in large chunks as long as few files are read so: each is a way from thread to thread. */
+export async function* readLarge(source: RandomAccess): AsyncGenerator<Uint8Array> {
+  reading++
   try {
-    for (let at = 0; at < source.size; ) {
-      const size = sending > FEW ? RECYCLED_SIZE : LARGE_RECYCLED_SIZE
-      const bytes = takeBuffer(size).subarray(0, source.size - at)
-      await source.readInto(bytes, at)
-      yield bytes
-      at += bytes.length
-    }
+    yield* readRecycled(source, () => (reading > FEW ? RECYCLED_SIZE : LARGE_RECYCLED_SIZE))
   } finally {
-    sending--
+    reading--
   }
 }
 

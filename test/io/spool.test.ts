@@ -5,14 +5,7 @@ import { fc, test } from '@fast-check/vitest'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { bytesAccess } from '../../src/io/random-access.ts'
 import { LARGE_RECYCLED_SIZE, RECYCLED_SIZE, takeBuffer } from '../../src/io/recycled.ts'
-import {
-  readAll,
-  readRecycled,
-  SPOOL_MEMORY,
-  Spool,
-  spool,
-  spoolOfPart,
-} from '../../src/io/spool.ts'
+import { readAll, readLarge, SPOOL_MEMORY, Spool, spool, spoolOfPart } from '../../src/io/spool.ts'
 
 let tempDir = ''
 beforeAll(async () => {
@@ -170,7 +163,7 @@ describe('a spool that is told how much comes', () => {
   })
 })
 
-describe('readRecycled', () => {
+describe('readLarge', () => {
   const size = 2 * LARGE_RECYCLED_SIZE + 7
   const bytes = Buffer.alloc(size, 'snap')
   const source = {
@@ -180,9 +173,9 @@ describe('readRecycled', () => {
   }
 
   it('gives large pieces, and smaller ones while many files are read', async () => {
-    const others = Array.from({ length: 8 }, () => readRecycled(source))
+    const others = Array.from({ length: 4 }, () => readLarge(source))
     for (const other of others) await other.next()
-    const mine = readRecycled(source)
+    const mine = readLarge(source)
     const first = (await mine.next()).value ?? new Uint8Array(0)
     expect(first).toHaveLength(RECYCLED_SIZE)
     for (const other of others) await other.return(undefined)
