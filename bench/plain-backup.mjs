@@ -1,5 +1,5 @@
-// What a backup of stored blocks cannot do without, and nothing else: shards are received from influxd, two SHA-256 are taken of
-// them on a thread, and they are written and synced, four at a time. Bytes are copied nowhere: the socket is read into memory
+// What a backup of stored blocks cannot do without, and nothing else: shards are received from influxd, a SHA-256 is taken of
+// each on a thread, and they are written and synced, four at a time. Bytes are copied nowhere: the socket is read into memory
 // that the thread hashes and the disk writes. No CRC, no tar, no look into TSM files, no names and no set: no backup.
 //
 //   node bench/plain-backup.mjs HOST:PORT FOLDER SHARD...
@@ -24,16 +24,14 @@ const PIECES = 4
 const PAGE_SIZE = 4096
 const WASM_PAGE_SIZE = 64 * 1024
 
-/** Takes both hashes of what comes: pieces, and at last nothing, by the shard's number. */
+/** Takes the hash of what comes: pieces, and at last nothing, by the shard's number. */
 function hashAll(port) {
   const hashes = new Map()
   port.on('message', ({ shard, piece, memory, size }) => {
-    const both = hashes.get(shard) ?? [createHash('sha256'), createHash('sha256')]
-    hashes.set(shard, both)
-    for (const hash of both) {
-      if (memory === undefined) hash.digest('hex')
-      else hash.update(new Uint8Array(memory, 0, size))
-    }
+    const hash = hashes.get(shard) ?? createHash('sha256')
+    hashes.set(shard, hash)
+    if (memory === undefined) hash.digest('hex')
+    else hash.update(new Uint8Array(memory, 0, size))
     port.postMessage({ shard, piece })
   })
 }

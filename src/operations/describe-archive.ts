@@ -30,12 +30,11 @@ export function describeArchive(
   return {
     ...shard,
     archive: { name, size, sha256, tarSize, members },
-    files: files.map(({ name: file, size: fileSize, offset, mtime, sha256: hash, tsm }) => ({
+    files: files.map(({ name: file, size: fileSize, offset, mtime, tsm }) => ({
       name: file,
       size: fileSize,
       offset,
       modified: mtime.toISOString(),
-      ...(hash !== undefined && { sha256: hash }),
       ...(tsm && { keys: tsm.keys, minTime: tsm.minTime, maxTime: tsm.maxTime }),
     })),
     seekPoints,

@@ -101,14 +101,16 @@ export class ExportTarget {
     body: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<WrittenExport> {
-    const bytes = this.#gzip ? new ArchiveWriter(body, { fileName: 'points' }) : body
+    const archive = this.#gzip ? new ArchiveWriter(body, { fileName: 'points' }) : undefined
     if (this.#place.kind === 'stream') {
-      const kept = this.#gzip ? copies(bytes) : bytes
+      const kept = archive ? copies(archive) : body
       return { name: '', size: await writeInto(this.#place.stream, kept, signal) }
     }
     const hash = new Sha256()
-    const staged = await this.#place.store.stage(name, hashing(bytes, hash), signal)
-    this.#staged.push({ staged, sha256: await hash.digest() })
+    const bytes = archive ?? hashing(body, hash)
+    const staged = await this.#place.store.stage(name, bytes, signal)
+    const sha256 = archive?.summary.sha256 ?? (await hash.digest())
+    this.#staged.push({ staged, sha256 })
     return { name, size: staged.size }
   }
 

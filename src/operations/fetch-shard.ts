@@ -66,7 +66,7 @@ export async function fetchShard(
   const tar = tapShardTar(
     wanted.tar,
     async (entry) => {
-      files.push(await inspectEntry(entry, { shard, tempDir, sums, hash: true, signal }))
+      files.push(await inspectEntry(entry, { shard, tempDir, sums, hashed: true, signal }))
     },
     { name: nameOf(shard), signal },
   )

@@ -1,5 +1,5 @@
 import { SnapError } from '../errors.ts'
-import { Sha256 } from '../io/hash-worker.ts'
+import { Gmac } from '../io/gmac.ts'
 import { hashing } from '../io/hashing.ts'
 import { spool } from '../io/spool.ts'
 import { parseEntryName, type TarEntry } from '../tar/index.ts'
@@ -16,8 +16,8 @@ export interface InspectedFile {
   /** Bytes of the tar before it. */
   readonly offset: number
   readonly mtime: Date
-  /** Of its bytes, in hex; only if it was asked for. */
-  readonly sha256?: string | undefined
+  /** Of its bytes; only if it was asked for. */
+  readonly gmac?: string | undefined
   readonly kind: 'tsm' | 'tombstone' | 'other'
   /** What the index says; TSM files only. */
   readonly tsm?: TsmSummary | undefined
@@ -46,8 +46,8 @@ export interface InspectOptions {
   readonly memoryLimit?: number | undefined
   /** Gets the points of the files; without it no block is decoded. */
   readonly sums?: ShardSums | undefined
-  /** Take the SHA-256 of each file. Default false. */
-  readonly hash?: boolean | undefined
+  /** Take the GMAC of each file. Default false. */
+  readonly hashed?: boolean | undefined
   readonly signal?: AbortSignal | undefined
 }
 
@@ -58,27 +58,27 @@ export interface InspectOptions {
  */
 export async function inspectEntry(
   entry: TarEntry,
-  { shard, hash: hashed, ...options }: InspectOptions,
+  { shard, hashed, ...options }: InspectOptions,
 ): Promise<InspectedFile> {
   const name = fileInShard(entry.name, shard)
   const { size, offset, mtime } = entry
-  const hash = hashed ? new Sha256() : undefined
-  const body = hash ? hashing(entry.body, hash) : entry.body
+  const gmac = hashed ? new Gmac() : undefined
+  const body = gmac ? hashing(entry.body, gmac) : entry.body
   const kind = kindOf(name)
-  const described = async () => ({
+  const described = () => ({
     ...{ name, size, offset, mtime, kind },
-    ...(hash && { sha256: await hash.digest() }),
+    ...(gmac && { gmac: gmac.digest() }),
   })
   if (kind === 'tsm') {
     const tsm = await inspectTsm({ ...entry, body }, { ...options, name })
-    return { ...(await described()), tsm }
+    return { ...described(), tsm }
   }
   if (kind === 'tombstone') {
     for await (const _ of decodeTombstones(body, entry.name)) options.sums?.addTombstone(name)
-    return await described()
+    return described()
   }
   for await (const _ of body);
-  return await described()
+  return described()
 }
 
 /** Tells by its name what a file of a shard is. */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { Gmac } from '../io/gmac.ts'
 import { readShardTar } from '../tar/index.ts'
 import type { FetchOptions } from './fetch-shard.ts'
 import { describeShard, fileInShard, kindOf, type ShardName } from './inspect.ts'
@@ -36,10 +36,10 @@ export async function readContent(
     const name = `shard ${describeShard(shard)}`
     for await (const entry of readShardTar(received, { name, signal })) {
       const file = fileInShard(entry.name, shard)
-      const hash = createHash('sha256')
-      for await (const chunk of entry.body) hash.update(chunk)
+      const gmac = new Gmac()
+      for await (const chunk of entry.body) gmac.update(chunk)
       const { size, mtime } = entry
-      files.push({ name: file, size, mtime, kind: kindOf(file), sha256: hash.digest('hex') })
+      files.push({ name: file, size, mtime, kind: kindOf(file), gmac: gmac.digest() })
     }
   } catch (error) {
     throw sourceFailure(error, source)

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { SnapError } from '../errors.ts'
+import { Gmac } from '../io/gmac.ts'
 import { hashing } from '../io/hashing.ts'
 import { readShardTar, type TarEntry } from '../tar/index.ts'
 import { describeShard, fileInShard, type InspectedFile, type ShardName } from './inspect.ts'
@@ -26,7 +26,7 @@ export async function isSameAgain(
     throw sourceFailure(error, source)
   }
   const isThere = ({ name, size }: InspectedFile) => again.get(name)?.size === size
-  const isOther = ({ name, sha256 }: InspectedFile) => again.get(name)?.sha256 !== sha256
+  const isOther = ({ name, gmac }: InspectedFile) => again.get(name)?.gmac !== gmac
   const other = files.find((file) => isThere(file) && isOther(file))
   if (other !== undefined) {
     const message = `${source.name}: shard ${describeShard(shard)}: ${other.name} came with two contents`
@@ -35,10 +35,10 @@ export async function isSameAgain(
   return files.length === again.size && files.every(isThere)
 }
 
-type SeenFile = Pick<InspectedFile, 'size' | 'sha256'>
+type SeenFile = Pick<InspectedFile, 'size' | 'gmac'>
 
 async function see({ body, size }: TarEntry): Promise<SeenFile> {
-  const hash = createHash('sha256')
-  for await (const _ of hashing(body, hash));
-  return { size, sha256: hash.digest('hex') }
+  const gmac = new Gmac()
+  for await (const _ of hashing(body, gmac));
+  return { size, gmac: gmac.digest() }
 }

@@ -5,7 +5,7 @@ import type { ShardState } from './shard-source.ts'
 import { type FileTotals, totalsOf } from './shard-stats.ts'
 
 /** A file of a shard as far as its content counts. */
-export type HashedFile = Pick<InspectedFile, 'name' | 'size' | 'mtime' | 'kind' | 'sha256'>
+export type HashedFile = Pick<InspectedFile, 'name' | 'size' | 'mtime' | 'kind' | 'gmac'>
 
 /** What a whole archive holds, as far as it is compared with what a server has. */
 export type ContentEvidence = FileTotals & Pick<ShardEvidence, 'content'>
@@ -13,8 +13,8 @@ export type ContentEvidence = FileTotals & Pick<ShardEvidence, 'content'>
 /** Returns what is compared of the files of a shard; neither their order nor their times count. */
 export function contentEvidence(files: readonly HashedFile[]): ContentEvidence {
   const hash = createHash('sha256')
-  for (const { name, size, sha256 } of files.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    hash.update(`${name}\0${size}\0${sha256}\n`)
+  for (const { name, size, gmac } of files.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    hash.update(`${name}\0${size}\0${gmac}\n`)
   }
   return { content: hash.digest('hex'), ...totalsOf(files) }
 }

@@ -12,8 +12,6 @@ export interface SidecarFile {
   readonly offset?: number | undefined
   /** RFC 3339. */
   readonly modified?: string | undefined
-  /** Lower-case hex. */
-  readonly sha256?: string | undefined
   /** Series keys with fields; TSM files only, as are the times. */
   readonly keys?: number | undefined
   /** Nanoseconds since the epoch of the first and the last point. */
@@ -130,7 +128,6 @@ const sidecarSchema: v.GenericSchema<unknown, Sidecar> = v.object({
       size: natural,
       offset: v.optional(natural),
       modified: v.optional(v.pipe(v.string(), v.isoTimestamp())),
-      sha256: v.optional(sha256Text),
       keys: v.optional(natural),
       minTime: v.optional(timeText),
       maxTime: v.optional(timeText),
