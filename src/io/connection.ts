@@ -8,8 +8,6 @@ import { LARGE_RECYCLED_SIZE, recycle } from './recycled.ts'
 
 /** Writes are cut to this, so that a deadline runs per piece and not per metastore. */
 const WRITE_SIZE = LARGE_RECYCLED_SIZE
-/** The idle time is for so many bytes of a piece: a slow peer has as long for each of them. */
-const PACE = 512 * 1024
 /** Bytes that have to come within the idle time: a peer that sends one now and then would else be waited for for ever. */
 const PROGRESS = 1024
 
@@ -23,7 +21,7 @@ export interface ReadOptions {
 export interface ConnectionOptions {
   /** Names the peer in messages. */
   readonly name: string
-  /** Longest wait in ms for the peer to send the next 1,024 bytes, or to take the next half a megabyte. */
+  /** Longest wait in ms for the peer to send the next 1,024 bytes, or to take the next megabyte. */
   readonly idle: number
   /** Ends the connection when aborted. */
   readonly signal?: AbortSignal | undefined
@@ -32,14 +30,6 @@ export interface ConnectionOptions {
   /** Names errors of the streams underneath that have a meaning of their own. */
   readonly explain?: ((error: unknown) => SnapError | undefined) | undefined
 }
-
-/** Bytes on their way out: settled when they have left the process. */
-interface Handed {
-  readonly left: Promise<void>
-  readonly size: number
-}
-
-const NOTHING: Handed = { left: Promise.resolve(), size: 0 }
 
 /**
  * A connection on which no wait is for ever. The first failure ({@link fail}, a deadline, the signal, the peer) is the
@@ -57,9 +47,10 @@ export class Connection {
   readonly #explain: ConnectionOptions['explain']
   readonly #ended = new AbortController()
   #failure: SnapError | undefined
-  /** What was handed over last, which leaves the process after all others, and what was before it. */
-  #sent: Handed = NOTHING
-  #before: Handed = NOTHING
+  /** Settled when all that was handed over has left the process. */
+  #sent: Promise<void> = Promise.resolve()
+  /** Settled when all but the last of it has. */
+  #before: Promise<void> = Promise.resolve()
   #written = 0
 
   constructor(duplex: Duplex, options: ConnectionOptions) {
@@ -148,7 +139,7 @@ export class Connection {
     for (let start = 0; start < bytes.length; start += WRITE_SIZE) {
       const piece = bytes.subarray(start, start + WRITE_SIZE)
       this.#written += piece.length
-      this.#send(piece.length, (sent) => this.#duplex.write(piece, sent))
+      this.#send((sent) => this.#duplex.write(piece, sent))
       if (this.#duplex.writableNeedDrain) await this.#left(this.#before)
     }
   }
@@ -158,7 +149,7 @@ export class Connection {
     await this.write(last)
     // A connection that is ending cannot be reset, so it must not begin to with bytes that still wait for room.
     await this.#flush()
-    this.#send(0, (sent) => this.#duplex.end(sent))
+    this.#send((sent) => this.#duplex.end(sent))
     await this.#flush()
   }
 
@@ -178,7 +169,7 @@ export class Connection {
     await this.write(bytes)
     if (this.inProcess) return
     const takeBack = () => recycle(bytes)
-    this.#sent.left.then(takeBack, () => {})
+    this.#sent.then(takeBack, () => {})
   }
 
   /** Breaks the connection: every wait on it fails with `error`, unless it failed before. */
@@ -207,16 +198,15 @@ export class Connection {
   }
 
   /** Hands something over, of which {@link #flush} waits to be told that it left. */
-  #send(size: number, handOver: (sent: (error?: Error | null) => void) => void): void {
+  #send(handOver: (sent: (error?: Error | null) => void) => void): void {
     // Node calls an end after a reset a success, and TLS does not know of one at once.
     const { destroyed, errored } = this.#duplex
     if (destroyed || this.#failure !== undefined) throw this.#reasonOf(errored)
     this.#before = this.#sent
-    const left = new Promise<void>((resolve, reject) => {
+    this.#sent = new Promise((resolve, reject) => {
       handOver((error) => (error ? reject(error) : resolve()))
     })
-    left.catch(() => {})
-    this.#sent = { left, size }
+    this.#sent.catch(() => {})
   }
 
   async #flush(): Promise<void> {
@@ -225,10 +215,9 @@ export class Connection {
     await this.#left(this.#sent)
   }
 
-  async #left({ left, size }: Handed): Promise<void> {
-    const ms = this.#idle * Math.max(1, Math.ceil(size / PACE))
+  async #left(sent: Promise<void>): Promise<void> {
     try {
-      await this.within(ms, 'room for data', left)
+      await this.within(this.#idle, 'room for data', sent)
     } catch (error) {
       throw this.#reasonOf(error)
     }

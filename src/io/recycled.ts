@@ -1,7 +1,7 @@
 /** Bytes of one buffer. */
 export const RECYCLED_SIZE = 512 * 1024
 /** Bytes of a large one: as many as a connection sends in one piece. */
-export const LARGE_RECYCLED_SIZE = 2 * 1024 * 1024
+export const LARGE_RECYCLED_SIZE = 1024 * 1024
 /** What is kept of each size for whoever is next. */
 const MAX_FREE = 16 * 1024 * 1024
 

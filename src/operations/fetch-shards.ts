@@ -191,7 +191,8 @@ async function keep({ set, found }: Output, staged: FetchedArchive, fetch: Fetch
   const { shard, archive, files, data, state } = staged
   const { tarSize: bytes, gzSize: stored } = archive
   found.fetchedBytes += bytes
-  found.files.set(shard.shardId, files)
+  // They are held only for who looks at them again: the server's figures.
+  if (fetch.http !== undefined) found.files.set(shard.shardId, files)
   const complete = await isComplete(set, staged, fetch)
   // What the source has lost is to be said of every set: such an archive is never taken for another one.
   const isEvident = !isPart(fetch) && (data?.flaws.length ?? 0) === 0

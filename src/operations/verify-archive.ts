@@ -1,4 +1,4 @@
-import { readSidecar } from '../portable/sets.ts'
+import { readListedSidecar } from '../portable/sets.ts'
 import type { Sidecar, SidecarData, SidecarTotals } from '../portable/sidecar.ts'
 import type { Store } from '../storage/index.ts'
 import { asDamage, checkArchive, checkStoredHash } from './check-archive.ts'
@@ -60,23 +60,21 @@ export async function verifyArchive(
 
 /** Reads the sidecar of an archive and compares it with the manifest, the catalog and what was found. */
 async function compareSidecar(
-  { described, part, shard, ...place }: ArchiveTask,
+  { sidecar: listed, part, shard, ...place }: ArchiveTask,
   files: readonly InspectedFile[],
   { store, findings, signal }: VerifyArchiveOptions,
 ): Promise<Sidecar | undefined> {
-  if (described === undefined || findings.has(described.sidecar)) return undefined
-  const where = { ...place, shard, file: described.sidecar }
-  const sidecar = await findings.collect(where, () =>
-    readSidecar(store, described.catalog, described.sidecar, signal),
-  )
+  if (listed === undefined || findings.has(listed.name)) return undefined
+  const where = { ...place, shard, file: listed.name }
+  const sidecar = await findings.collect(where, () => readListedSidecar(store, listed, signal))
   if (sidecar === undefined) return undefined
   if (!isOf(sidecar, shard, part)) {
     const what = `archive ${part.name} of shard ${describeShard(shard)}`
-    findings.add(where, `${described.sidecar}: is not of ${what}`)
+    findings.add(where, `${listed.name}: is not of ${what}`)
   }
   const other = differingFile(sidecar, files)
   if (other !== undefined) {
-    findings.add(where, `${described.sidecar}: file ${other} is not as it is in ${part.name}`)
+    findings.add(where, `${listed.name}: file ${other} is not as it is in ${part.name}`)
   }
   return sidecar
 }

@@ -1,4 +1,4 @@
-import type { Catalog } from '../portable/catalog.ts'
+import type { CatalogFile } from '../portable/catalog.ts'
 import type { SetListing } from '../portable/listing.ts'
 import type { Store } from '../storage/index.ts'
 import type { ShardName } from './inspect.ts'
@@ -10,8 +10,8 @@ import type { Findings, Place } from './verify-findings.ts'
 export interface ArchiveTask extends Place {
   readonly shard: ShardName
   readonly part: ArchivePart
-  /** What the set's catalog and sidecar say of it; sets of influxd have neither. */
-  readonly described?: { readonly catalog: Catalog; readonly sidecar: string } | undefined
+  /** The sidecar that says what is in it, as the set's catalog lists it; sets of influxd have neither. */
+  readonly sidecar?: CatalogFile | undefined
   /** There is no key to it: it can only be held to its hash. */
   readonly onlyHash?: boolean | undefined
 }
@@ -37,7 +37,13 @@ export interface VerifyContext {
   readonly opened: OpenedStore
   readonly listing: SetListing
   readonly findings: Findings
-  /** Files with their hashes that were right: sets that share archives share sidecars. */
-  readonly sound: Set<string>
+  /** Files that were as a catalog lists them, by their names: sets that share archives share sidecars. */
+  readonly sound: Map<string, CatalogFile>
   readonly signal: AbortSignal
+}
+
+/** True of a file that was as another catalog lists it, which says the same of it. */
+export function isSound({ sound }: VerifyContext, { name, size, sha256 }: CatalogFile): boolean {
+  const seen = sound.get(name)
+  return seen?.size === size && seen.sha256 === sha256
 }

@@ -4,7 +4,7 @@ import type { ListedSet } from '../portable/listing.ts'
 import { catalogName, manifestName, openedName, parseFileName } from '../portable/names.ts'
 import { readClearCatalog, readManifest } from '../portable/set-files.ts'
 import { checkStoredHash } from './check-archive.ts'
-import type { ArchiveTask, FoundSet, VerifyContext } from './verify-context.ts'
+import { type ArchiveTask, type FoundSet, isSound, type VerifyContext } from './verify-context.ts'
 import type { Place } from './verify-findings.ts'
 
 /** Why a set cannot be opened: it is encrypted, and no key that was given opens it. Undefined if it can. */
@@ -112,15 +112,16 @@ function filesOf({ set, files }: Catalog): Set<string> {
 }
 
 async function compareHash(
-  { opened, findings, sound, signal }: VerifyContext,
+  context: VerifyContext,
   place: Place,
-  { name, size, sha256 }: CatalogFile,
+  listed: CatalogFile,
 ): Promise<void> {
-  const key = `${name} ${size} ${sha256}`
-  if (sound.has(key)) return
+  if (isSound(context, listed)) return
+  const { opened, findings, sound, signal } = context
+  const { name, size, sha256 } = listed
   const done = await findings.collect(place, async () => {
     await checkStoredHash(opened.stored, { name, stored: { size, sha256 } }, { signal })
     return true
   })
-  if (done) sound.add(key)
+  if (done) sound.set(name, listed)
 }

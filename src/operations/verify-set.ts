@@ -16,7 +16,7 @@ import { checkStoredHash } from './check-archive.ts'
 import { overlaps, shardName } from './plan-shards.ts'
 import { archivePart, NOT_HELD, shardOf } from './restorable.ts'
 import { selectShards } from './selection.ts'
-import type { ArchiveTask, FoundSet, VerifyContext } from './verify-context.ts'
+import { type ArchiveTask, type FoundSet, isSound, type VerifyContext } from './verify-context.ts'
 import { type Place, shardsById, timesOf } from './verify-findings.ts'
 import { verifyClear } from './verify-sealed.ts'
 
@@ -77,19 +77,20 @@ async function verifyListed(
   const { store, findings, sound, signal } = context
   const inManifest = new Set(manifest.files.map(({ fileName }) => fileName))
   const shards = new Map(manifest.files.map((entry) => [sidecarOf(entry.fileName), shardOf(entry)]))
-  for (const { name, size, sha256 } of catalog.files) {
+  for (const listed of catalog.files) {
+    const { name, size, sha256 } = listed
     const place = { sets: [set], file: name, shard: shards.get(name) }
     const isArchive = parseFileName(name)?.kind === 'archive'
     if (isArchive && inManifest.has(name)) continue
     if (isArchive) findings.add(place, `${name}: in the catalog of set ${set}, not in its manifest`)
     else if (!(await isThere(context, name))) findings.add(place, `${name} is missing`)
-    else if (!sound.has(`${name} ${size} ${sha256}`)) {
+    else if (!isSound(context, listed)) {
       const stored = { size, sha256 }
       const done = await findings.collect(place, async () => {
         await checkStoredHash(store, { name, stored }, { signal })
         return true
       })
-      if (done) sound.add(`${name} ${size} ${sha256}`)
+      if (done) sound.set(name, listed)
     }
   }
 }
@@ -117,7 +118,8 @@ async function listArchives(context: VerifyContext, read: ReadSet): Promise<Arch
     if (!(await isThere(context, file))) findings.add(place, `${file} is missing`)
     else {
       const part = archivePart(context.store, entry, stored)
-      tasks.push({ ...place, part, described: describedBy(file, read.catalog, storedOf) })
+      const sidecar = storedOf.get(sidecarOf(file) ?? '')
+      tasks.push({ ...place, part, sidecar })
     }
   }
   return tasks
@@ -129,16 +131,6 @@ export async function isThere(
   name: string,
 ): Promise<boolean> {
   return listing.files.has(name) || (await store.stat(name, signal)) !== undefined
-}
-
-function describedBy(
-  archive: string,
-  catalog: Catalog | undefined,
-  listed: ReadonlyMap<string, unknown>,
-): ArchiveTask['described'] {
-  const sidecar = sidecarOf(archive)
-  if (catalog === undefined || sidecar === undefined || !listed.has(sidecar)) return undefined
-  return { catalog, sidecar }
 }
 
 function sidecarOf(archive: string): string | undefined {

@@ -102,7 +102,7 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
   const deadline = performance.now() + (options.maxDuration ?? Number.POSITIVE_INFINITY)
   const listing = await listSets(store, signal)
   const findings = new Findings()
-  const context = { store, opened: store, listing, findings, sound: new Set<string>(), signal }
+  const context = { store, opened: store, listing, findings, sound: new Map(), signal }
   const { found, legacy, unfinished } = await findBackups({ ...context, options }, wanted)
   const own = found.flatMap(({ archives }) => archives ?? [])
   const tasks = distinctArchives([...own, ...(legacy?.tasks ?? [])])

@@ -49,18 +49,27 @@ export function filesByName(catalog: Catalog): ReadonlyMap<string, CatalogFile> 
   return files
 }
 
-/** Checks a file that the catalog lists against it. */
+/** Returns what a catalog says of a file. @throws SnapError `E_INTEGRITY` if it does not list it */
+export function listedFile(source: SetSource, catalog: Catalog, name: string): CatalogFile {
+  const listed = filesByName(catalog).get(name)
+  if (listed !== undefined) return listed
+  const message = `${source.url}: ${name} is not in the catalog of set ${catalog.set}`
+  throw new SnapError('E_INTEGRITY', message)
+}
+
+/** Checks a file against a catalog that has to list it. @throws SnapError `E_INTEGRITY` */
 export function checkListed(
   source: SetSource,
   catalog: Catalog,
   name: string,
   file: SmallFile,
 ): void {
-  const listed = filesByName(catalog).get(name)
-  const where = `${source.url}: ${name}`
-  if (listed === undefined) {
-    throw new SnapError('E_INTEGRITY', `${where} is not in the catalog of set ${catalog.set}`)
-  }
+  checkAgainst(source, listedFile(source, catalog, name), file)
+}
+
+/** Checks a file against what a catalog says of it. @throws SnapError `E_INTEGRITY` */
+export function checkAgainst(source: SetSource, listed: CatalogFile, file: SmallFile): void {
+  const where = `${source.url}: ${listed.name}`
   if (listed.size !== file.bytes.length || listed.sha256 !== file.sha256) {
     const got = `${file.bytes.length} bytes with sha256 ${file.sha256}`
     const expected = `${listed.size} bytes with ${listed.sha256}`

@@ -1,13 +1,15 @@
 import { emptyData } from '../meta/index.ts'
 import type { BackupSet } from './backup-set.ts'
-import type { Catalog } from './catalog.ts'
+import type { Catalog, CatalogFile } from './catalog.ts'
 import { firstOfEachShard, inheritance } from './inherit.ts'
 import type { ListedSet, SetListing } from './listing.ts'
 import type { ManifestEntry } from './manifest.ts'
 import { manifestName } from './names.ts'
 import {
+  checkAgainst,
   checkListed,
   clearManifest,
+  listedFile,
   readCatalog,
   readClearCatalog,
   readManifest,
@@ -84,7 +86,17 @@ export async function readSidecar(
   name: string,
   signal?: AbortSignal,
 ): Promise<Sidecar> {
+  return await readListedSidecar(source, listedFile(source, catalog, name), signal)
+}
+
+/** As {@link readSidecar}, by what the catalog says of it. */
+export async function readListedSidecar(
+  source: SetSource,
+  listed: CatalogFile,
+  signal?: AbortSignal,
+): Promise<Sidecar> {
+  const { name } = listed
   const file = await readSmallFile(source, name, signal)
-  checkListed(source, catalog, name, file)
+  checkAgainst(source, listed, file)
   return decodeStored(source, name, (what) => decodeSidecar(file.bytes, what))
 }

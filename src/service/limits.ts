@@ -10,7 +10,7 @@ export interface ServiceLimits {
   readonly token: number
   /** From then on to the last byte of the request. */
   readonly header: number
-  /** For the next bytes from the peer, or for room to send it half a megabyte. */
+  /** For the next bytes from the peer, or for room to send it a megabyte. */
   readonly idle: number
   /** For a whole upload. */
   readonly upload: number

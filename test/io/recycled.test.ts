@@ -20,7 +20,7 @@ describe('recycled buffers', () => {
 
   it.each([
     [RECYCLED_SIZE, 32],
-    [LARGE_RECYCLED_SIZE, 8],
+    [LARGE_RECYCLED_SIZE, 16],
   ] as const)('of %d bytes are kept up to a limit', (size, most) => {
     const many = Array.from({ length: 40 }, () => takeBuffer(size))
     for (const buffer of many) recycle(buffer)

@@ -219,7 +219,7 @@ describe('Service, kept waiting', () => {
     const socket = await open(port)
     socket.pause()
     socket.write('\x03\x00{"ShardID":11}\n')
-    await log.line(/error: .*no room for data in 1.2 s/)
+    await log.line(/error: .*no room for data in 0.3 s/)
   })
 
   it.each([
