@@ -183,7 +183,7 @@ export async function* readRecycled(
 }
 
 /** So many files at a time are read in large pieces; more than that would take too much memory. */
-const FEW = 8
+const FEW = 2
 let reading = 0
 
 /** As {@link readRecycled}, in large chunks as long as few files are read so: each is a way from thread to thread. */
