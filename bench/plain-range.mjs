@@ -60,7 +60,11 @@ async function exportFile(from, to, range) {
   try {
     if (!(await hasTimes(file, range))) return
     const chunks = []
-    const { size } = await rewriteTsm(file, async (chunk) => void chunks.push(chunk), range)
+    const { size } = await rewriteTsm(
+      file,
+      async (chunk) => void chunks.push(Buffer.from(chunk)),
+      range,
+    )
     if (size === 0) return
     const bytes = Buffer.concat(chunks)
     const compressing = compress(to, bytes)

@@ -20,7 +20,7 @@ import { retryShard } from './retry-shard.ts'
 import { type Output, type ReuseFetch, reuseArchive, reuseUnchanged } from './reuse-shard.ts'
 import { isSameAgain } from './same-again.ts'
 import type { SetWriter } from './set-writer.ts'
-import { evidenceOf } from './shard-evidence.ts'
+import { evidenceOf, type HashedFile } from './shard-evidence.ts'
 import type { ShardData } from './shard-sums.ts'
 import { createThrottle } from './throttle.ts'
 
@@ -67,7 +67,8 @@ export async function fetchShards(
   const { limitRate, jobs, signal } = options
   const fetch = { ...options, throttle: createThrottle(limitRate) }
   const lists = { shards: [], dropped: [], skipped: [], unchanged: [], empty: [] }
-  const found: Found = { ...lists, files: new Map(), fetchedBytes: 0 }
+  const files = options.http && new Map<bigint, readonly HashedFile[]>()
+  const found: Found = { ...lists, files, fetchedBytes: 0 }
   await mapParallel(shards, { jobs, signal }, (shard, stop) =>
     fetchOrLeaveOut({ set, found }, shard, { ...fetch, signal: stop }),
   )
@@ -93,20 +94,20 @@ async function confirm({ set, found }: Output, fetch: Fetch): Promise<void> {
   if (http === undefined || open.length === 0 || isPart(fetch)) return
   const remove = async ({ shardId }: ShardName) => {
     found.shards = found.shards.filter((shard) => shard.shardId !== shardId)
-    found.files.delete(shardId)
+    found.files?.delete(shardId)
     await set.unstageShard(shardId)
   }
   // The shards are done for whoever counts them.
   const again = { ...fetch, progress: notesOf(progress) }
   const cut: (ShardName & { readonly error: SnapError })[] = []
   const complete = await confirmShards(
-    open.map((shard) => ({ shard, files: found.files.get(shard.shardId) ?? [] })),
+    open.map((shard) => ({ shard, files: found.files?.get(shard.shardId) ?? [] })),
     {
       ...{ http, signal },
       refetch: async (shard) => {
         await remove(shard)
         await fetchOrLeaveOut({ set, found }, shard, again)
-        return found.files.get(shard.shardId)
+        return found.files?.get(shard.shardId)
       },
       onCut: (shard, error) => void cut.push({ ...shard, error }),
     },
@@ -191,8 +192,7 @@ async function keep({ set, found }: Output, staged: FetchedArchive, fetch: Fetch
   const { shard, archive, files, data, state } = staged
   const { tarSize: bytes, gzSize: stored } = archive
   found.fetchedBytes += bytes
-  // They are held only for who looks at them again: the server's figures.
-  if (fetch.http !== undefined) found.files.set(shard.shardId, files)
+  found.files?.set(shard.shardId, files)
   const complete = await isComplete(set, staged, fetch)
   // What the source has lost is to be said of every set: such an archive is never taken for another one.
   const isEvident = !isPart(fetch) && (data?.flaws.length ?? 0) === 0

@@ -64,8 +64,8 @@ export interface FetchedShards {
 
 /** {@link FetchedShards} while it fills. */
 export interface Found {
-  /** The files of the stored shards, by id. */
-  readonly files: Map<bigint, readonly HashedFile[]>
+  /** The files of the stored shards, by id; only where they are compared with the server's figures at the end. */
+  readonly files: Map<bigint, readonly HashedFile[]> | undefined
   fetchedBytes: number
   shards: StoredShard[]
   readonly dropped: LeftOutShard[]

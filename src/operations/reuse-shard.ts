@@ -50,7 +50,7 @@ export async function reuseUnchanged(
   if (evidence.content !== older.evidence.content) return false
   const reused = await reuseArchive(set, older, { complete: isComplete, evidence, signal })
   if (reused === undefined) return false
-  found.files.set(shardId, files)
+  found.files?.set(shardId, files)
   found.shards.push(reused)
   return true
 }

@@ -1,34 +1,14 @@
 import { snappyEncode } from '../codecs/snappy.ts'
 import { MAX_BLOCK_VALUES } from '../format.ts'
 import type { TimeRange } from '../values.ts'
-import { align, BASE, type Kernels, kernelsFor, SHARED_SIZE, SLACK } from './kernels.ts'
+import { align, BASE, COLUMNS, SHARED_SIZE, SLACK, sharedMemory } from './kernels.ts'
 
 /** A block that was cut: none if nothing of it was wanted. Its bytes are a view, right until the next call of any kernel. */
 export type CutBlock = (TimeRange & { readonly bytes: Uint8Array }) | undefined
 
-/** Words of the kernel's state: the range, two that it does not use, the block's first and last time. */
-const WORDS = 6
-const BLOCK = BASE + WORDS * 8
 /** Bytes that a point takes in the kernel at most: time and value, decoded and encoded; and what else it needs. */
 const POINT = 34
 const MARGIN = 256
-
-interface Views {
-  readonly kernels: Kernels
-  readonly bytes: Uint8Array
-  readonly state: BigInt64Array
-}
-
-let views: Views | undefined
-
-// made once: to make them takes as long as a short block
-function viewsOfShared(): Views {
-  if (views !== undefined) return views
-  const kernels = kernelsFor(SHARED_SIZE)
-  const { buffer } = kernels.memory
-  views = { kernels, bytes: new Uint8Array(buffer), state: new BigInt64Array(buffer, BASE, WORDS) }
-  return views
-}
 
 /**
  * Cuts an encoded block to the points inside `range`, with the bytes that decoding it and encoding them would give, without
@@ -42,18 +22,19 @@ export function cutEncoded(
   times: TimeRange,
   range: TimeRange,
 ): CutBlock | false {
-  const dst = align(BLOCK + block.length + SLACK)
+  const dst = align(COLUMNS + block.length + SLACK)
   const limit = Math.min(MAX_BLOCK_VALUES, Math.floor((SHARED_SIZE - dst - MARGIN) / POINT))
   if (limit < 1) return false
-  const { kernels, bytes, state } = viewsOfShared()
+  const { kernels, bytes, words: state } = sharedMemory()
+  // the range, two words that the kernel does not use, first and last time of the block
   state[0] = range.minTime
   state[1] = range.maxTime
   state[4] = times.minTime
   state[5] = times.maxTime
-  bytes.set(block, BLOCK)
+  bytes.set(block, COLUMNS)
   // what an earlier call left there must not decide how this one ends
-  bytes.fill(0, BLOCK + block.length, dst)
-  const length = kernels.cutBlock(BLOCK, block.length, dst, limit, BASE)
+  bytes.fill(0, COLUMNS + block.length, dst)
+  const length = kernels.cutBlock(COLUMNS, block.length, dst, limit, BASE)
   if (length < 0) return false
   if (length === 0) return undefined
   const at = kernels.cutAt.value

@@ -8,6 +8,7 @@ import {
   kernelsFor,
   SHARED_SIZE,
   SLACK,
+  sharedMemory,
   type WordColumn,
 } from './kernels.ts'
 
@@ -67,24 +68,6 @@ export function addStrings(
   })
 }
 
-interface Views {
-  readonly kernels: Kernels
-  readonly bytes: Uint8Array
-  /** A state, then the first and the last time of a block. */
-  readonly state: BigUint64Array
-}
-
-let views: Views | undefined
-
-// made once: to make them takes as long as a short block
-function viewsOfShared(): Views {
-  if (views !== undefined) return views
-  const kernels = kernelsFor(SHARED_SIZE)
-  const { buffer } = kernels.memory
-  views = { kernels, bytes: new Uint8Array(buffer), state: new BigUint64Array(buffer, BASE, 6) }
-  return views
-}
-
 /**
  * Adds the points of an encoded block as {@link addPoints} does, without handing them out.
  * @returns how many there were; 0, and nothing is added, unless it is a block that decodes, not huge, whose times ascend from
@@ -97,7 +80,7 @@ export function addEncoded(
 ): number {
   const dst = align(COLUMNS + block.length + SLACK)
   if (dst + MAX_BLOCK_VALUES * 16 > SHARED_SIZE) return 0
-  const { kernels, bytes, state } = viewsOfShared()
+  const { kernels, bytes, unsignedWords: state } = sharedMemory()
   state.set(sums)
   state[4] = minTime
   state[5] = maxTime

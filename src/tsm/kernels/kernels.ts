@@ -42,8 +42,10 @@ declare const WebAssembly: {
 const PAGE = 65_536
 /** First byte that the kernels do not use themselves. */
 export const BASE = 2048
-/** Where columns lie, after a fingerprint's state of four words and two more. */
-export const COLUMNS = BASE + 48
+/** Words of a fingerprint's state, and two more: first and last time of a block. */
+const STATE_WORDS = 6
+/** Where columns and blocks lie, after these words. */
+export const COLUMNS = BASE + STATE_WORDS * 8
 /** Decoders read ahead, encoders write their last word whole. */
 export const SLACK = 32
 // a float takes at most 77 bits, any other value at most 64
@@ -77,6 +79,31 @@ export function kernelsFor(size: number): Kernels {
   if (size > SHARED_SIZE) return instantiate(size)
   shared ??= instantiate(SHARED_SIZE)
   return shared
+}
+
+/** The memory that blocks share, as kernels that take a whole block see it. */
+export interface SharedMemory {
+  readonly kernels: Kernels
+  readonly bytes: Uint8Array
+  /** The words before {@link COLUMNS}, and the same without a sign. */
+  readonly words: BigInt64Array
+  readonly unsignedWords: BigUint64Array
+}
+
+let sharedViews: SharedMemory | undefined
+
+/** Returns views of the memory that blocks share. They are made once: to make them takes as long as a short block. */
+export function sharedMemory(): SharedMemory {
+  if (sharedViews !== undefined) return sharedViews
+  const kernels = kernelsFor(SHARED_SIZE)
+  const { buffer } = kernels.memory
+  sharedViews = {
+    kernels,
+    bytes: new Uint8Array(buffer),
+    words: new BigInt64Array(buffer, BASE, STATE_WORDS),
+    unsignedWords: new BigUint64Array(buffer, BASE, STATE_WORDS),
+  }
+  return sharedViews
 }
 
 export function align(offset: number): number {

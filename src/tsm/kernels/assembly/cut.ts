@@ -36,7 +36,8 @@ function search(times: usize, count: i32, time: i64): i32 {
 // The functions below cut the values in `length` bytes at `src`, which are to be `count`, to those from `from` to `to`. They
 // return the end of what they write to `dst`, or 0; the memory from `spare` on is scratch.
 
-function cutFloats(
+function cutWords(
+  type: u8,
   src: usize,
   length: i32,
   count: i32,
@@ -45,24 +46,15 @@ function cutFloats(
   dst: usize,
   spare: usize,
 ): usize {
-  if (decodeFloats(src, length, spare, count) != count) return 0
+  const isFloat = type == 0
+  const decoded = isFloat
+    ? decodeFloats(src, length, spare, count)
+    : decodeIntegers(src, length, spare, count)
+  if (decoded != count) return 0
   if (from == to) return dst
-  const written = encodeFloats(spare + (<usize>from << 3), to - from, dst)
+  const first = spare + (<usize>from << 3)
+  const written = isFloat ? encodeFloats(first, to - from, dst) : encodeIntegers(first, to - from, dst)
   return written < 0 ? 0 : dst + written
-}
-
-function cutIntegers(
-  src: usize,
-  length: i32,
-  count: i32,
-  from: i32,
-  to: i32,
-  dst: usize,
-  spare: usize,
-): usize {
-  if (decodeIntegers(src, length, spare, count) != count) return 0
-  if (from == to) return dst
-  return dst + encodeIntegers(spare + (<usize>from << 3), to - from, dst)
 }
 
 function cutBooleans(src: usize, length: i32, count: i32, from: i32, to: i32, dst: usize): usize {
@@ -157,11 +149,9 @@ export function cutBlock(src: usize, length: i32, dst: usize, limit: i32, state:
   // what nothing is wanted of is decoded too: it is to be known that it could be
   switch (type) {
     case 0:
-      stop = cutFloats(values, rest, count, from, to, at, spare)
-      break
     case 1:
     case 4:
-      stop = cutIntegers(values, rest, count, from, to, at, spare)
+      stop = cutWords(type, values, rest, count, from, to, at, spare)
       break
     case 2:
       stop = cutBooleans(values, rest, count, from, to, at)
