@@ -1,4 +1,4 @@
-import { expectHash } from '../io/hash-worker.ts'
+import pLimit from 'p-limit'
 import type { RandomAccess } from '../io/random-access.ts'
 import { readAll, type Spool, spoolOfPart } from '../io/spool.ts'
 import type { TarEntryInput } from '../tar/writer.ts'
@@ -35,15 +35,21 @@ async function isWithin(file: TsmFile, { minTime, maxTime }: TimeRange): Promise
   return true
 }
 
-interface Rewrite extends Pick<ShardTarOptions, 'tempDir' | 'sendsWithin'> {
+interface Rewrite extends Pick<ShardTarOptions, 'tempDir' | 'signal'> {
   readonly file: TsmFile
   readonly range: TimeRange
 }
 
+/**
+ * One at a time, of all shards: who asked first begins to take the first file while the next one is made, as both would
+ * come at the end if they took turns.
+ */
+const rewriting = pLimit(1)
+
 /** Writes the wanted points of a file; `undefined` if there are none. The caller closes the spool. */
 async function rewrite(
   source: Source,
-  { file, range, tempDir, sendsWithin }: Rewrite,
+  { file, range, tempDir, signal }: Rewrite,
 ): Promise<Spool | undefined> {
   const { tombstone, access } = source
   const tombstones =
@@ -52,9 +58,8 @@ async function rewrite(
   try {
     const filter = { start: range.minTime, end: range.maxTime, tombstones, tempDir }
     const sink = async (chunk: Uint8Array) => {
+      signal.throwIfAborted()
       await spool.consume(chunk)
-      // who gets it is in this process, and hashes what becomes of it
-      if (sendsWithin) expectHash(spool.size)
     }
     const { size } = await rewriteTsm(file, sink, filter)
     if (size > 0) return spool
@@ -73,7 +78,7 @@ async function* entriesOf(
   range: TimeRange,
   options: ShardTarOptions,
 ): AsyncGenerator<TarEntryInput> {
-  const { tempDir, sendsWithin, signal } = options
+  const { tempDir, signal } = options
   for await (const source of sources) {
     signal.throwIfAborted()
     const file = await openTsm(source.access)
@@ -81,7 +86,7 @@ async function* entriesOf(
       yield tarEntry(options, source)
       continue
     }
-    const spool = await rewrite(source, { file, range, tempDir, sendsWithin })
+    const spool = await rewriting(() => rewrite(source, { file, range, tempDir, signal }))
     if (spool === undefined) continue
     try {
       yield tarEntry(options, { ...source, access: spool.access() })

@@ -216,6 +216,21 @@ describe('exportShard', () => {
     await expect(exported(2n, 2n)).rejects.toMatchObject({ code: 'E_FORMAT' })
   })
 
+  it('serves all who ask at once, whoever of them gives up', async () => {
+    await makeShardFiles(dir, { data: { [tsmName(1)]: await tsmBytes({ a: [[1, 2, 3]] }) } })
+    const store = await openStore()
+    const stop = new AbortController()
+    const ask = (signal: AbortSignal) => collect((w) => store.exportShard(1n, 2n, 2n, w, signal))
+    const asked = [signal, stop.signal, signal].map(ask)
+    stop.abort(new Error('given up'))
+    const [first, left, last] = await Promise.allSettled(asked)
+    expect(left).toMatchObject({ status: 'rejected', reason: { message: 'given up' } })
+    for (const tar of [first, last]) {
+      const bytes = tar?.status === 'fulfilled' ? tar.value : Buffer.of()
+      expect(await pointsOf((await entriesOf(bytes)).values())).toEqual(['a 2'])
+    }
+  })
+
   const time = fc.integer({ min: 0, max: 40 })
   const block = fc.uniqueArray(time, { minLength: 1, maxLength: 6 })
   const file = fc.record({
