@@ -7,6 +7,8 @@ import { endOfThread } from './thread.ts'
 
 /** As much as this is hashed here: less time than a thread takes to start. */
 const HELD_SIZE = 512 * 1024
+/** The same where it is known before: a few milliseconds, where the start of a thread takes 50 of a processor. */
+const LITTLE = 16 * 1024 * 1024
 /** Memory in which beginnings are held. */
 const HELD = new BufferPool(HELD_SIZE, 8)
 
@@ -52,12 +54,17 @@ parentPort.on('message', ({ id, slot, length, whole }) => {
 
 /**
  * A SHA-256 of bytes that come bit by bit. From half a megabyte on it is taken on a thread, one for all of them, where there is a
- * second processor. One that is given up costs some hundred bytes.
+ * second processor, unless it is known that little comes. One that is given up costs some hundred bytes.
  */
 export class Sha256 {
   #held: Buffer | undefined
   #size = 0
   #take: Taker | undefined
+
+  /** @param expected bytes that are likely to come, if that is known */
+  constructor(expected = Number.POSITIVE_INFINITY) {
+    if (expected <= LITTLE) this.#take = hereTaker()
+  }
 
   /**
    * Adds bytes. To be awaited before the next ones: they may change then, as they were hashed or copied.
@@ -90,11 +97,6 @@ export class Sha256 {
     await take.update(held.subarray(0, this.#size))
     HELD.give(held)
   }
-}
-
-/** Has the thread started while the first of at least `size` bytes still come, which would wait for it. */
-export function expectHash(size: number): void {
-  if (size > HELD_SIZE) openThread()
 }
 
 /**

@@ -42,6 +42,8 @@ export interface FetchedArchive extends StagedArchive {
 
 interface Wanted {
   readonly tar: AsyncIterable<Uint8Array>
+  /** Bytes of its first file, of points that were chosen: mostly there is one. */
+  readonly expected?: number | undefined
   readonly isComplete: boolean
   readonly state?: () => ShardState | undefined
 }
@@ -70,9 +72,9 @@ export async function fetchShard(
     },
     { name: nameOf(shard), signal },
   )
-  const checked = sourceErrors(tar, source)
+  const toStage = { shard, tar: sourceErrors(tar, source), compression, expected: wanted.expected }
   const seen = () => ({ files, sums })
-  const staged = await set.stageShard({ shard, tar: checked, compression }, seen, signal)
+  const staged = await set.stageShard(toStage, seen, signal)
   return { ...staged, isComplete: wanted.isComplete, state: wanted.state?.() }
 }
 
@@ -93,7 +95,8 @@ async function requestShard(shard: ShardName, options: Fetch): Promise<Wanted | 
   try {
     const { value: first, done } = await wanted.next()
     if (done) return undefined
-    return { tar: recycling(packShardTar(beginningWith(first, wanted))), isComplete }
+    const tar = recycling(packShardTar(beginningWith(first, wanted)))
+    return { tar, expected: first.size, isComplete }
   } catch (error) {
     throw sourceFailure(error, source)
   }

@@ -1,4 +1,4 @@
-import type { ArchiveSummary } from '../portable/archive-writer.ts'
+import type { ArchiveSummary, WriteArchiveOptions } from '../portable/archive-writer.ts'
 import type { Catalog, CatalogShard } from '../portable/catalog.ts'
 import type { ManifestEntry } from '../portable/manifest.ts'
 import { openedName } from '../portable/names.ts'
@@ -8,6 +8,13 @@ import type { ShardData, ShardSums } from './shard-sums.ts'
 
 /** How archives are written. */
 export type Compression = 'gzip' | 'none'
+
+/** The tar of a shard whose archive is to be written. */
+export interface ShardToStage extends Pick<WriteArchiveOptions, 'expected'> {
+  readonly shard: ShardName
+  readonly tar: AsyncIterable<Uint8Array>
+  readonly compression: Compression
+}
 
 /** What was seen in the tar of a shard. */
 export interface SeenShard {

@@ -27,17 +27,16 @@ import { copyPending } from './copy-pending.ts'
 import { describeArchive, describeData, openStaged } from './describe-archive.ts'
 import { FinishedNotes } from './finished-notes.ts'
 import type { FindCompressor } from './igzip.ts'
-import type { ShardName } from './inspect.ts'
 import { publishAll } from './publish-all.ts'
 import { retainAll } from './retain-all.ts'
 import {
   type CatalogFacts,
-  type Compression,
   catalogShards,
   lastOfAll,
   manifestEntry,
   type SeenShard,
   type ShardFacts,
+  type ShardToStage,
   type StagedArchive,
 } from './set-parts.ts'
 import { type FileToStage, type StagedFile, stageFile } from './stage-file.ts'
@@ -103,19 +102,15 @@ export class SetWriter {
    * @param seen what was seen in the tar, asked for once it has ended
    */
   async stageShard(
-    {
-      shard,
-      tar,
-      compression,
-    }: { shard: ShardName; tar: AsyncIterable<Uint8Array>; compression: Compression },
+    { shard, tar, ...how }: ShardToStage,
     seen: () => SeenShard,
     signal?: AbortSignal,
   ): Promise<StagedArchive> {
     const name = archiveName(this.name, shard.shardId)
     const writer = new ArchiveWriter(tar, {
       fileName: archiveTarName(this.name, shard.shardId),
-      compression,
-      compressMember: compression === 'gzip' ? await this.#findCompressor?.() : undefined,
+      ...how,
+      compressMember: how.compression === 'gzip' ? await this.#findCompressor?.() : undefined,
     })
     const sha256 = () => writer.summary.sha256
     const { staged, file } = await this.#stage({ name, body: writer, sha256 }, signal)

@@ -59,6 +59,8 @@ export interface WriteArchiveOptions {
    * archives are written at once that there is always one to compress; 1 of those that are stored, which need no time.
    */
   readonly inFlight?: number | undefined
+  /** Bytes that the tar is likely to have, if that is known. */
+  readonly expected?: number | undefined
 }
 
 /**
@@ -101,7 +103,7 @@ const TRAILER_SIZE = 8
 export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   readonly #tar: AsyncIterable<Uint8Array>
   readonly #options: WriteArchiveOptions
-  readonly #hash = new Sha256()
+  readonly #hash: Sha256
   readonly #seekPoints: SeekPoint[] = []
   readonly #blockCrcs: number[] = []
   #crc = 0
@@ -116,6 +118,7 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     }
     this.#tar = tar
     this.#options = options
+    this.#hash = new Sha256(options.expected)
   }
 
   /**

@@ -16,8 +16,8 @@ function expected(pieces: readonly Uint8Array[]): string {
 }
 
 /** Hashes pieces that are gone as soon as they were taken. */
-async function hashOf(pieces: readonly Uint8Array[]): Promise<string> {
-  const hash = new Sha256()
+async function hashOf(pieces: readonly Uint8Array[], expected?: number): Promise<string> {
+  const hash = new Sha256(expected)
   for (const piece of pieces) {
     const bytes = Buffer.from(piece)
     await hash.update(bytes)
@@ -36,8 +36,15 @@ const PIECES = fc.array(
 test.prop([fc.array(PIECES, { minLength: 1, maxLength: 5 })], { numRuns: 30 })(
   'is the hash of all that came, of several at the same time',
   async (streams) => {
-    const digests = await Promise.all(streams.map(hashOf))
+    const digests = await Promise.all(streams.map((pieces) => hashOf(pieces)))
     expect(digests).toEqual(streams.map(expected))
+  },
+)
+
+test.prop([PIECES, fc.nat(64 * MIB)], { numRuns: 30 })(
+  'is the hash of all that came, however much was expected',
+  async (pieces, size) => {
+    expect(await hashOf(pieces, size)).toBe(expected(pieces))
   },
 )
 
@@ -48,7 +55,7 @@ it.each([0, 1, MIB - 1, MIB, MIB + 1, 8 * MIB])('hashes %i bytes', async (size) 
 
 it('hashes more at the same time than its memory holds', async () => {
   const streams = Array.from({ length: 40 }, (_, i) => [BYTES.subarray(i), BYTES.subarray(2 * i)])
-  expect(await Promise.all(streams.map(hashOf))).toEqual(streams.map(expected))
+  expect(await Promise.all(streams.map((pieces) => hashOf(pieces)))).toEqual(streams.map(expected))
 })
 
 it('hashes memory that it shares as it is, beside what comes bit by bit', async () => {
