@@ -5,7 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/helpers/global-setup.ts'],
-    testTimeout: 30_000,
+    // Random cases take as long as they are many.
+    testTimeout: process.env['SLOW'] === '1' ? 600_000 : 30_000,
     hookTimeout: 120_000,
     // What is polled for comes at once, or late on a busy machine: the default is a second.
     expect: { poll: { timeout: 20_000 } },

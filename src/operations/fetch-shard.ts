@@ -1,4 +1,3 @@
-import { recycling } from '../io/recycled.ts'
 import {
   packShardTar,
   readShardTar,
@@ -95,7 +94,7 @@ async function requestShard(shard: ShardName, options: Fetch): Promise<Wanted | 
   try {
     const { value: first, done } = await wanted.next()
     if (done) return undefined
-    const tar = recycling(packShardTar(beginningWith(first, wanted)))
+    const tar = packShardTar(beginningWith(first, wanted))
     return { tar, expected: first.size, isComplete }
   } catch (error) {
     throw sourceFailure(error, source)

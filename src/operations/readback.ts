@@ -158,8 +158,7 @@ async function readArriving<T>(
   read: (entries: AsyncIterable<TarEntry>) => Promise<T>,
 ): Promise<T> {
   try {
-    const tar = recycling(server.client.shardBackup(shard, signal))
-    return await read(readShardTar(tar, { signal }))
+    return await read(readShardTar(server.client.shardBackup(shard, signal), { signal }))
   } catch (error) {
     if (!isDamage(error)) throw error
     const message = `${server.name}: shard ${describeShard(shard)} arrived damaged: ${error.message}`

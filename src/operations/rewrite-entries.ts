@@ -1,4 +1,5 @@
 import { SnapError } from '../errors.ts'
+import { recycling } from '../io/recycled.ts'
 import { readRecycled, spool, spoolOfPart } from '../io/spool.ts'
 import type { TarEntryInput } from '../tar/index.ts'
 import { openTsm } from '../tsm/reader.ts'
@@ -13,7 +14,8 @@ export interface RewriteOptions {
 
 /**
  * Turns the files of a shard into TSM files of only the wanted points: tombstones are applied to the file they belong
- * to and left out, the filter is applied to all. A file that neither touches passes through unread.
+ * to and left out, the filter is applied to all. A file that neither touches passes through unread. What is read of a file may
+ * change when the next is asked for.
  * @throws SnapError `E_FORMAT` if a tombstone comes after its TSM file, which no walk of a directory in the order of
  * names gives, or a file is damaged
  */
@@ -58,7 +60,8 @@ async function* rewriteEntry(
       ...filter,
       tempDir,
     })
-    if (left > 0) yield { name, size: left, mtime, body: readRecycled(rewritten.access()) }
+    const body = recycling(readRecycled(rewritten.access()))
+    if (left > 0) yield { name, size: left, mtime, body }
   } finally {
     await file.close()
     await rewritten.close()
