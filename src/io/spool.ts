@@ -133,7 +133,7 @@ export class Spool {
 
 /**
  * Returns a spool for what is left of a file of `size` bytes. Of a large one that is likely to be large, and goes into a file at
- * once: it would move out of memory soon.
+ * once: it would move out of memory soon. Its memory is not used again, as what is sent of it may be on its way for long.
  */
 export function spoolOfPart({ size, ...options }: SpoolOptions & { readonly size: number }): Spool {
   return new Spool({ ...options, memoryLimit: size > SPOOL_MEMORY ? 0 : SPOOL_MEMORY })

@@ -99,7 +99,7 @@ export async function makeMeta(dir: string, ids: readonly bigint[]): Promise<voi
 export async function collect(write: (w: PassThrough) => Promise<void>): Promise<Buffer> {
   const sink = new PassThrough({ highWaterMark: 1024 })
   const chunks: Buffer[] = []
-  sink.on('data', (chunk: Buffer) => chunks.push(chunk))
+  sink.on('data', (chunk: Buffer) => chunks.push(Buffer.from(chunk)))
   await write(sink)
   sink.end()
   await finished(sink)

@@ -1,7 +1,8 @@
 import { readdirSync } from 'node:fs'
 import { mkdir, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PassThrough } from 'node:stream'
+import { PassThrough, Writable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { openDataDirectory } from '../../src/datadir/index.ts'
@@ -229,6 +230,34 @@ describe('exportShard', () => {
       const bytes = tar?.status === 'fulfilled' ? tar.value : Buffer.of()
       expect(await pointsOf((await entriesOf(bytes)).values())).toEqual(['a 2'])
     }
+  })
+
+  it('sends points that stay what they are however late a peer looks at them', async () => {
+    const data: Record<string, Uint8Array> = {}
+    for (const file of [1, 2]) {
+      const blocks = Array.from({ length: 180 }, (_, block) =>
+        Array.from({ length: 1000 }, (_, i) => (2 * block + file) * 1000 + i),
+      )
+      data[tsmName(file)] = await tsmBytes({ [`m${file}`]: blocks })
+    }
+    await makeShardFiles(dir, { data })
+    const store = await openStore()
+    const chunks: Buffer[] = []
+    const sink = new Writable({
+      highWaterMark: 1,
+      async write(chunk: Buffer, _encoding, callback) {
+        // Meanwhile the next file is made.
+        await sleep(100)
+        chunks.push(Buffer.from(chunk))
+        callback()
+      },
+    })
+    await store.exportShard(1n, 1001n, 360_998n, sink, signal)
+    const entries = await entriesOf(Buffer.concat(chunks))
+    const points = await pointsOf(entries.values())
+    const times = Array.from({ length: 359_998 }, (_, i) => 1001 + i)
+    const expected = times.map((time) => `m${Math.floor(time / 1000) % 2 === 1 ? 1 : 2} ${time}`)
+    expect(points.join() === expected.sort().join()).toBe(true)
   })
 
   const time = fc.integer({ min: 0, max: 40 })
