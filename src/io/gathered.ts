@@ -1,3 +1,5 @@
+import { copyInto } from './copy-into.ts'
+
 const FIRST_SIZE = 1024
 
 /**
@@ -27,7 +29,7 @@ export class Gathered {
       this.#room.copy(grown, 0, 0, this.#size)
       this.#room = grown
     }
-    this.#room.set(piece, this.#size)
+    copyInto(this.#room, this.#size, piece)
     this.#size = size
   }
 

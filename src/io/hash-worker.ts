@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { SnapError } from '../errors.ts'
 import { BufferPool } from './buffer-pool.ts'
+import { copyInto } from './copy-into.ts'
 import { endOfThread } from './thread.ts'
 
 /** As much as this is hashed here: less time than a thread takes to start. */
@@ -144,7 +145,7 @@ interface Waiter<T> {
  * from the message that names it to the answer.
  */
 class HashThread {
-  readonly #memory = new SharedArrayBuffer(SLOTS * SLOT_SIZE)
+  readonly #slots = Buffer.from(new SharedArrayBuffer(SLOTS * SLOT_SIZE))
   readonly #worker: Worker
   readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot)
   readonly #waiting: Waiter<number>[] = []
@@ -154,7 +155,7 @@ class HashThread {
   #failure: SnapError | undefined
 
   constructor() {
-    const workerData = { memory: this.#memory, slotSize: SLOT_SIZE }
+    const workerData = { memory: this.#slots.buffer, slotSize: SLOT_SIZE }
     this.#worker = new Worker(PROGRAM, { eval: true, workerData, execArgv: [] })
     this.#worker.on('message', (answer: Answer) => this.#take(answer))
     this.#worker.on('error', (error) => this.#fail(error))
@@ -169,7 +170,7 @@ class HashThread {
         for (let at = 0; at < bytes.length; at += SLOT_SIZE) {
           const slot = this.#free.pop() ?? (await this.#nextFree())
           const part = bytes.subarray(at, at + SLOT_SIZE)
-          new Uint8Array(this.#memory, slot * SLOT_SIZE).set(part)
+          copyInto(this.#slots, slot * SLOT_SIZE, part)
           this.#post({ id, slot, length: part.length })
         }
       },

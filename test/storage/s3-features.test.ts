@@ -195,7 +195,7 @@ describeWithS3('a store in a bucket', () => {
       const locked = await newBucket(s3, { objectLock: true })
       const store = open({ inBucket: locked, lockDays: 2, partSize })
       await store.reserve('a', 'text')
-      await put(store, 'a', randomBytes(6 * MIB))
+      await put(store, 'a', randomBytes(8 * MIB))
       const days = ((await store.stat('a'))?.lockedUntil?.getTime() ?? 0) - Date.now()
       expect(days / 86_400_000).toBeCloseTo(2, 1)
       await expect(store.delete('a')).rejects.toMatchObject({
