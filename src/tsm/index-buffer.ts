@@ -55,10 +55,13 @@ export class IndexBuffer {
   #append({ minTime, maxTime, offset, size }: IndexEntry): void {
     const at = this.keyBlocks * INDEX_ENTRY_SIZE
     if (at === this.#entries.length) this.#entries = Buffer.concat([this.#entries, this.#entries])
-    this.#entries.writeBigInt64BE(minTime, at)
-    this.#entries.writeBigInt64BE(maxTime, at + 8)
-    this.#entries.writeBigInt64BE(BigInt(offset), at + 16)
-    this.#entries.writeUInt32BE(size, at + 24)
+    // a view each time: what Buffer has for this takes longer by far
+    const view = new DataView(this.#entries.buffer, this.#entries.byteOffset + at)
+    view.setBigInt64(0, minTime)
+    view.setBigInt64(8, maxTime)
+    view.setUint32(16, Math.floor(offset / 2 ** 32))
+    view.setUint32(20, offset % 2 ** 32)
+    view.setUint32(24, size)
   }
 
   #begin(key: Uint8Array, type: FieldType): void {

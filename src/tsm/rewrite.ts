@@ -62,7 +62,14 @@ async function rewriteBlocks(
     const drops = filter.tombstones?.rangesOf(key.key) ?? []
     for (const entry of key.entries) {
       const kept = wanted ? keptRanges(entry, range, drops) : []
-      counts[kept.length > 0 ? await rewriteBlock({ file, writer, key, entry, kept }) : 'dropped']++
+      if (kept.length === 0) {
+        counts.dropped++
+        continue
+      }
+      const taken = file.takeBlock(key, entry)
+      const bytes = taken instanceof Promise ? await taken : taken
+      counts[rewriteBlock({ file, writer, key, entry, kept }, bytes)]++
+      if (writer.mustFlush) await writer.flush()
     }
   }
   return { ...counts, ...(await writer.finish()) }
@@ -98,17 +105,15 @@ interface BlockRewrite {
   readonly kept: readonly TimeRange[]
 }
 
-async function rewriteBlock(rewrite: BlockRewrite): Promise<'copied' | 'encoded' | 'dropped'> {
-  const { file, writer, key, entry, kept } = rewrite
-  const taken = file.takeBlock(key, entry)
-  const bytes = taken instanceof Promise ? await taken : taken
+function rewriteBlock(rewrite: BlockRewrite, bytes: Uint8Array): 'copied' | 'encoded' | 'dropped' {
+  const { writer, key, entry, kept } = rewrite
   if (isWhole(entry, kept)) {
-    await writer.writeBlock(key.key, entry, bytes)
+    writer.addBlock(key.key, entry, bytes)
     return 'copied'
   }
   const cut = cutBlock(rewrite, bytes)
   if (cut === undefined) return 'dropped'
-  await writer.writeBlock(key.key, cut, cut.bytes)
+  writer.addBlock(key.key, cut, cut.bytes)
   return 'encoded'
 }
 

@@ -75,22 +75,43 @@ export class TsmWriter {
    * if `bytes` are no block
    */
   async writeBlock(key: Uint8Array, range: TimeRange, bytes: Uint8Array): Promise<void> {
+    this.addBlock(key, range, bytes)
+    if (this.mustFlush) await this.flush()
+  }
+
+  /** As {@link writeBlock}, without a promise for each of thousands of blocks. */
+  addBlock(key: Uint8Array, range: TimeRange, bytes: Uint8Array): void {
     const size = CRC_SIZE + bytes.length
     const offset = this.#offset === 0 ? TSM_HEADER_SIZE : this.#offset
     const type = fieldTypeOf(bytes[0], 'TSM writer')
     this.#index.add(key, type, { minTime: range.minTime, maxTime: range.maxTime, offset, size })
     if (this.#offset === 0) {
-      this.#chunks.append(uint32(TSM_MAGIC))
+      this.#chunks.appendUint32(TSM_MAGIC)
       this.#chunks.append(Uint8Array.of(TSM_VERSION))
     }
-    this.#chunks.append(uint32(crc32(bytes)))
+    this.#chunks.appendUint32(crc32(bytes))
     this.#chunks.append(bytes)
     this.#offset = offset + size
     if (range.minTime < this.#minTime) this.#minTime = range.minTime
     if (range.maxTime > this.#maxTime) this.#maxTime = range.maxTime
+  }
+
+  /** True if {@link flush} is to be awaited before the next block. */
+  get mustFlush(): boolean {
+    return this.#chunks.hasFull || this.#overflow !== undefined
+  }
+
+  /** Hands on what is held of blocks, and of an index that is large. */
+  async flush(): Promise<void> {
     for (const chunk of this.#chunks.takeFull()) await this.#sink(chunk)
+    const directory = this.#overflow
+    if (directory !== undefined) await this.#spoolIndex(directory)
+  }
+
+  /** Where the index has to go on; undefined while there is memory for it. */
+  get #overflow(): string | undefined {
     const held = this.#index.size - (this.#spooled?.size ?? 0)
-    if (held > INDEX_MEMORY && this.#tempDir !== undefined) await this.#spoolIndex(this.#tempDir)
+    return held > INDEX_MEMORY ? this.#tempDir : undefined
   }
 
   /**
@@ -134,10 +155,6 @@ export class TsmWriter {
     if (this.#spooled !== undefined) yield* readAll(this.#spooled.access())
     yield* rest
   }
-}
-
-function uint32(value: number): Uint8Array {
-  return Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value)
 }
 
 /** Returns the points of `block` in pieces that influxd would put in one block each, views over it. */
