@@ -9,7 +9,7 @@ const NEW_DIRECTORY_MODE = 0o755
 
 /**
  * Makes a directory that is missing, with its parents; root gives it to whoever owns the place. Returns those that were made, the
- * highest first.
+ * highest first; none is left if one of them cannot be made.
  * @throws SnapError `E_DESTINATION`
  */
 export async function makeRoot(path: string): Promise<string[]> {
@@ -18,13 +18,14 @@ export async function makeRoot(path: string): Promise<string[]> {
   const made = await makeRoot(parent)
   try {
     await mkdir(path, { mode: NEW_DIRECTORY_MODE })
+    made.push(path)
+    if (process.geteuid?.() === 0) await giveTo(path, await ownerOf(parent))
+    await fsyncDirectory(parent)
+    return made
   } catch (error) {
     await unmakeRoot(made)
     throw asSnapError(error, 'E_DESTINATION', path)
   }
-  if (process.geteuid?.() === 0) await giveTo(path, await ownerOf(parent))
-  await fsyncDirectory(parent)
-  return [...made, path]
 }
 
 /** Removes what {@link makeRoot} made, as far as nobody has put anything there. */

@@ -53,8 +53,14 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
     const contents = await checkBackup({ backup, plan }, { ...options, staging }, damaged)
     return { ...(await restoreChecked({ backup, plan, contents }, options)), damaged }
   } finally {
-    await staging?.close()
+    await staging?.close().catch((error: unknown) => warnOfStaging(error, options))
   }
+}
+
+/** What was restored is there, and what failed has its reason. */
+function warnOfStaging(error: unknown, { progress = noProgress }: RestoreOptions): void {
+  const message = `${messageOf(error)}: it holds nothing that is needed, and the next restore removes it`
+  progress({ type: 'note', level: 'warning', message })
 }
 
 async function restoreChecked(

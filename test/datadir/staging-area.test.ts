@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { openDataDirectory, openStagingArea } from '../../src/datadir/index.ts'
@@ -110,6 +110,22 @@ describe('a staging area', () => {
     const options = { mode: 'read-write', influxdIsStopped: true } as const
     await (await openDataDirectory(pathsIn(dir), options)).close()
     expect(await readdir(join(dir, 'data'))).toEqual([])
+  })
+
+  it('says what it cannot remove', async () => {
+    const area = await open()
+    await rename(join(dir, 'data'), join(dir, 'other'))
+    await writeFile(join(dir, 'data'), 'a file')
+    await expect(area.close()).rejects.toMatchObject({
+      code: 'E_DESTINATION',
+      message: expect.stringContaining(`${dir}/data/snap-`),
+    })
+  })
+
+  it('leaves none of the three directories where one cannot be made', async () => {
+    const paths = { ...pathsIn(dir), metaDir: join(dir, 'a', 'x'.repeat(256)) }
+    await expect(openStagingArea(paths, true)).rejects.toMatchObject({ code: 'E_DESTINATION' })
+    expect(await readdir(dir)).toEqual([])
   })
 
   it('is not made where a directory cannot be', async () => {

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, open, readFile } from 'node:fs/promises'
+import { type FileHandle, open, readdir, readFile, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fc, test } from '@fast-check/vitest'
 import { afterEach, expect, it, vi } from 'vitest'
+import { writeFileSynced } from '../../src/io/durable.ts'
 import { LargeFile } from '../../src/io/large-file.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { tinyFileSystem } from '../helpers/tiny-file-system.ts'
@@ -15,6 +16,8 @@ const BYTES = randomBytes(5 * MIB)
 const system = vi.hoisted(() => ({
   answer: 'writes' as 'writes' | 'EINVAL' | 'ENOTSUP' | 'EIO' | 'half',
   writes: 0,
+  /** As NFS does, which says then what it could not write. */
+  failsToClose: false,
 }))
 vi.mock('node:fs/promises', async (importOriginal) => {
   const real = await importOriginal<typeof import('node:fs/promises')>()
@@ -27,6 +30,7 @@ vi.mock('node:fs/promises', async (importOriginal) => {
 afterEach(() => {
   system.answer = 'writes'
   system.writes = 0
+  system.failsToClose = false
 })
 
 function watched(handle: FileHandle): FileHandle {
@@ -38,7 +42,12 @@ function watched(handle: FileHandle): FileHandle {
     if (answer === 'half') return await write(bytes, offset, length / 2, at)
     throw Object.assign(new Error(`${answer}: refused`), { code: answer })
   }
-  return Object.assign(handle, { write: answered })
+  const close = handle.close.bind(handle)
+  const closed = async () => {
+    await close()
+    if (system.failsToClose) throw Object.assign(new Error('EDQUOT: refused'), { code: 'EDQUOT' })
+  }
+  return Object.assign(handle, { write: answered, close: closed })
 }
 
 /** Writes pieces that are gone as soon as they were taken; returns what the file holds then. */
@@ -116,6 +125,28 @@ it('passes the error of a write on, at the latest when all is to be there', asyn
   system.answer = 'EIO'
   await expect(written([BYTES.subarray(0, MIB)], 0)).rejects.toThrow(/EIO/)
   await expect(written(cut(5 * MIB, 300_000), 0)).rejects.toThrow(/EIO/)
+})
+
+it('fails where the file cannot be closed, and leaves neither file nor descriptors', async () => {
+  const directory = await tempDir()
+  const path = join(directory, 'large')
+  const openFiles = async () =>
+    (await Promise.all((await readdir('/proc/self/fd')).map(targetOf))).filter((target) =>
+      target.startsWith(path),
+    )
+  const targetOf = (fd: string) => readlink(`/proc/self/fd/${fd}`).catch(() => '')
+  const body = async function* () {
+    yield* cut(5 * MIB, MIB)
+    system.failsToClose = true
+    expect(await openFiles()).toHaveLength(2)
+  }
+  await expect(writeFileSynced(path, body())).rejects.toMatchObject({
+    code: 'E_DESTINATION',
+    message: `${path}: EDQUOT: refused`,
+    hint: 'free some space there or choose another place',
+  })
+  expect(await readdir(directory)).toEqual([])
+  expect(await openFiles()).toEqual([])
 })
 
 it('tells that a file system is full', async ({ skip }) => {

@@ -18,10 +18,18 @@ interface BackUpOptions extends Partial<BackupOptions> {
 /** Backs up shards into a store in memory. */
 export async function backUp(
   shards: readonly ShardFixture[],
-  { store = new MemoryStore(), prepare, ...options }: BackUpOptions = {},
+  { prepare, ...options }: BackUpOptions = {},
 ) {
   const dirs = await writeDirectories(shards)
   await prepare?.(dirs)
+  return await backUpFrom(dirs, options)
+}
+
+/** Backs up directories into a store in memory. */
+export async function backUpFrom(
+  dirs: Directories,
+  { store = new MemoryStore(), ...options }: Omit<BackUpOptions, 'prepare'> = {},
+) {
   const { source, close } = await openDirectories(dirs)
   try {
     const result = await backup({

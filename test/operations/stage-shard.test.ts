@@ -1,4 +1,4 @@
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -55,6 +55,25 @@ async function countedSet(): Promise<{ store: CountedStore; size: number }> {
   return { store: new CountedStore(store.files), size: sizes.reduce((sum, size) => sum + size) }
 }
 
+/** Takes its parent from under the directory that files wait in, once the first archive is read. */
+class MovingStore extends MemoryStore {
+  readonly #root: string
+  #isMoved = false
+
+  constructor(store: MemoryStore, root: string) {
+    super(store.files)
+    this.#root = root
+  }
+
+  override async *read(...args: Parameters<MemoryStore['read']>): AsyncGenerator<Uint8Array> {
+    yield* super.read(...args)
+    if (!args[0].endsWith(ARCHIVE) || this.#isMoved) return
+    this.#isMoved = true
+    await rename(join(this.#root, 'data'), join(this.#root, 'other'))
+    await writeFile(join(this.#root, 'data'), '')
+  }
+}
+
 /** What a restore that fails says, and what it leaves. */
 async function failed(store: MemoryStore, options: Partial<RestoreOptions> = {}) {
   const root = await tempDir('restored')
@@ -108,6 +127,21 @@ describe('a restore into directories', () => {
     const found = await failed(store)
     expect(found).toMatchObject({ code: 'E_INTEGRITY', left: [] })
     expect(found.message).toContain(`${name}: archive cut`)
+  })
+
+  it('says why it failed, and warns of what it could not remove', async () => {
+    const { store } = await countedSet()
+    const root = await tempDir('restored')
+    const warnings: string[] = []
+    const progress: RestoreOptions['progress'] = (event) => {
+      if (event.type === 'note') warnings.push(event.message)
+    }
+    const name = namesOf(store, ARCHIVE)[0] ?? ''
+    store.files.set(name, Buffer.from('nothing'))
+    const moving = new MovingStore(store, root)
+    const restoring = restoreInto(root, moving, { jobs: 1, progress })
+    await expect(restoring).rejects.toMatchObject({ code: 'E_INTEGRITY' })
+    expect(warnings).toEqual([expect.stringMatching(/data\/snap-.* the next restore removes it$/)])
   })
 
   it('leaves directories as they were that were there', async () => {
