@@ -13,13 +13,21 @@ rmSync(dir, { recursive: true, force: true })
 const rolldown = await import('rolldown').catch(({ message }) => {
   console.error(`not bundled, the program will start slower: ${message}`)
 })
+const { shareShapes } = rolldown ? await import('./share-shapes.mjs') : {}
+/** Not as chunks are rendered: what rolldown drops after that it would drop, too. */
+const shapes = {
+  name: 'shapes',
+  generateBundle(_, files) {
+    for (const file of Object.values(files)) file.code = shareShapes(file.code)
+  },
+}
 const bundle = await rolldown?.rolldown({
   input: join(dist, 'cli/main.js'),
   platform: 'node',
   // Of packages that are there as modules, too, nothing is taken that is not used.
   resolve: { mainFields: ['module', 'main'] },
   logLevel: 'warn',
-  plugins: [{ name: 'builtins', renderChunk: requireBuiltins }],
+  plugins: [{ name: 'builtins', renderChunk: requireBuiltins }, shapes],
 })
 const { output = [] } =
   (await bundle?.write({
@@ -30,6 +38,7 @@ const thread = await rolldown?.rolldown({
   input: join(dist, 'tsm/check-program.js'),
   platform: 'node',
   logLevel: 'warn',
+  plugins: [shapes],
 })
 await thread?.write({ dir, format: 'esm' })
 if (bundle !== undefined) {

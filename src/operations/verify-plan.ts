@@ -14,8 +14,7 @@ export function distinctArchives(tasks: readonly ArchiveTask[]): ArchiveTask[] {
     const said = [name, stored?.sha256, tarSize, shardId, database, retentionPolicy]
     const key = said.join('\0')
     const known = byKey.get(key)
-    const sets = [...(known?.sets ?? []), ...task.sets]
-    byKey.set(key, { ...(known ?? task), sets })
+    byKey.set(key, known ? { ...known, sets: [...known.sets, ...task.sets] } : task)
   }
   return [...byKey.values()]
 }

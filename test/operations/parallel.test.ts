@@ -30,6 +30,10 @@ describe('mapParallel', () => {
     expect(ended).toEqual(['slow'])
   })
 
+  it.each([0, Number.NaN])('refuses %s jobs', async (jobs) => {
+    await expect(mapParallel([1], { jobs }, async () => 1)).rejects.toThrow('expected at least 1')
+  })
+
   it('throws the reason of an abort from outside', async () => {
     const signal = AbortSignal.abort(new Error('stop'))
     await expect(mapParallel([1], { jobs: 1, signal }, async () => 1)).rejects.toThrow('stop')
