@@ -9,7 +9,7 @@ import { noProgress, type Progress } from './progress.ts'
 import { retryShard } from './retry-shard.ts'
 import type { KeepKey } from './series-selection.ts'
 import type { ShardFiles, ShardSource } from './shard-source.ts'
-import { sourceErrors } from './source-errors.ts'
+import { sourceFailure } from './source-errors.ts'
 import type { Throttle } from './throttle.ts'
 import { sourcesOf } from './tsm-sources.ts'
 
@@ -79,9 +79,9 @@ export async function* readPoints(
     if (newest === undefined) yield* mergeTsm(sources.flat(), filter)
     else yield* newestTsm(sources.flat(), filter, newest)
   }
-  for await (const { key, type, blocks } of sourceErrors(merged(), source)) {
-    signal.throwIfAborted()
-    yield { key, type, blocks: sourceErrors(untilStopped(blocks, signal), source) }
+  const guard = { source, signal }
+  for await (const { key, type, blocks } of guarded(merged(), guard)) {
+    yield { key, type, blocks: guarded(blocks, guard) }
   }
 }
 
@@ -104,12 +104,17 @@ export async function openFiles(
   }
 }
 
-async function* untilStopped<T>(
+/** As {@link sourceErrors}, until it is stopped. */
+async function* guarded<T>(
   items: AsyncIterable<T>,
-  signal: AbortSignal,
+  { source, signal }: { source: Pick<ShardSource, 'damage'>; signal: AbortSignal },
 ): AsyncGenerator<T, void, undefined> {
-  for await (const item of items) {
-    signal.throwIfAborted()
-    yield item
+  try {
+    for await (const item of items) {
+      signal.throwIfAborted()
+      yield item
+    }
+  } catch (error) {
+    throw sourceFailure(error, source)
   }
 }

@@ -82,10 +82,15 @@ export async function* mergePieces(pieces: readonly Piece[]): AsyncGenerator<Blo
   const ordered = [...pieces].sort(byFirstTime)
   let loaded: Loaded[] = []
   for (const [i, piece] of ordered.entries()) {
-    const block = await load(piece)
+    const taken = piece.file.takeBlock(piece.key, piece.entry)
+    const block = decode(piece, taken instanceof Promise ? await taken : taken)
+    const limit = ordered[i + 1]?.entry.minTime
+    if (block !== undefined && loaded.length === 0 && isBefore(block, limit)) {
+      yield block
+      continue
+    }
     if (block !== undefined) loaded.push({ rank: piece.rank, block })
     loaded.sort((a, b) => a.rank - b.rank)
-    const limit = ordered[i + 1]?.entry.minTime
     const ready: Block[] = []
     const later: Loaded[] = []
     for (const { rank, block } of loaded) {
@@ -104,7 +109,13 @@ export function byFirstTime({ entry: a }: Piece, { entry: b }: Piece): number {
   return a.minTime < b.minTime ? -1 : a.minTime > b.minTime ? 1 : 0
 }
 
-async function load({ file, key, entry, kept }: Piece): Promise<Block | undefined> {
-  const block = await file.readPoints(key, entry)
+/** Says whether all points of a block, which has some, are before a time. */
+function isBefore({ times }: Block, limit: bigint | undefined): boolean {
+  const last = times.at(-1)
+  return limit === undefined || (last !== undefined && last < limit)
+}
+
+function decode({ file, key, entry, kept }: Piece, bytes: Uint8Array): Block | undefined {
+  const block = file.decodePoints(key, entry, bytes)
   return isWhole(entry, kept) ? block : filterBlock(block, kept)
 }
