@@ -4,8 +4,8 @@ import { finishedName } from '../portable/names.ts'
 import type { Staged, Store } from '../storage/index.ts'
 import { mapParallel } from './parallel.ts'
 
-/** How many notes are deleted at once. */
-const JOBS = 8
+/** How many notes are deleted at once: with one request, in most object stores. */
+const JOBS = 100
 
 /**
  * The notes that a run leaves beside the shards of a set that are finished, until the set is: files that are staged and

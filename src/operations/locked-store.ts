@@ -137,12 +137,27 @@ class GuardedFile implements Staged {
   }
 
   async publish(): Promise<void> {
-    await this.#lock.confirm()
-    this.#own.add(this.name)
+    await this.#confirm()
     await this.#staged.publish()
+  }
+
+  get takeName(): Staged['takeName'] {
+    const take = this.#staged.takeName?.bind(this.#staged)
+    return (
+      take &&
+      (async () => {
+        await this.#confirm()
+        await take()
+      })
+    )
   }
 
   discard(): Promise<void> {
     return this.#staged.discard()
+  }
+
+  async #confirm(): Promise<void> {
+    await this.#lock.confirm()
+    this.#own.add(this.name)
   }
 }

@@ -45,6 +45,7 @@ export async function stageFile(
   const staged = await store.stage(what, hashing(sealed, hash), signal)
   const { size } = staged
   const read = staged.read?.bind(staged)
+  const takeName = staged.takeName?.bind(staged)
   const opened: Staged = {
     ...{ name: what, size },
     ...(read && {
@@ -52,6 +53,7 @@ export async function stageFile(
         readFileRange({ what, head, size, read: (sealed) => read(sealed, reading) }, range),
     }),
     publish: () => staged.publish(),
+    ...(takeName && { takeName }),
     discard: () => staged.discard(),
   }
   const plain = { size: counted.size, sha256: sha256() }

@@ -113,26 +113,28 @@ export class S3Store implements Store {
       throw error
     })
     const bytes = this.#kept.keep(from.bytes)
-    let open = true
-    const close = () => {
-      if (open) this.#kept.forget(bytes)
-      open = false
+    let isLeft = true
+    const takeName = async () => {
+      // Only where it is known already: to find out takes more than it saves, and may leave an object.
+      const again = (await this.#createsOnce) ? bytes : undefined
+      await publish(this.#connection, { from, id, to, lockDays, partSize }, again)
+    }
+    const discard = async () => {
+      if (!isLeft) return
+      await this.delete(pending)
+      isLeft = false
+      this.#kept.forget(bytes)
     }
     return {
       name,
       size: from.size,
       read: (range, reading) => this.read(pending, range, reading),
+      takeName,
       publish: async () => {
-        // Only where it is known already: to find out takes more than it saves, and may leave an object.
-        const again = (await this.#createsOnce) ? bytes : undefined
-        await publish(this.#connection, { from, id, to, lockDays, partSize }, again)
-        close()
-        await this.delete(pending)
+        await takeName()
+        await discard()
       },
-      discard: async () => {
-        if (open) await this.delete(pending)
-        close()
-      },
+      discard,
     }
   }
 

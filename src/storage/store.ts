@@ -47,7 +47,15 @@ export interface Staged {
    * @throws SnapError `E_TARGET_EXISTS` if something has the name, `E_DESTINATION`
    */
   publish(): Promise<void>
-  /** Removes the bytes, and a reservation of the name. Does nothing after `publish` or when called again. */
+  /**
+   * As `publish`, but what is under the unfinished name stays until `discard`: that of many files goes with one request. Not there
+   * where nothing would stay.
+   */
+  readonly takeName?: (() => Promise<void>) | undefined
+  /**
+   * Removes the bytes as far as they are under the unfinished name, and a reservation of the name. Does nothing after `publish` or
+   * when called again.
+   */
   discard(): Promise<void>
 }
 

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { LOCK_TIMES } from '../../src/operations/lock-rules.ts'
 import { type LockedPlace, type LockedRun, withLock } from '../../src/operations/locked-store.ts'
 import type { ProgressEvent } from '../../src/operations/progress.ts'
-import { LocalStore, type Store } from '../../src/storage/index.ts'
+import { LocalStore, type Staged, type Store } from '../../src/storage/index.ts'
 import { tempDir } from '../helpers/temp.ts'
 
 async function* once(text: string) {
@@ -24,6 +24,15 @@ const RUN: LockedRun = {
     fresh: 5,
     settle: { shared: 50, exclusive: 50 },
   },
+}
+
+/** Files of which something may be left under their unfinished names. */
+class LeavingStore extends LocalStore {
+  override async stage(name: string, body: AsyncIterable<Uint8Array>): Promise<Staged> {
+    const staged = await super.stage(name, body)
+    const publish = () => staged.publish()
+    return { name, size: staged.size, publish, takeName: publish, discard: () => staged.discard() }
+  }
 }
 
 async function locked<T>(path: string, work: (place: LockedPlace) => Promise<T>): Promise<T> {
@@ -90,6 +99,22 @@ describe('a store that is locked', () => {
     })
     await expect(run).rejects.toEqual(isLost)
     expect(await readdir(path)).toEqual(['theirs'])
+  })
+
+  it('takes names only while the lock is held, where what is unfinished goes later', async () => {
+    const path = await tempDir('locked')
+    const run = withLock(new LeavingStore(path), RUN, async (place) => {
+      const first = await place.store.stage('first', once('x'))
+      const second = await place.store.stage('second', once('x'))
+      await first.takeName?.()
+      await takeAway(path, place)
+      await expect(second.takeName?.()).rejects.toEqual(isLost)
+      await place.store.delete('first')
+      await second.discard()
+      expect(await readdir(path)).toEqual([])
+      throw new Error('whatever')
+    })
+    await expect(run).rejects.toEqual(isLost)
   })
 
   it('leaves no place behind that a failed run has made, locked out or not', async () => {

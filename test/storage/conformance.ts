@@ -131,6 +131,20 @@ export function storeConformance(title: string, make: () => Promise<Store>): voi
       expect((await contents(store.read('a'))).toString()).toBe('old')
     })
 
+    it('keeps what is unfinished beside a name that was only taken, until it is discarded', async () => {
+      const staged = await store.stage('a', text('hello'))
+      if (staged.takeName === undefined) return
+      await staged.takeName()
+      expect(await names(store)).toEqual(['a', 'a.pending'])
+      await staged.discard()
+      await staged.discard()
+      expect(await names(store)).toEqual(['a'])
+      const second = await store.stage('a', text('other'))
+      await expect(second.takeName?.()).rejects.toEqual(failure('E_TARGET_EXISTS'))
+      await second.discard()
+      expect((await contents(store.read('a'))).toString()).toBe('hello')
+    })
+
     it('leaves nothing of what is discarded, also when told twice', async () => {
       const staged = await store.stage('a', text('x'))
       await staged.discard()

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { publishAll } from '../../src/operations/publish-all.ts'
 import { S3Store } from '../../src/storage/index.ts'
 import { describeWithS3, newBucket, s3Client, s3Environment, sharedCeph } from '../helpers/s3.ts'
 import { type S3Proxy, startLossy } from '../helpers/s3-proxy.ts'
@@ -42,6 +43,9 @@ describeWithS3('the requests of a store in a bucket', () => {
   const deleteAll = (wanted: readonly string[]) =>
     Promise.all(wanted.map((name) => store.delete(name)))
 
+  const stageAll = (wanted: readonly string[]) =>
+    Promise.all(wanted.map((name) => store.stage(name, body(10))))
+
   it('deletes with one request what is deleted at once', async () => {
     const wanted = Array.from({ length: 20 }, (_, i) => `é ${i}`)
     for (const name of [...wanted, 'z']) await store.write(name, name)
@@ -59,6 +63,24 @@ describeWithS3('the requests of a store in a bucket', () => {
     await deleteAll(['c', 'd'])
     expect([times('DELETE one'), times('POST many')]).toEqual([4, 1])
     expect(await names(store)).toEqual([])
+  })
+
+  it('removes with one request what is left of all files of a set, when they have their names', async () => {
+    const files = await stageAll(['a', 'b', 'c', 'd', 'e.manifest'])
+    await publishAll(store, files)
+    expect([times('DELETE one'), times('POST many')]).toEqual([0, 1])
+    expect(await names(store)).toEqual(['a', 'b', 'c', 'd', 'e.manifest'])
+  })
+
+  it('takes no name back because what is left of a file cannot be removed', async () => {
+    const files = await stageAll(['a', 'b', 'c.manifest'])
+    isRefused = ({ method, url }) => method === 'DELETE' || url?.includes('?delete') === true
+    await expect(publishAll(store, files)).rejects.toMatchObject({ code: 'E_DESTINATION' })
+    const all = ['a', 'b', 'c.manifest']
+    expect(await names(store)).toEqual([...all, ...all.map((name) => `${name}.pending`)].sort())
+    isRefused = () => false
+    await Promise.all(files.map((file) => file.discard()))
+    expect(await names(store)).toEqual(all)
   })
 
   it('stops waiting with its signal', async () => {

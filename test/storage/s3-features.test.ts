@@ -83,7 +83,7 @@ describeWithS3('a store in a bucket', () => {
     const names = ['a', 'b', 'c', 'd']
     const staged = await Promise.all(names.map((name, seed) => store.stage(name, body(seed))))
     // Four parts, and a chunk of each body.
-    expect(peak - before).toBeLessThan(50 * MIB)
+    expect(peak - before).toBeLessThan(60 * MIB)
     for (const file of staged) await file.publish()
     for (const [seed, name] of names.entries()) {
       expect(await hashOf(store.read(name))).toBe(await hashOf(body(seed)))
