@@ -7,7 +7,7 @@ import { permitWhileUnused } from './guard.ts'
 import type { StagedFiles } from './install.ts'
 import { namesIn } from './layout.ts'
 import { MetaFile } from './meta-file.ts'
-import { ownerOf } from './owner.ts'
+import { giveTo, ownerOf } from './owner.ts'
 import { makeRoot, unmakeRoot } from './roots.ts'
 import { type NewShardFile, stageNewFiles } from './stage.ts'
 
@@ -25,7 +25,7 @@ export interface StagingArea {
 /**
  * Makes a directory for files inside a data directory; what is missing of that and of the others is made. It needs no lock: its
  * name says whose it is, so that one of a process that is gone is removed here, and where the data directory is opened for writing.
- * influxd would take it for a database of which it knows nothing and that has no shards.
+ * influxd takes it for a database that is in no metastore and has no shards: it shows nothing of it, and puts an empty `_series` there.
  * @throws SnapError `E_DESTINATION` if somebody else uses the directories, or it cannot be made
  */
 export async function openStagingArea(
@@ -49,12 +49,17 @@ export async function openStagingArea(
       await rm(join(dataDir, name), { recursive: true, force: true })
     }
     const owner = await ownerOf(dataDir)
-    await mkdir(area, { mode: 0o700 })
+    // influxd, which may be another user, does not start beside what it cannot enter.
+    const makeDirectory = async (path: string) => {
+      await mkdir(path, { mode: 0o700 })
+      await giveTo(path, owner)
+    }
+    await makeDirectory(area)
     return {
       async stage(name, files, signal) {
         const directory = join(area, name)
         try {
-          await mkdir(directory, { mode: 0o700 })
+          await makeDirectory(directory)
           const place = { staging: directory, owner, signal }
           return { directory, names: await stageNewFiles(files, place) }
         } catch (error) {
@@ -69,6 +74,7 @@ export async function openStagingArea(
       },
     }
   } catch (error) {
+    await rm(area, { recursive: true, force: true }).catch(() => {})
     await unmake()
     throw destinationError(error, area)
   }

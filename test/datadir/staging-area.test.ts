@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process'
-import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { openDataDirectory, openStagingArea } from '../../src/datadir/index.ts'
 import { SnapError } from '../../src/errors.ts'
 import { temporaryName } from '../../src/io/process-owner.ts'
+import { describeWithInfluxd, startInfluxd } from '../helpers/influxd.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { treeOf } from '../helpers/tree.ts'
 import { makeMeta, once, pathsIn, tsmBytes, tsmName } from './shard-files.ts'
@@ -90,6 +91,31 @@ describe('a staging area', () => {
     await expect(area.stage('1', files(), signal)).rejects.toThrow(message)
     await area.close()
     expect(await treeOf(dir)).toEqual(before)
+  })
+
+  it.runIf(process.geteuid?.() === 0)('is of the owner of the data directory', async () => {
+    await makeUsed()
+    await chown(join(dir, 'data'), 1234, 4321)
+    const area = await open()
+    const { directory } = await area.stage('1', oneFile(), signal)
+    for (const path of [join(directory, '..'), directory, join(directory, tsmName(1))])
+      expect(await stat(path)).toMatchObject({ uid: 1234, gid: 4321 })
+    await area.close()
+  })
+
+  describeWithInfluxd('that is left', () => {
+    it('is no database to an influxd that starts, and goes with what that put there', async () => {
+      const area = await open()
+      const { directory } = await area.stage('1', oneFile(), signal)
+      const left = join(dir, 'data', nameOfTheDead())
+      await rename(join(directory, '..'), left)
+      const influxd = await startInfluxd({ dir })
+      expect(JSON.stringify(await influxd.query('SHOW DATABASES'))).not.toContain('snap-')
+      await influxd.stop()
+      expect((await readdir(left)).sort()).toEqual(['1', '_series'])
+      await (await open()).close()
+      await expect(stat(left)).rejects.toThrow('ENOENT')
+    })
   })
 
   it('goes with the process that made it', async () => {
