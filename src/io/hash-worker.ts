@@ -100,6 +100,11 @@ export class Sha256 {
   }
 }
 
+/** Has the thread started while the first of `size` bytes still come, which would wait for it. */
+export function expectHash(size: number): void {
+  if (size > HELD_SIZE) openThread()
+}
+
 /**
  * Returns the SHA-256, in hex, of bytes in memory that threads share, which must not change meanwhile: without a copy, on the same
  * thread.

@@ -1,3 +1,4 @@
+import { expectHash } from '../io/hash-worker.ts'
 import {
   packShardTar,
   readShardTar,
@@ -6,7 +7,7 @@ import {
   tapShardTar,
 } from '../tar/index.ts'
 import type { ExactRange } from './exact-range.ts'
-import { describeShard, type InspectedFile, inspectEntry, type ShardName } from './inspect.ts'
+import { describeShard, type InspectedFile, receiveEntry, type ShardName } from './inspect.ts'
 import { rewriteEntries } from './rewrite-entries.ts'
 import type { KeepKey } from './series-selection.ts'
 import type { Compression, StagedArchive } from './set-parts.ts'
@@ -29,6 +30,8 @@ export interface FetchOptions {
   readonly tempDir: string
   readonly throttle: Throttle
   readonly onBytes?: ((bytes: number) => void) | undefined
+  /** Called when all of the shard has come. */
+  readonly onReceived?: (() => void) | undefined
 }
 
 /** A shard that is stored. */
@@ -67,7 +70,9 @@ export async function fetchShard(
   const tar = tapShardTar(
     wanted.tar,
     async (entry) => {
-      files.push(await inspectEntry(entry, { shard, tempDir, sums, hashed: true, signal }))
+      if (wanted.expected === undefined) expectHash(entry.size)
+      const check = await receiveEntry(entry, { shard, tempDir, sums, hashed: true, signal })
+      return async () => void files.push(await check())
     },
     { name: nameOf(shard), signal },
   )
@@ -83,9 +88,9 @@ function nameOf(shard: ShardName): string {
 
 /** Returns the tar as the source gives it, or one of the wanted points alone; undefined if there are none. */
 async function requestShard(shard: ShardName, options: Fetch): Promise<Wanted | undefined> {
-  const { source, range, keepKey, throttle, signal, onBytes } = options
+  const { source, range, keepKey, throttle, signal, onBytes, onReceived } = options
   const { body, isCut, isComplete, state } = source.readShard({ shard, range }, signal)
-  const received = counted(sourceErrors(throttle(body, signal), source), onBytes)
+  const received = counted(sourceErrors(throttle(body, signal), source), onBytes, onReceived)
   if (range === undefined && keepKey === undefined) {
     return { tar: received, isComplete, ...(state && { state }) }
   }

@@ -14,7 +14,7 @@ import {
   type UnchangedShard,
 } from './fetched-shards.ts'
 import type { ShardName } from './inspect.ts'
-import { mapParallel } from './parallel.ts'
+import { mapParallel, Turns } from './parallel.ts'
 import { noProgress, type Progress } from './progress.ts'
 import { retryShard } from './retry-shard.ts'
 import { type Output, type ReuseFetch, reuseArchive, reuseUnchanged } from './reuse-shard.ts'
@@ -26,7 +26,7 @@ import { createThrottle } from './throttle.ts'
 
 /** How the shards of a backup are fetched. */
 export interface FetchShardsOptions
-  extends Omit<FetchOptions, 'throttle' | 'onBytes'>,
+  extends Omit<FetchOptions, 'throttle' | 'onBytes' | 'onReceived'>,
     Omit<ReuseFetch, 'throttle'> {
   /** Only shards with a file changed after this time, each whole. Nanoseconds since the epoch. */
   readonly since?: bigint | undefined
@@ -58,6 +58,12 @@ export interface Notes {
 
 type Fetch = FetchShardsOptions & FetchOptions
 
+/**
+ * Shards that have come, and are checked to their end, synced and noted while others come: those of one size that are fetched at
+ * the same time end at the same time, and nothing would come meanwhile.
+ */
+const FINISHING = 1
+
 /** Fetches shards into a set, several at a time, each tried again after a failure that may pass. */
 export async function fetchShards(
   set: SetWriter,
@@ -69,9 +75,16 @@ export async function fetchShards(
   const lists = { shards: [], dropped: [], skipped: [], unchanged: [], empty: [] }
   const files = options.http && new Map<bigint, readonly HashedFile[]>()
   const found: Found = { ...lists, files, fetchedBytes: 0 }
-  await mapParallel(shards, { jobs, signal }, (shard, stop) =>
-    fetchOrLeaveOut({ set, found }, shard, { ...fetch, signal: stop }),
-  )
+  const turns = new Turns(jobs)
+  await mapParallel(shards, { jobs: jobs + FINISHING, signal }, async (shard, stop) => {
+    const onReceived = await turns.take()
+    try {
+      stop.throwIfAborted()
+      await fetchOrLeaveOut({ set, found }, shard, { ...fetch, onReceived, signal: stop })
+    } finally {
+      onReceived()
+    }
+  })
   await confirm({ set, found }, fetch)
   const order = new Map(shards.map(({ shardId }, i) => [shardId, i]))
   const inOrder = <T extends ShardName>(list: readonly T[]): T[] =>

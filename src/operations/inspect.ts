@@ -58,27 +58,36 @@ export interface InspectOptions {
  */
 export async function inspectEntry(
   entry: TarEntry,
-  { shard, hashed, ...options }: InspectOptions,
+  options: InspectOptions,
 ): Promise<InspectedFile> {
+  const check = await receiveEntry(entry, options)
+  return await check()
+}
+
+/**
+ * The first half of {@link inspectEntry}: reads an entry to its end. What it returns does the rest, for which no more of the tar is
+ * needed, and has to be called, as it lets go of what was read.
+ * @throws SnapError as {@link inspectEntry}, as does what it returns
+ */
+export async function receiveEntry(
+  entry: TarEntry,
+  { shard, hashed, ...options }: InspectOptions,
+): Promise<() => Promise<InspectedFile>> {
   const name = fileInShard(entry.name, shard)
   const { size, offset, mtime } = entry
   const gmac = hashed ? new Gmac() : undefined
   const body = gmac ? hashing(entry.body, gmac) : entry.body
   const kind = kindOf(name)
-  const described = () => ({
-    ...{ name, size, offset, mtime, kind },
-    ...(gmac && { gmac: gmac.digest() }),
-  })
-  if (kind === 'tsm') {
-    const tsm = await inspectTsm({ ...entry, body }, { ...options, name })
-    return { ...described(), tsm }
-  }
+  const check = kind === 'tsm' ? await receiveTsm({ ...entry, body }, name, options) : undefined
   if (kind === 'tombstone') {
     for await (const _ of decodeTombstones(body, entry.name)) options.sums?.addTombstone(name)
-    return described()
   }
-  for await (const _ of body);
-  return described()
+  if (kind === 'other') for await (const _ of body);
+  const described = {
+    ...{ name, size, offset, mtime, kind },
+    ...(gmac && { gmac: gmac.digest() }),
+  }
+  return async () => ({ ...described, ...(check && { tsm: await check() }) })
 }
 
 /** Tells by its name what a file of a shard is. */
@@ -87,25 +96,23 @@ export function kindOf(name: string): InspectedFile['kind'] {
   return name.endsWith('.tombstone') ? 'tombstone' : 'other'
 }
 
-async function inspectTsm(
+/** Takes a TSM file in, and returns what checks it and lets go of it. */
+async function receiveTsm(
   { name: path, body, size }: TarEntry,
-  {
-    name,
-    tempDir,
-    memoryLimit,
-    sums,
-    signal,
-  }: Omit<InspectOptions, 'shard'> & { readonly name: string },
-): Promise<TsmSummary> {
+  name: string,
+  { tempDir, memoryLimit, sums, signal }: Omit<InspectOptions, 'shard'>,
+): Promise<() => Promise<TsmSummary>> {
   expectTsm(size)
   const bytes = await spool(body, { name: path, tempDir, memoryLimit, size })
-  try {
-    const checked = await checkTsm(bytes, { points: sums !== undefined, signal })
-    sums?.add(name, checked)
-    const { keys, blocks, minTime, maxTime } = checked
-    return { keys, blocks, minTime, maxTime }
-  } finally {
-    await bytes.close()
+  return async () => {
+    try {
+      const checked = await checkTsm(bytes, { points: sums !== undefined, signal })
+      sums?.add(name, checked)
+      const { keys, blocks, minTime, maxTime } = checked
+      return { keys, blocks, minTime, maxTime }
+    } finally {
+      await bytes.close()
+    }
   }
 }
 

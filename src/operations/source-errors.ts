@@ -21,10 +21,11 @@ export async function* sourceErrors<T>(
   }
 }
 
-/** Passes bytes on and tells how many there were so far. */
+/** Passes bytes on and tells how many there were so far, and when there are no more. */
 export async function* counted(
   body: AsyncIterable<Uint8Array>,
   onBytes: ((bytes: number) => void) | undefined,
+  onEnd?: () => void,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let bytes = 0
   for await (const chunk of body) {
@@ -32,4 +33,5 @@ export async function* counted(
     onBytes?.(bytes)
     yield chunk
   }
+  onEnd?.()
 }

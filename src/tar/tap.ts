@@ -3,8 +3,16 @@ import { Handoff } from '../io/handoff.ts'
 import { ByteSource } from './byte-source.ts'
 import { type ReadTarOptions, readShardTar, type TarEntry } from './reader.ts'
 
-/** Looks at one entry while it passes; what it does not read of the body is skipped. */
-export type OnEntry = (entry: TarEntry) => Promise<void> | void
+/** Does what is left to do for an entry once all of it has passed. */
+export type AfterEntry = () => Promise<void>
+
+/**
+ * Looks at one entry while it passes; what it does not read of the body is skipped. What it returns is called at once, and done
+ * before the next entry is looked at, or the tar ends.
+ */
+export type OnEntry = (
+  entry: TarEntry,
+) => Promise<AfterEntry | undefined> | Promise<void> | AfterEntry | undefined | void
 
 /**
  * Passes a shard tar on, chunk by chunk and unchanged, while `onEntry` sees every entry in flow. A chunk is passed on
@@ -48,5 +56,29 @@ async function look(
   onEntry: OnEntry,
   options: ReadTarOptions,
 ): Promise<void> {
-  for await (const entry of readShardTar(chunks, options)) await onEntry(entry)
+  let after: Promise<{ readonly error: unknown } | undefined> = Promise.resolve(undefined)
+  const settled = async () => {
+    const failure = await after
+    if (failure !== undefined) throw failure.error
+  }
+  try {
+    for await (const entry of readShardTar(chunks, options)) {
+      await settled()
+      const rest = await onEntry(entry)
+      if (rest) after = failureOf(rest)
+    }
+    await settled()
+  } finally {
+    await after
+  }
+}
+
+/** Does some work, and returns its failure: nobody may wait for it yet. */
+async function failureOf(work: AfterEntry): Promise<{ readonly error: unknown } | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    return { error }
+  }
 }

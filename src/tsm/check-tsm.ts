@@ -27,12 +27,18 @@ const openThread = threadOnDemand<CheckQuestion, CheckedTsm>(
   new URL('./check-program.js', import.meta.url),
 )
 
-/** Bytes that were to be checked until now. */
+/** Bytes that were to be checked until now, and that still come. */
 let asked = 0
+let coming = 0
 
-/** Has the thread started while a file of `size` bytes still comes. */
+/** Says that a file of `size` bytes is coming and will be checked: the thread starts meanwhile if it is much by now. */
 export function expectTsm(size: number): void {
-  if (size > HERE_SIZE) openThread()
+  coming += size
+  if (isMuch()) openThread()
+}
+
+function isMuch(): boolean {
+  return asked + coming > HERE_SIZE
 }
 
 /**
@@ -46,7 +52,8 @@ export async function checkTsm(
 ): Promise<CheckedTsm> {
   const { place, name, size } = source
   asked += size
-  const thread = place && asked > HERE_SIZE ? openThread() : undefined
+  coming = Math.max(0, coming - size)
+  const thread = place && isMuch() ? openThread() : undefined
   if (!(place && thread)) return await checkHere(source, points)
   return await thread.ask({ place, name, size, points }, signal)
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { mapParallel } from '../../src/operations/parallel.ts'
+import { mapParallel, Turns } from '../../src/operations/parallel.ts'
 
 describe('mapParallel', () => {
   it('keeps the order and never runs more than its jobs', async () => {
@@ -37,5 +37,30 @@ describe('mapParallel', () => {
   it('throws the reason of an abort from outside', async () => {
     const signal = AbortSignal.abort(new Error('stop'))
     await expect(mapParallel([1], { jobs: 1, signal }, async () => 1)).rejects.toThrow('stop')
+  })
+})
+
+describe('Turns', () => {
+  it('gives a turn when another one ends, in order, however often that is said', async () => {
+    const turns = new Turns(2)
+    const taken: number[] = []
+    const take = async (n: number) => {
+      const end = await turns.take()
+      taken.push(n)
+      return end
+    }
+    const [first, , third, fourth] = [take(1), take(2), take(3), take(4)]
+    const end = await first
+    await sleep(1)
+    expect(taken).toEqual([1, 2])
+    end()
+    end()
+    await third
+    await sleep(1)
+    expect(taken).toEqual([1, 2, 3])
+    ;(await third)()
+    ;(await fourth)()
+    ;(await take(5))()
+    expect(taken).toEqual([1, 2, 3, 4, 5])
   })
 })

@@ -33,6 +33,67 @@ describe('tapShardTar', () => {
     )
   })
 
+  it('asks for more while an entry is checked, and ends when all are', async () => {
+    const bytes = await fixture('odd-name')
+    const seen: string[] = []
+    async function* body() {
+      yield* inChunks(bytes, 1600)
+      seen.push('all came')
+    }
+    const stream = tapShardTar(body(), async ({ body }) => {
+      await collect(body)
+      return async () => {
+        seen.push('begun')
+        await sleep(20)
+        seen.push('checked')
+      }
+    })
+    expect(await collect(stream)).toEqual(bytes)
+    expect(seen).toEqual(['begun', 'all came', 'checked'])
+  })
+
+  it('checks one entry before it looks at the next', async () => {
+    const seen: string[] = []
+    const bytes = await fixture('two-files-and-tombstone')
+    const stream = tapShardTar(inChunks(bytes, 1024), async ({ body, size }) => {
+      seen.push(`${size}`)
+      await collect(body)
+      return async () => {
+        await sleep(5)
+        seen.push('checked')
+      }
+    })
+    await collect(stream)
+    const sizes = (await listTar(bytes)).map(({ body }) => `${body.length}`)
+    expect(seen).toEqual(sizes.flatMap((size) => [size, 'checked']))
+  })
+
+  it.each(['odd-name', 'two-files-and-tombstone'])(
+    'fails as the check of an entry of %s does',
+    async (name) => {
+      const error = new SnapError('E_INTEGRITY', 'a block is damaged')
+      const stream = tapShardTar(inChunks(await fixture(name), 512), () => async () => {
+        await sleep(1)
+        throw error
+      })
+      await expect(collect(stream)).rejects.toBe(error)
+    },
+  )
+
+  it('waits for a check when the consumer stops', async () => {
+    let isOver = false
+    const stream = tapShardTar(inChunks(await fixture('odd-name'), 512), () => async () => {
+      await sleep(20)
+      isOver = true
+    })
+    let passed = 0
+    for await (const chunk of stream) {
+      passed += chunk.length
+      if (passed > 1024) break
+    }
+    expect(isOver).toBe(true)
+  })
+
   it('passes the padding of GNU tar when told', async () => {
     const bytes = await fixture('gnu-padded')
     const stream = tapShardTar(inChunks(bytes, 4096), () => {}, { trailer: 'padded' })
