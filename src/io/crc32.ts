@@ -12,14 +12,19 @@ export function combineCrc32(first: number, second: number, length: number): num
   return (multiply(first, shiftOf(length)) ^ second) >>> 0
 }
 
+/** The last result of {@link shiftOf}: blocks are of one length. */
+let known = { length: 0, shift: ONE }
+
 /** Returns x^(8 * length) modulo the polynomial, by squaring. */
 function shiftOf(length: number): number {
+  if (length === known.length) return known.shift
   let shift = ONE
   let power = ONE >>> 8
   for (let rest = length; rest > 0; rest = Math.floor(rest / 2)) {
     if (rest % 2 === 1) shift = multiply(shift, power)
     power = multiply(power, power)
   }
+  known = { length, shift }
   return shift
 }
 

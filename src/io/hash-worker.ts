@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import { crc32 } from 'node:zlib'
 import type { SnapError } from '../errors.ts'
 import { BufferPool } from './buffer-pool.ts'
 import { copyInto } from './copy-into.ts'
@@ -17,18 +18,30 @@ const HELD = new BufferPool(HELD_SIZE, 8)
 const SLOT_SIZE = 1024 * 1024 + 4 * 1024
 const SLOTS = 4
 
-/** What the thread is told: bytes of a hash in a slot, or that there are no more; or all bytes of a hash. */
+/** Where the content of some bytes is: there is a gap before each so many of it. */
+export interface Layout {
+  readonly gap: number
+  readonly pieceSize: number
+}
+
+/**
+ * What the thread is told: bytes of a hash in a slot, whose content wants a CRC-32 if there is a layout; that all CRCs are wanted;
+ * that there are no more bytes; or all bytes of a hash.
+ */
 interface Message {
   readonly id: number
   readonly slot?: number
   readonly length?: number
+  readonly layout?: Layout | undefined
+  readonly wanted?: 'crcs' | 'digest'
   readonly whole?: Uint8Array
 }
 
-/** What it answers: a slot that is free again, or a digest. */
+/** What it answers: a slot that is free again, CRCs, or a digest. */
 interface Answer {
   readonly id: number
   readonly slot?: number
+  readonly crcs?: readonly number[]
   readonly digest?: string
 }
 
@@ -36,22 +49,42 @@ interface Answer {
 const PROGRAM = `
 const { createHash } = require('node:crypto')
 const { parentPort, workerData } = require('node:worker_threads')
+const { crc32 } = require('node:zlib')
 const { memory, slotSize } = workerData
 const hashes = new Map()
-parentPort.on('message', ({ id, slot, length, whole }) => {
+parentPort.on('message', ({ id, slot, length, layout, wanted, whole }) => {
   if (whole !== undefined) {
     return parentPort.postMessage({ id, digest: createHash('sha256').update(whole).digest('hex') })
   }
-  let hash = hashes.get(id)
-  if (hash === undefined) hashes.set(id, (hash = createHash('sha256')))
-  if (slot === undefined) {
+  let taken = hashes.get(id)
+  if (taken === undefined) hashes.set(id, (taken = { hash: createHash('sha256'), crcs: [] }))
+  const { hash, crcs } = taken
+  if (wanted === 'crcs') return parentPort.postMessage({ id, crcs })
+  if (wanted === 'digest') {
     hashes.delete(id)
-    parentPort.postMessage({ id, digest: hash.digest('hex') })
-  } else {
-    hash.update(new Uint8Array(memory, slot * slotSize, length))
-    parentPort.postMessage({ id, slot })
+    return parentPort.postMessage({ id, digest: hash.digest('hex') })
   }
+  const bytes = new Uint8Array(memory, slot * slotSize, length)
+  hash.update(bytes)
+  if (layout !== undefined) {
+    const { gap, pieceSize } = layout
+    let crc = 0
+    for (let at = gap; at < length; at += pieceSize + gap) {
+      crc = crc32(bytes.subarray(at, at + pieceSize), crc)
+    }
+    crcs.push(crc)
+  }
+  parentPort.postMessage({ id, slot })
 })`
+
+/** The CRC-32 of what is in bytes, as the thread takes it. */
+function crcOf(bytes: Uint8Array, { gap, pieceSize }: Layout): number {
+  let crc = 0
+  for (let at = gap; at < bytes.length; at += pieceSize + gap) {
+    crc = crc32(bytes.subarray(at, at + pieceSize), crc)
+  }
+  return crc
+}
 
 /**
  * A SHA-256 of bytes that come bit by bit. From half a megabyte on it is taken on a thread, one for all of them, where there is a
@@ -61,6 +94,8 @@ export class Sha256 {
   #held: Buffer | undefined
   #size = 0
   #take: Taker | undefined
+  /** Of what was held. */
+  readonly #crcs: number[] = []
 
   /** @param expected bytes that are likely to come, if that is known */
   constructor(expected = Number.POSITIVE_INFINITY) {
@@ -69,19 +104,26 @@ export class Sha256 {
 
   /**
    * Adds bytes. To be awaited before the next ones: they may change then, as they were hashed or copied.
+   * @param layout of one byte at least, and no more than a slot, whose content wants a CRC-32: see {@link crcs}
    * @throws SnapError `E_FAILED` if the thread has died
    */
-  async update(bytes: Uint8Array): Promise<void> {
-    if (this.#take !== undefined) return await this.#take.update(bytes)
+  async update(bytes: Uint8Array, layout?: Layout): Promise<void> {
+    if (this.#take !== undefined) return await this.#take.update(bytes, layout)
     if (this.#size + bytes.length <= HELD_SIZE) {
       this.#held ??= HELD.take()
       this.#held.set(bytes, this.#size)
       this.#size += bytes.length
+      if (layout !== undefined) this.#crcs.push(crcOf(bytes, layout))
       return
     }
     this.#take = openThread()?.begin() ?? hereTaker()
     await this.#takeHeld(this.#take)
-    await this.#take.update(bytes)
+    await this.#take.update(bytes, layout)
+  }
+
+  /** Returns the CRC-32 of all bytes that came with a layout, each of its own. @throws SnapError as {@link update} */
+  async crcs(): Promise<readonly number[]> {
+    return [...this.#crcs, ...((await this.#take?.crcs()) ?? [])]
   }
 
   /** Returns the hash in hex. Nothing can be added after. @throws SnapError as {@link update} */
@@ -117,16 +159,20 @@ export async function sha256OfShared(bytes: Uint8Array<SharedArrayBuffer>): Prom
 
 /** Takes one hash. */
 interface Taker {
-  update(bytes: Uint8Array): Promise<void>
+  update(bytes: Uint8Array, layout?: Layout): Promise<void>
+  crcs(): Promise<readonly number[]>
   digest(): Promise<string>
 }
 
 function hereTaker(): Taker {
   const hash = createHash('sha256')
+  const crcs: number[] = []
   return {
-    async update(bytes) {
+    async update(bytes, layout) {
       hash.update(bytes)
+      if (layout !== undefined) crcs.push(crcOf(bytes, layout))
     },
+    crcs: async () => crcs,
     digest: async () => hash.digest('hex'),
   }
 }
@@ -154,7 +200,8 @@ class HashThread {
   readonly #worker: Worker
   readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot)
   readonly #waiting: Waiter<number>[] = []
-  readonly #digests = new Map<number, Waiter<string>>()
+  /** By the hash that each is about. */
+  readonly #asked = new Map<number, Waiter<Answer>>()
   #ids = 0
   #unanswered = 0
   #failure: SnapError | undefined
@@ -171,25 +218,26 @@ class HashThread {
   begin(): Taker {
     const id = this.#ids++
     return {
-      update: async (bytes) => {
+      update: async (bytes, layout) => {
         for (let at = 0; at < bytes.length; at += SLOT_SIZE) {
           const slot = this.#free.pop() ?? (await this.#nextFree())
           const part = bytes.subarray(at, at + SLOT_SIZE)
           copyInto(this.#slots, slot * SLOT_SIZE, part)
-          this.#post({ id, slot, length: part.length })
+          this.#post({ id, slot, length: part.length, layout })
         }
       },
-      digest: () => this.#ask({ id }),
+      crcs: async () => (await this.#ask({ id, wanted: 'crcs' })).crcs ?? [],
+      digest: async () => (await this.#ask({ id, wanted: 'digest' })).digest ?? '',
     }
   }
 
-  hash(whole: Uint8Array<SharedArrayBuffer>): Promise<string> {
-    return this.#ask({ id: this.#ids++, whole })
+  async hash(whole: Uint8Array<SharedArrayBuffer>): Promise<string> {
+    return (await this.#ask({ id: this.#ids++, whole })).digest ?? ''
   }
 
-  #ask(message: Message): Promise<string> {
+  #ask(message: Message): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.#digests.set(message.id, { resolve, reject })
+      this.#asked.set(message.id, { resolve, reject })
       this.#post(message)
     })
   }
@@ -207,23 +255,24 @@ class HashThread {
     this.#worker.postMessage(message)
   }
 
-  #take({ id, slot, digest }: Answer): void {
+  #take(answer: Answer): void {
+    const { id, slot } = answer
     if (--this.#unanswered === 0) this.#worker.unref()
-    if (digest !== undefined) {
-      this.#digests.get(id)?.resolve(digest)
-      this.#digests.delete(id)
-    } else if (slot !== undefined) {
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#free.push(slot)
-      else next.resolve(slot)
+    if (slot === undefined) {
+      this.#asked.get(id)?.resolve(answer)
+      this.#asked.delete(id)
+      return
     }
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free.push(slot)
+    else next.resolve(slot)
   }
 
   #fail(cause: unknown): void {
     if (thread === this) thread = undefined
     this.#failure ??= endOfThread('the thread that hashes', cause)
-    for (const { reject } of [...this.#waiting, ...this.#digests.values()]) reject(this.#failure)
+    for (const { reject } of [...this.#waiting, ...this.#asked.values()]) reject(this.#failure)
     this.#waiting.length = 0
-    this.#digests.clear()
+    this.#asked.clear()
   }
 }

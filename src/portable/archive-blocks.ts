@@ -32,10 +32,10 @@ type Layout = Omit<BlockKind, 'memory' | 'rooms'>
 export const PLAIN = blockKind({ size: ARCHIVE_BLOCK_SIZE, pieceSize: ARCHIVE_BLOCK_SIZE, gap: 0 })
 /** One that becomes a gzip member. */
 export const MEMBER = blockKind({ size: MEMBER_SIZE, pieceSize: MEMBER_SIZE, gap: 0 })
-/** With room for the headers that make it stored blocks of deflate: nothing is moved a second time. */
-export const STORED = blockKind({
-  ...{ size: ARCHIVE_BLOCK_SIZE, pieceSize: MAX_STORED, gap: STORED_HEADER_SIZE },
-})
+/** Room for the headers that make a block stored blocks of deflate. */
+export const STORED_LAYOUT = { pieceSize: MAX_STORED, gap: STORED_HEADER_SIZE }
+/** One with that room: nothing is moved a second time. */
+export const STORED = blockKind({ size: ARCHIVE_BLOCK_SIZE, ...STORED_LAYOUT })
 
 function blockKind(kind: Layout): BlockKind {
   const kept = KEPT_MEMORY / kind.size
@@ -47,8 +47,9 @@ function blockKind(kind: Layout): BlockKind {
 export interface Block {
   /** The bytes in their layout, gaps included; to be given back to the memory of their kind. */
   readonly bytes: Buffer
-  /** How many they are, and their CRC-32, both without gaps. */
+  /** How many they are, without gaps. */
   readonly size: number
+  /** Their CRC-32; 0 of a {@link STORED} block, as it is taken where that is hashed. */
   readonly crc: number
 }
 
@@ -62,7 +63,7 @@ export async function* blocksOf(
   body: AsyncIterable<Uint8Array>,
   kind: BlockKind,
 ): AsyncGenerator<Block, void, undefined> {
-  const { size, pieceSize, memory } = kind
+  const { size, pieceSize, gap, memory } = kind
   let block: Buffer | undefined
   let filled = 0
   let crc = 0
@@ -75,7 +76,7 @@ export async function* blocksOf(
       const room = Math.min(size - filled, pieceSize - (filled % pieceSize))
       const part = chunk.subarray(taken, taken + room)
       block.set(part, roomFor(filled + 1, kind) - 1)
-      crc = crc32(part, crc)
+      if (gap === 0) crc = crc32(part, crc)
       filled += part.length
       taken += part.length
       if (filled < size) continue

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
 import { SnapError } from '../errors.ts'
 import { combineCrc32 } from '../io/crc32.ts'
-import { Sha256 } from '../io/hash-worker.ts'
+import { type Layout, Sha256 } from '../io/hash-worker.ts'
 import {
   type Block,
   type BlockKind,
@@ -10,6 +10,7 @@ import {
   MEMBER,
   PLAIN,
   STORED,
+  STORED_LAYOUT,
   storeBlock,
 } from './archive-blocks.ts'
 import { deflateBlock } from './deflate-block.ts'
@@ -105,8 +106,7 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
   readonly #options: WriteArchiveOptions
   readonly #hash: Sha256
   readonly #seekPoints: SeekPoint[] = []
-  readonly #blockCrcs: number[] = []
-  #crc = 0
+  #blockCrcs: number[] = []
   #tarSize = 0
   #gzSize = 0
   #summary: ArchiveSummary | undefined
@@ -153,6 +153,7 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
       writing--
       await Promise.allSettled(waiting.map(({ compressed }) => compressed))
     }
+    if (this.#kind === STORED) this.#blockCrcs = [...(await this.#hash.crcs())]
     if (!compressMember) yield await this.#count(this.#end())
     else if (this.#tarSize === 0)
       yield await this.#count(await compressMember(NOTHING, Buffer.alloc(64)))
@@ -199,17 +200,24 @@ export class ArchiveWriter implements AsyncIterable<Uint8Array> {
     this.#seekPoints.push([this.#tarSize, this.#gzSize])
     this.#blockCrcs.push(crc)
     const { bytes, room } = await compressed
-    yield await this.#count(bytes)
+    yield await this.#count(bytes, this.#kind === STORED ? STORED_LAYOUT : undefined)
     this.#tarSize += size
-    this.#crc = combineCrc32(this.#crc, crc, size)
     if (room === undefined) this.#kind.memory.give(block.bytes)
     else this.#kind.rooms.give(room)
   }
 
-  async #count(bytes: Uint8Array): Promise<Uint8Array> {
-    await this.#hash.update(bytes)
+  /** @param layout of bytes whose content wants a CRC */
+  async #count(bytes: Uint8Array, layout?: Layout): Promise<Uint8Array> {
+    await this.#hash.update(bytes, layout)
     this.#gzSize += bytes.length
     return bytes
+  }
+
+  /** CRC-32 of the tar, out of those of its blocks. */
+  get #crc(): number {
+    const { size } = this.#kind
+    const ofBlock = (block: number) => Math.min(size, this.#tarSize - block * size)
+    return this.#blockCrcs.reduce((crc, next, block) => combineCrc32(crc, next, ofBlock(block)), 0)
   }
 
   #end(): Uint8Array {

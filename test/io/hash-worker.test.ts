@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
+import { crc32 } from 'node:zlib'
 import { fc, test } from '@fast-check/vitest'
 import { expect, it } from 'vitest'
 import { Sha256, sha256OfShared } from '../../src/io/hash-worker.ts'
@@ -47,6 +48,44 @@ test.prop([PIECES, fc.nat(64 * MIB)], { numRuns: 30 })(
     expect(await hashOf(pieces, size)).toBe(expected(pieces))
   },
 )
+
+test.prop(
+  [
+    fc.array(fc.integer({ min: 1, max: MIB }), { maxLength: 5 }),
+    fc.nat(8),
+    fc.constantFrom(1000, 65_535, MIB),
+    fc.constantFrom(undefined, MIB),
+  ],
+  { numRuns: 30 },
+)(
+  'takes the CRC of what is in between the gaps of each block',
+  async (sizes, gap, pieceSize, size) => {
+    const hash = new Sha256(size)
+    await hash.update(Buffer.from('a header'))
+    for (const length of sizes) {
+      const block = Buffer.from(BYTES.subarray(length, length + length))
+      await hash.update(block, { gap, pieceSize })
+      block.fill(0)
+    }
+    const contents = sizes.map((length) =>
+      withoutGaps(BYTES.subarray(length, 2 * length), gap, pieceSize),
+    )
+    expect(await hash.crcs()).toEqual(contents.map((content) => crc32(content)))
+    await hash.update(Buffer.from('an end'))
+    const pieces = sizes.map((length) => BYTES.subarray(length, 2 * length))
+    expect(await hash.digest()).toBe(
+      expected([Buffer.from('a header'), ...pieces, Buffer.from('an end')]),
+    )
+  },
+)
+
+function withoutGaps(bytes: Uint8Array, gap: number, pieceSize: number): Buffer {
+  const pieces: Uint8Array[] = []
+  for (let at = 0; at < bytes.length; at += gap + pieceSize) {
+    pieces.push(bytes.subarray(at + gap, at + gap + pieceSize))
+  }
+  return Buffer.concat(pieces)
+}
 
 it.each([0, 1, MIB - 1, MIB, MIB + 1, 8 * MIB])('hashes %i bytes', async (size) => {
   const bytes = Buffer.alloc(size, 'some bytes')
@@ -105,6 +144,7 @@ it('says that its thread has died, and starts another one', async () => {
     ])
     await expect(hash.update(bytes)).rejects.toMatchObject({ code: 'E_FAILED' })
     await expect(hash.digest()).rejects.toMatchObject({ code: 'E_FAILED' })
+    await expect(hash.crcs()).rejects.toMatchObject({ code: 'E_FAILED' })
   } finally {
     Worker.prototype.postMessage = postMessage
   }
