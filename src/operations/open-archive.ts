@@ -1,6 +1,7 @@
 import { type RandomAccess, sliceAccess } from '../io/random-access.ts'
 import { archiveAccess } from '../portable/archive-range.ts'
 import { parseFileName, sidecarName } from '../portable/names.ts'
+import { filesByName } from '../portable/set-files.ts'
 import { readSidecar } from '../portable/sets.ts'
 import { archiveIndex, type Sidecar } from '../portable/sidecar.ts'
 import type { ByteRange, Store } from '../storage/index.ts'
@@ -48,7 +49,7 @@ export async function sidecarOf(
   const parsed = part && parseFileName(part.name)
   if (catalog === undefined || parsed?.kind !== 'archive' || older.length > 0) return undefined
   const name = sidecarName(parsed.set, parsed.shardId)
-  if (!catalog.files.some((file) => file.name === name)) return undefined
+  if (!filesByName(catalog).has(name)) return undefined
   return await readSidecar(store, catalog, name, signal)
 }
 

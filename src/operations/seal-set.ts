@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
-import { once } from '../io/once.ts'
+import { streamOf } from '../io/once.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
-import { type CatalogFile, encodeCatalog } from '../portable/catalog.ts'
+import { type CatalogFile, catalogPieces } from '../portable/catalog.ts'
 import { clearCatalog } from '../portable/clear-catalog.ts'
 import {
   catalogName,
@@ -37,7 +37,7 @@ export async function sealSet(
   try {
     const stored = await stageFiles(context, { plan, recipients, staged })
     const clear = await clearCatalogOf(context, { plan, recipients, stored })
-    staged.push(await target.stage(catalogName(plan.set), once(clear), signal))
+    staged.push(await target.stage(catalogName(plan.set), streamOf(clear), signal))
     await removeRemains(context, staged)
     await retainAll(target, plan.shared, signal)
     const isLast = ({ name }: Staged) => openedName(name) === manifestName(plan.set)
@@ -90,13 +90,13 @@ async function stageFiles(
 async function clearCatalogOf(
   { source, sealed, signal }: CopyContext,
   { plan, recipients, stored }: Sealing & { readonly stored: readonly CatalogFile[] },
-): Promise<Uint8Array> {
+): Promise<Iterable<Uint8Array>> {
   const set = plan.set
   const catalog = await readOwnCatalog(source, { set, name: catalogName(set) }, signal)
   const own = new Map(stored.map((file) => [file.name, file]))
   const files = [...catalog.files.map(({ name }) => name), catalogName(set)].map(sealedName)
   const all = files.toSorted().flatMap((name) => own.get(name) ?? sealed.get(name) ?? [])
-  return encodeCatalog(clearCatalog(catalog, all, recipients.names))
+  return catalogPieces(clearCatalog(catalog, all, recipients.names))
 }
 
 /**

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import type { Recipients } from '../age/index.ts'
 import { SnapError } from '../errors.ts'
-import { once } from '../io/once.ts'
+import { hashing } from '../io/hashing.ts'
+import { streamOf } from '../io/once.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import { endedProcess, thisProcess } from '../io/process-owner.ts'
 import { ArchiveWriter } from '../portable/archive-writer.ts'
-import { type Catalog, type CatalogFile, encodeCatalog } from '../portable/catalog.ts'
+import { type Catalog, type CatalogFile, catalogPieces } from '../portable/catalog.ts'
 import { clearCatalog, openedFiles } from '../portable/clear-catalog.ts'
 import { encodeManifest, type ManifestEntry } from '../portable/manifest.ts'
 import { encodeMetaFile } from '../portable/meta-file.ts'
@@ -17,6 +18,7 @@ import {
   metaName,
   openedName,
   sidecarName,
+  storedName,
 } from '../portable/names.ts'
 import type { ReusableShard } from '../portable/reusable.ts'
 import type { SetListing } from '../portable/sets.ts'
@@ -59,7 +61,8 @@ export class SetWriter {
   readonly #created: Date
   readonly #recipients: Recipients | undefined
   readonly #findCompressor: FindCompressor | undefined
-  #staged: Staged[] = []
+  /** By the names that they are stored under. */
+  readonly #staged = new Map<string, Staged>()
   /** By their names without encryption. */
   readonly #files = new Map<string, CatalogFile>()
   readonly #entries = new Map<bigint, ManifestEntry>()
@@ -122,7 +125,7 @@ export class SetWriter {
       this.#add(staged, file)
       this.#entries.set(shard.shardId, manifestEntry(shard, name, archive.tarSize))
       const sidecar = encodeSidecar({ ...description, ...(data && { data: describeData(data) }) })
-      await this.#stageBytes(sidecarName(this.name, shard.shardId), sidecar)
+      await this.#stageBytes(sidecarName(this.name, shard.shardId), [sidecar])
       return { shard, archive, files, data }
     } catch (error) {
       await this.unstageShard(shard.shardId)
@@ -151,7 +154,7 @@ export class SetWriter {
     const { staged, sha256 } = copied
     this.#add(staged, { name, size: staged.size, sha256 })
     this.#entries.set(shardId, manifestEntry(shard, name, tarSize))
-    await this.#stageBytes(sidecarName(this.name, shardId), copied.sidecar)
+    await this.#stageBytes(sidecarName(this.name, shardId), [copied.sidecar])
     return true
   }
 
@@ -175,12 +178,11 @@ export class SetWriter {
   /** Takes a shard out again, so that it may be staged anew. */
   async unstageShard(shardId: bigint): Promise<void> {
     const shared = this.#reused.get(shardId)?.files.map(({ name }) => name) ?? []
-    const names = [...this.#namesOf(shardId), ...shared].map(openedName)
+    const stored = this.#storedNamesOf(shardId)
+    const gone = stored.flatMap((name) => this.#staged.get(name) ?? [])
     this.#reused.delete(shardId)
-    const isOthers = ({ name }: Staged) => !names.includes(openedName(name))
-    const gone = this.#staged.filter((staged) => !isOthers(staged))
-    this.#staged = this.#staged.filter(isOthers)
-    for (const name of names) this.#files.delete(name)
+    for (const name of stored) this.#staged.delete(name)
+    for (const name of [...stored, ...shared]) this.#files.delete(openedName(name))
     this.#entries.delete(shardId)
     await this.#notes.delete(shardId)
     for (const staged of gone) await staged.discard()
@@ -193,7 +195,7 @@ export class SetWriter {
    */
   async commit(metaBytes: Uint8Array, facts: CatalogFacts): Promise<void> {
     const catalogFile = catalogName(this.name)
-    await this.#stageBytes(metaName(this.name), encodeMetaFile(metaBytes))
+    await this.#stageBytes(metaName(this.name), [encodeMetaFile(metaBytes)])
     const manifest = encodeManifest({
       meta: { fileName: metaName(this.name), size: metaBytes.length, unknown: {} },
       limited: false,
@@ -201,7 +203,7 @@ export class SetWriter {
       catalog: catalogFile,
       unknown: {},
     })
-    await this.#stageBytes(manifestName(this.name), manifest)
+    await this.#stageBytes(manifestName(this.name), [manifest])
     const created = this.#created.toISOString()
     const { parent } = this
     // A clock that was set back meanwhile would make it less than nothing.
@@ -214,7 +216,7 @@ export class SetWriter {
     })
     const shared = [...this.#reused.values()].flatMap(({ files }) => files.map(({ name }) => name))
     await retainAll(this.#store, shared)
-    await this.#publish()
+    await publishAll(this.#store, lastOfAll([...this.#staged.values()], manifestName(this.name)))
     await this.#notes.deleteAll()
     await this.#endReservation()
   }
@@ -225,7 +227,7 @@ export class SetWriter {
    */
   async discard(): Promise<void> {
     await Promise.allSettled([this.#notes.deleteAll()])
-    await Promise.allSettled(this.#staged.map((staged) => staged.discard()))
+    await Promise.allSettled([...this.#staged.values()].map((staged) => staged.discard()))
     await Promise.allSettled([this.#endReservation()])
     await this.#store.abandon()
   }
@@ -237,9 +239,9 @@ export class SetWriter {
       await this.discard()
       return 0
     }
-    const names = shardIds.flatMap((shardId) => this.#namesOf(shardId))
-    const rest = this.#staged.filter(({ name }) => !names.includes(name))
-    await Promise.allSettled(rest.map((staged) => staged.discard()))
+    const rest = new Map(this.#staged)
+    for (const name of shardIds.flatMap((id) => this.#storedNamesOf(id))) rest.delete(name)
+    await Promise.allSettled([...rest.values()].map((staged) => staged.discard()))
     // This process may live on, its run does not.
     const owner = JSON.stringify(endedProcess())
     await Promise.allSettled([this.#store.write(this.name + PENDING_SUFFIX, owner)])
@@ -250,15 +252,20 @@ export class SetWriter {
     return [archiveName(this.name, shardId), sidecarName(this.name, shardId)]
   }
 
+  #storedNamesOf(shardId: bigint): string[] {
+    const sealed = this.#recipients !== undefined
+    return this.#namesOf(shardId).map((name) => storedName(name, { sealed }))
+  }
+
   /** Stages the catalog; of an encrypted set all of it, encrypted, and then what of it is clear. */
   async #stageCatalog(facts: Omit<Catalog, 'files'>): Promise<void> {
     const name = catalogName(this.name)
     const catalog = { ...facts, files: openedFiles(this.#sortedFiles()) }
-    if (this.#recipients !== undefined) await this.#stageBytes(name, encodeCatalog(catalog))
+    if (this.#recipients !== undefined) await this.#stageBytes(name, catalogPieces(catalog))
     const clear =
       this.#recipients && clearCatalog(catalog, this.#sortedFiles(), this.#recipients.names)
-    const bytes = encodeCatalog(clear ?? catalog)
-    this.#staged.push(await this.#store.stage(name, once(bytes)))
+    const pieces = catalogPieces(clear ?? catalog)
+    this.#staged.set(name, await this.#store.stage(name, streamOf(pieces)))
   }
 
   #sortedFiles(): CatalogFile[] {
@@ -269,13 +276,10 @@ export class SetWriter {
     return this.#store.delete(this.name + PENDING_SUFFIX)
   }
 
-  async #publish(): Promise<void> {
-    await publishAll(this.#store, lastOfAll(this.#staged, manifestName(this.name)))
-  }
-
-  async #stageBytes(name: string, bytes: Uint8Array): Promise<void> {
-    const sha256 = () => createHash('sha256').update(bytes).digest('hex')
-    const { staged, file } = await this.#stage({ name, body: once(bytes), sha256 })
+  async #stageBytes(name: string, bytes: Iterable<Uint8Array>): Promise<void> {
+    const hash = createHash('sha256')
+    const sha256 = () => hash.digest('hex')
+    const { staged, file } = await this.#stage({ name, body: hashing(bytes, hash), sha256 })
     this.#add(staged, file)
   }
 
@@ -288,7 +292,7 @@ export class SetWriter {
     if (this.#files.has(name)) {
       throw new SnapError('E_FAILED', `${file.name} is written twice into set ${this.name}`)
     }
-    this.#staged.push(staged)
+    this.#staged.set(file.name, staged)
     this.#files.set(name, file)
   }
 }

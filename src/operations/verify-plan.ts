@@ -7,16 +7,23 @@ import { isThere } from './verify-set.ts'
 
 /** Returns each archive once for all sets that say the same of it. */
 export function distinctArchives(tasks: readonly ArchiveTask[]): ArchiveTask[] {
-  const byKey = new Map<string, ArchiveTask>()
+  const byName = new Map<string, ArchiveTask[]>()
   for (const task of tasks) {
-    const { name, stored, tarSize } = task.part
-    const { database, retentionPolicy, shardId } = task.shard
-    const said = [name, stored?.sha256, tarSize, shardId, database, retentionPolicy]
-    const key = said.join('\0')
-    const known = byKey.get(key)
-    byKey.set(key, known ? { ...known, sets: [...known.sets, ...task.sets] } : task)
+    const known = byName.get(task.part.name)
+    const at = known?.findIndex((one) => isSame(one, task)) ?? -1
+    const same = known?.[at]
+    if (known === undefined) byName.set(task.part.name, [task])
+    else if (same === undefined) known.push(task)
+    else known[at] = { ...same, sets: [...same.sets, ...task.sets] }
   }
-  return [...byKey.values()]
+  return [...byName.values()].flat()
+}
+
+/** Says whether the same is said of an archive. */
+function isSame({ part, shard }: ArchiveTask, { part: other, shard: of }: ArchiveTask): boolean {
+  if (part.stored?.sha256 !== other.stored?.sha256 || part.tarSize !== other.tarSize) return false
+  if (shard.shardId !== of.shardId || shard.database !== of.database) return false
+  return shard.retentionPolicy === of.retentionPolicy
 }
 
 /** Which of the archives are to be verified. */
@@ -60,13 +67,15 @@ export async function findStrays(
     readJournal(listing, context.signal),
   )
   const readable = new Map(found.map(({ set, archives }) => [set, archives !== undefined]))
-  const used = new Set(found.flatMap(({ files }) => [...files]))
+  const ofSets = new Map(found.map((set) => [set.set, set]))
+  const isUsed = (name: string, set: string) =>
+    ofSets.get(set)?.files.has(name) || found.some(({ files }) => files.has(name))
   const headless = new Map<string, number>()
   for (const name of listing.files.keys()) {
     const parsed = parseFileName(name)
     if (parsed === undefined || isBeside(parsed)) continue
     const { set } = parsed
-    if (used.has(name) || unfinished.has(set)) continue
+    if (isUsed(name, set) || unfinished.has(set)) continue
     if (only !== undefined && set !== only) continue
     // A prune was cut short, and the next one removes the rest.
     if (begun?.has(set)) {

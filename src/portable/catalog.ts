@@ -208,6 +208,11 @@ const catalogSchema: v.GenericSchema<unknown, Catalog> = v.object({
 
 /** Encodes a catalog: indented JSON whose last key is the hash of the catalog's own bytes. */
 export function encodeCatalog(catalog: Catalog): Uint8Array {
+  return Buffer.concat([...catalogPieces(catalog)])
+}
+
+/** As {@link encodeCatalog}, in pieces. */
+export function catalogPieces(catalog: Catalog): Iterable<Uint8Array> {
   return sealJson({ schema: SCHEMA, ...catalog })
 }
 

@@ -61,7 +61,7 @@ const checksSchema = v.object({
 
 /** Encodes the health of a set, with its own hash. */
 export function encodeChecks(set: string, { verified, drilled }: SetChecks): Uint8Array {
-  return sealJson({ schema: SCHEMA, set, verified, drilled })
+  return Buffer.concat([...sealJson({ schema: SCHEMA, set, verified, drilled })])
 }
 
 /** Decodes what {@link encodeChecks} returned. @throws SnapError `E_INTEGRITY`, `E_FORMAT` */

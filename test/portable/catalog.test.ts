@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
+import { catalogPieces } from '../../src/portable/catalog.ts'
 import { clearCatalog } from '../../src/portable/clear-catalog.ts'
 import type { Catalog } from '../../src/portable/index.ts'
 import { decodeCatalog, encodeCatalog } from '../../src/portable/index.ts'
@@ -47,10 +48,26 @@ function sealed(change: (document: Record<string, unknown>) => void): Uint8Array
   return Buffer.from(open.replace(zero, sha256Of(Buffer.from(open))))
 }
 
+/** What is encoded piece by piece is as if it had been at once. */
+function expectIndented(bytes: Uint8Array): void {
+  const text = Buffer.from(bytes).toString()
+  expect(text).toBe(`${JSON.stringify(JSON.parse(text), null, 2)}\n`)
+}
+
 describe('catalogs', () => {
   it('come back with every field, and with few', () => {
     expect(decodeCatalog(encodeCatalog(FULL))).toMatchObject(FULL)
     expect(decodeCatalog(encodeCatalog(catalog(SET)))).toMatchObject(catalog(SET))
+  })
+
+  it('come in pieces where they are long', () => {
+    const files = Array.from({ length: 2000 }, (_, i) => ({ name: `${i}`, size: i, sha256: HASH }))
+    const long = catalog(SET, { files })
+    const pieces = [...catalogPieces(long)]
+    expect(pieces.length).toBeGreaterThan(3)
+    expect(Math.max(...pieces.map(({ length }) => length))).toBeLessThan(2 ** 17)
+    expectIndented(Buffer.concat(pieces))
+    expect(decodeCatalog(Buffer.concat(pieces))).toMatchObject(long)
   })
 
   it('tell nothing of the points of an encrypted set', () => {
@@ -83,7 +100,9 @@ describe('catalogs', () => {
           server: { clusterId },
           files,
         })
-        expect(decodeCatalog(encodeCatalog(value))).toMatchObject(value)
+        const bytes = encodeCatalog(value)
+        expect(decodeCatalog(bytes)).toMatchObject(value)
+        expectIndented(bytes)
       }),
     )
   })
