@@ -1,4 +1,5 @@
 // What the tests have for finding and guarding programs. It is in TypeScript, which vite reads, as it does for vitest.
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -32,7 +33,8 @@ export async function lackOfRadosgw() {
 
 /**
  * Starts a Ceph of one node with its data in memory, until the end of this process; returns the environment in which `snap`
- * reaches it, and what tells the seconds of CPU that it has taken so far.
+ * reaches it, what tells the seconds of CPU that it has taken so far, and what frees the memory of deleted objects: left to itself it
+ * does that two hours later, and is full before.
  */
 export async function startCeph() {
   const { startCeph: start, OWNER } = await load('ceph.ts')
@@ -50,7 +52,12 @@ export async function startCeph() {
     AWS_SECRET_ACCESS_KEY: OWNER.secretAccessKey,
     AWS_REGION: 'us-east-1',
   }
-  return { env, cpu: () => pids.map(cpuOf).reduce((a, b) => a + b, 0) }
+  const forTools = { env: { ...process.env, CEPH_CONF: join(dir, 'ceph.conf') } }
+  return {
+    env,
+    cpu: () => pids.map(cpuOf).reduce((a, b) => a + b, 0),
+    collect: () => execFileSync('radosgw-admin', ['gc', 'process', '--include-all'], forTools),
+  }
 }
 
 const TICKS_PER_SECOND = 100

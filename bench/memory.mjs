@@ -158,20 +158,21 @@ async function ofBuckets(context) {
     return {}
   }
   const filled = once(async () => {
-    const { env } = await startCeph()
+    const { env, collect } = await startCeph()
     const client = await clientOf(env)
     await client.createBucket({ Bucket: BUCKET })
-    return { env, client }
+    return { env, client, collect }
   })
   const place = `s3://${BUCKET}/set`
   const from = ['backup', '--quiet', '--data-dir', join(data.folder, 'data')]
   const inBucket = async (words, how) => {
-    const { env, client } = await filled()
+    const { env, client, collect } = await filled()
     await snap([...from, place], { env })
     try {
       return await snap([...words, ...how, place], { env })
     } finally {
       await emptyBucket(client, BUCKET)
+      collect()
     }
   }
   return {

@@ -17,7 +17,7 @@ export async function s3(context) {
     say(`no radosgw, no rows for S3: ${howToGet}`)
     return []
   }
-  const { env, cpu } = await startCeph()
+  const { env, cpu, collect } = await startCeph()
   const client = await clientOf(env)
   await client.createBucket({ Bucket: BUCKET })
   const words = ['backup', '--quiet', '--data-dir', join(data.folder, 'data')]
@@ -37,6 +37,7 @@ export async function s3(context) {
         const cost = await snap([...words, ...flags, `s3://${BUCKET}/set`], { env })
         const all = { ...cost, cpu: cost.cpu + cpu() - storeCpu }
         await emptyBucket(client)
+        collect()
         return all
       },
       raw: async () => {
@@ -45,6 +46,7 @@ export async function s3(context) {
         const { user, system } = process.cpuUsage(before)
         const all = { ...cost, cpu: (user + system) / 1e6 + cpu() - storeCpu }
         await emptyBucket(client)
+        collect()
         return all
       },
     })
