@@ -99,6 +99,16 @@ describe('removeLeftovers', () => {
       expect((await readdir(directory)).sort()).toEqual(left.sort())
     })
 
+    it('leaves the set, and nothing unfinished beside it, where the run died before it had removed that', async () => {
+      const { directory, before, remove } = await twoSets()
+      const files = before.filter((name) => name.startsWith(WHOLE))
+      for (const name of files) await writeFile(join(directory, `${name}.pending`), 'x')
+      const owner = { ...thisProcess(), startTime: '1' }
+      await writeFile(join(directory, `${WHOLE}.pending`), JSON.stringify(owner))
+      await remove()
+      expect((await readdir(directory)).sort()).toEqual(files.sort())
+    })
+
     it('leaves all that has its name where a set cannot be read', async () => {
       const { directory, before, remove } = await twoSets()
       await writeFile(join(directory, `${WHOLE}.manifest`), '{')
