@@ -6,6 +6,7 @@ import {
   type TarEntryInput,
   tapShardTar,
 } from '../tar/index.ts'
+import { expectTsm } from '../tsm/check-tsm.ts'
 import type { ExactRange } from './exact-range.ts'
 import { describeShard, type InspectedFile, receiveEntry, type ShardName } from './inspect.ts'
 import { rewriteEntries } from './rewrite-entries.ts'
@@ -30,6 +31,8 @@ export interface FetchOptions {
   readonly tempDir: string
   readonly throttle: Throttle
   readonly onBytes?: ((bytes: number) => void) | undefined
+  /** Shards that are fetched with it, of about its size. Default 1: itself. */
+  readonly fetched?: number | undefined
   /** Called when all of the shard has come. */
   readonly onReceived?: (() => void) | undefined
 }
@@ -70,7 +73,7 @@ export async function fetchShard(
   const tar = tapShardTar(
     wanted.tar,
     async (entry) => {
-      if (wanted.expected === undefined) expectHash(entry.size)
+      if (wanted.expected === undefined) expectMore(entry.size, options.fetched)
       const check = await receiveEntry(entry, { shard, tempDir, sums, hashed: true, signal })
       return async () => void files.push(await check())
     },
@@ -80,6 +83,12 @@ export async function fetchShard(
   const seen = () => ({ files, sums })
   const staged = await set.stageShard(toStage, seen, signal)
   return { ...staged, isComplete: wanted.isComplete, state: wanted.state?.() }
+}
+
+/** Has threads started in time, when the first file of a shard begins. */
+function expectMore(size: number, shards = 1): void {
+  expectHash(size)
+  expectTsm(size * shards)
 }
 
 function nameOf(shard: ShardName): string {

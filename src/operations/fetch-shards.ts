@@ -26,7 +26,7 @@ import { createThrottle } from './throttle.ts'
 
 /** How the shards of a backup are fetched. */
 export interface FetchShardsOptions
-  extends Omit<FetchOptions, 'throttle' | 'onBytes' | 'onReceived'>,
+  extends Omit<FetchOptions, 'throttle' | 'fetched' | 'onBytes' | 'onReceived'>,
     Omit<ReuseFetch, 'throttle'> {
   /** Only shards with a file changed after this time, each whole. Nanoseconds since the epoch. */
   readonly since?: bigint | undefined
@@ -70,8 +70,9 @@ export async function fetchShards(
   shards: readonly ShardName[],
   options: FetchShardsOptions,
 ): Promise<FetchedShards> {
-  const { limitRate, jobs, signal } = options
-  const fetch = { ...options, throttle: createThrottle(limitRate) }
+  const { limitRate, jobs, signal, reuse } = options
+  const fetched = shards.filter(({ shardId }) => !reuse?.unchanged.has(shardId)).length
+  const fetch = { ...options, fetched, throttle: createThrottle(limitRate) }
   const lists = { shards: [], dropped: [], skipped: [], unchanged: [], empty: [] }
   const files = options.http && new Map<bigint, readonly HashedFile[]>()
   const found: Found = { ...lists, files, fetchedBytes: 0 }

@@ -27,18 +27,18 @@ const openThread = threadOnDemand<CheckQuestion, CheckedTsm>(
   new URL('./check-program.js', import.meta.url),
 )
 
-/** Bytes that were to be checked until now, and that still come. */
+/** Bytes that were to be checked until now, and that are likely to be in all. */
 let asked = 0
-let coming = 0
+let expected = 0
 
-/** Says that a file of `size` bytes is coming and will be checked: the thread starts meanwhile if it is much by now. */
+/** Says that about `size` bytes come: the thread starts meanwhile if that is much, and checks the first of them too. */
 export function expectTsm(size: number): void {
-  coming += size
+  expected = Math.max(expected, size)
   if (isMuch()) openThread()
 }
 
 function isMuch(): boolean {
-  return asked + coming > HERE_SIZE
+  return Math.max(asked, expected) > HERE_SIZE
 }
 
 /**
@@ -52,7 +52,6 @@ export async function checkTsm(
 ): Promise<CheckedTsm> {
   const { place, name, size } = source
   asked += size
-  coming = Math.max(0, coming - size)
   const thread = place && isMuch() ? openThread() : undefined
   if (!(place && thread)) return await checkHere(source, points)
   return await thread.ask({ place, name, size, points }, signal)
