@@ -13,7 +13,8 @@ const VALUE_SIZE = 60_000
 /** A TSM file of exactly `size` bytes, with noise in it: a value for each second from `start` on, in ns. */
 async function tsmOfSize(size: number, start: bigint): Promise<Buffer> {
   const full = Math.floor(size / (VALUE_SIZE + 200))
-  const noise = randomBytes((full + 1) * VALUE_SIZE)
+  // The last value takes what is left, which may be more than one of the others.
+  const noise = randomBytes((full + 4) * VALUE_SIZE)
   const make = async (last: number, padding: number) => {
     const blocks = Array.from({ length: full + 1 }, (_, i) => ({
       type: 'string' as const,
@@ -26,15 +27,16 @@ async function tsmOfSize(size: number, start: bigint): Promise<Buffer> {
   }
   let last = 0
   let padding = 0
-  for (let bytes = await make(last, padding); ; bytes = await make(last, padding)) {
-    if (bytes.length === size) return bytes
-    // What a value takes besides its bytes grows with it now and then.
+  for (let tries = 0; tries < 20 && last >= 0; tries++) {
+    const bytes = await make(last, padding)
     const missing = size - bytes.length
+    if (missing === 0) return bytes
+    // What a value takes besides its bytes grows with it now and then.
     if (missing > 300) last += missing - 250
     else if (missing > 0) padding += missing
     else last += missing - 1
-    if (last < 0) throw new RangeError(`no TSM file has ${size} bytes`)
   }
+  throw new RangeError(`no TSM file has ${size} bytes`)
 }
 
 /** Makes a data directory of four shards whose TSM files have these sizes, numbered as they come. */
