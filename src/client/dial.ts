@@ -8,7 +8,7 @@ import { withDeadline } from '../io/deadline.ts'
 import { largeReads } from '../io/large-reads.ts'
 import { DOOR_PROTOCOL, encodeTokenLine } from '../protocol/index.ts'
 import { formatAddress, parseAddress } from './address.ts'
-import { beginTls, brokenTls, type ClientTls, handshakeError } from './tls.ts'
+import type { ClientTls } from './tls.ts'
 
 /** A server by its address, or a way to reach one inside this process. */
 export type Host = string | (() => Promise<Duplex>)
@@ -38,6 +38,8 @@ export async function dial(host: Host, options: DialOptions): Promise<Connection
 async function dialAddress(text: string, options: DialOptions): Promise<Connection> {
   const address = parseAddress(text)
   const name = formatAddress(address)
+  // It takes Node some milliseconds, and most have no use for it.
+  const layer = options.tls && (await import('./tls.ts'))
   // Half-open: the server ends an answer before we have ended our side.
   const socket: Socket = connect({
     ...address,
@@ -53,21 +55,27 @@ async function dialAddress(text: string, options: DialOptions): Promise<Connecti
     throw error instanceof SnapError ? error : connectError(name, error)
   }
   const { tls } = options
-  if (tls === undefined) return connection
-  return await secure(connection, { socket, host: address.host }, { ...options, tls })
+  if (tls === undefined || layer === undefined) return connection
+  return await secure(connection, { socket, host: address.host, layer }, { ...options, tls })
+}
+
+interface Unsecured {
+  readonly socket: Socket
+  readonly host: string
+  readonly layer: typeof import('./tls.ts')
 }
 
 /** Goes on in TLS, and says there who we are if the server knows how to listen. */
 async function secure(
   plain: Connection,
-  { socket, host }: { readonly socket: Socket; readonly host: string },
+  { socket, host, layer }: Unsecured,
   options: DialOptions & { readonly tls: ClientTls },
 ): Promise<Connection> {
   const { name } = plain
   const { connect, idle, signal, tls, token } = options
   const line = encodeTokenLine(token ?? '')
-  const secured = beginTls(socket, host, tls)
-  const explain = (error: unknown) => brokenTls(name, error)
+  const secured = layer.beginTls(socket, host, tls)
+  const explain = (error: unknown) => layer.brokenTls(name, error)
   const connection = new Connection(secured, { name, idle, signal, transport: socket, explain })
   try {
     await connection.within(connect, 'TLS handshake', once(secured, 'secureConnect'))
@@ -78,7 +86,7 @@ async function secure(
     return connection
   } catch (error) {
     connection.close()
-    throw error instanceof SnapError ? error : handshakeError(name, error)
+    throw error instanceof SnapError ? error : layer.handshakeError(name, error)
   }
 }
 

@@ -1,8 +1,5 @@
 import type { Store } from '../storage/index.ts'
-import { BackupSource } from './backup-source.ts'
 import type { OpenRestorableOptions } from './open-restorable.ts'
-import { openRestorable } from './open-restorable.ts'
-import { wishOf } from './restorable.ts'
 import type { Selection } from './selection.ts'
 import { openServer, type ServerPlace } from './server.ts'
 import { ServerSource } from './server-source.ts'
@@ -33,6 +30,9 @@ export async function openSource(place: ServerPlace | BackupPlace): Promise<Open
     return { source: new ServerSource(server), close: () => server.close() }
   }
   const { store, set, selection, tempDir } = place
+  const { BackupSource } = await import('./backup-source.ts')
+  const { openRestorable } = await import('./open-restorable.ts')
+  const { wishOf } = await import('./restorable.ts')
   const backup = await openRestorable(store, wishOf({ set, selection }), place)
   return { source: new BackupSource(store, backup, tempDir), close: async () => {} }
 }

@@ -13,7 +13,7 @@ import { MetaFile } from '../datadir/meta-file.ts'
 import { duplexPair } from '../io/duplex-pair.ts'
 import { type Data, decodeData, findDatabase } from '../meta/index.ts'
 import type { GoJson } from '../protocol/index.ts'
-import { Service } from '../service/index.ts'
+import { Service } from '../service/service.ts'
 
 /** A data directory that is served in this process. */
 export interface DirectoryPlace {

@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { Client, type ClientOptions } from '../client/index.ts'
 import type { OpenShard } from '../datadir/index.ts'
 import { atDestination } from './at-destination.ts'
-import { type ClientSecurity, readClientSecurity } from './client-security.ts'
+import type { ClientSecurity } from './client-security.ts'
 import type { DirectoryPlace, WritableDirectory } from './served-directory.ts'
 
 /** A server on the network, or a data directory. */
@@ -73,10 +73,9 @@ export async function openServer(place: ServerPlace): Promise<OpenServer> {
     return await serveDirectory(place)
   }
   const { host, deadlines, security } = place
-  const client = new Client(host, {
-    ...{ ...deadlines, reused: true },
-    ...(security && (await readClientSecurity(security))),
-  })
+  const secured =
+    security && (await (await import('./client-security.ts')).readClientSecurity(security))
+  const client = new Client(host, { ...deadlines, reused: true, ...secured })
   return { client, name: host, losses: () => [], close: async () => {} }
 }
 
