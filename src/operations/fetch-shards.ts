@@ -70,8 +70,10 @@ export async function fetchShards(
   shards: readonly ShardName[],
   options: FetchShardsOptions,
 ): Promise<FetchedShards> {
-  const { limitRate, jobs, signal, reuse } = options
-  const fetched = shards.filter(({ shardId }) => !reuse?.unchanged.has(shardId)).length
+  const { limitRate, jobs, signal, since, reuse } = options
+  const isFetched = ({ shardId }: ShardName) => !reuse?.unchanged.has(shardId)
+  // Of those that are asked for changes since a time few may have any.
+  const fetched = since === undefined ? shards.filter(isFetched).length : 1
   const fetch = { ...options, fetched, throttle: createThrottle(limitRate) }
   const lists = { shards: [], dropped: [], skipped: [], unchanged: [], empty: [] }
   const files = options.http && new Map<bigint, readonly HashedFile[]>()
