@@ -14,11 +14,21 @@ const BUCKET = 'memory'
 export async function memory(context) {
   const works = { ...backups(context), ...reads(context), ...restores(context) }
   const all = { ...works, ...exports(context), ...(await ofBuckets(context)) }
+  return await memoryRows(context, all, (name) => name)
+}
+
+/** Returns a row for each of those works that are wanted, which are done once. */
+export async function memoryRows(context, all, titleOf) {
   const rows = []
   for (const [name, work] of Object.entries(chosenWorks(all, context.works))) {
     const ours = await work()
     rows.push(
-      row(`memory of ${name}`, { ours, figure: ours.memory, unit: 'MiB', atMost: MOST_MIB }),
+      row(`memory of ${titleOf(name)}`, {
+        ours,
+        figure: ours.memory,
+        unit: 'MiB',
+        atMost: MOST_MIB,
+      }),
     )
     context.say(`${name}: ${ours.memory.toFixed(0)} MiB, ${ours.seconds.toFixed(1)} s`)
   }

@@ -79,6 +79,16 @@ describeWithInfluxd('npm run bench', () => {
   )
 
   it.runIf(isSlow)(
+    'has rows for the memory that many shards take',
+    async () => {
+      const rows = await rowsOf('--only', 'many-memory')
+      expect(rows).toContain('memory of backup --incremental, all changed, 20 shards')
+      expect(rows).toContain('memory of verify of three sets, 20 shards')
+    },
+    TIMEOUT,
+  )
+
+  it.runIf(isSlow)(
     'shows how time and memory grow',
     async () => {
       const text = await bench('--growth', '--max-shards', '20')

@@ -1,3 +1,5 @@
+import { freeMemory } from './free-memory.ts'
+
 /** Bytes of one buffer. */
 export const RECYCLED_SIZE = 512 * 1024
 /** Bytes of a large one: as many as a connection sends in one piece. */
@@ -31,6 +33,11 @@ export function recycle(chunk: Uint8Array): void {
   if (!taken.delete(buffer) || !(buffer instanceof ArrayBuffer)) return
   const kept = free.get(buffer.byteLength)
   if (kept !== undefined && kept.length * buffer.byteLength < MAX_FREE) kept.push(buffer)
+}
+
+/** Frees the buffer that `chunk` is in, if it is one of ours. Nobody may look at it any more. */
+export function freeRecycled(chunk: Uint8Array): void {
+  if (taken.delete(chunk.buffer)) freeMemory(chunk)
 }
 
 /** Passes chunks on and recycles each when the next is asked for. One that is the last for whoever stops early is kept. */

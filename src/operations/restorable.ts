@@ -97,11 +97,9 @@ export function archivePart(
   stored: ArchivePart['stored'],
 ): ArchivePart {
   const mayBeStored = stored !== undefined && stored.size > tarSize
-  return {
-    ...{ name, stored, tarSize },
-    open: (signal, onStored) =>
-      readArchive(readStored(store, name, { signal, onStored }), name, { mayBeStored }),
-  }
+  const open: ArchivePart['open'] = (signal, onStored) =>
+    readArchive(readStored(store, name, { signal, onStored }), name, { mayBeStored })
+  return { name, stored, tarSize, open }
 }
 
 /** Gives what is stored, in memory that is used again: a chunk is gone when the next is asked for. */

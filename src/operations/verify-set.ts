@@ -101,11 +101,13 @@ async function listArchives(context: VerifyContext, read: ReadSet): Promise<Arch
   const known = shardsById(read.meta)
   const storedOf = new Map(read.catalog?.files.map((file) => [file.name, file]))
   const tasks: ArchiveTask[] = []
+  const sets = [read.set]
   for (const entry of read.manifest.files) {
     const { fileName: file } = entry
     const shard = shardOf(entry)
     const listed = known.get(shard.shardId)
-    const place = { sets: [read.set], file, shard, times: timesOf(listed) }
+    const times = timesOf(listed)
+    const place = { sets, file, shard, times }
     const { database, retentionPolicy, shardId } = shard
     if (listed?.database !== database || listed.retentionPolicy !== retentionPolicy) {
       const where = `${database}.${retentionPolicy}`
@@ -119,7 +121,8 @@ async function listArchives(context: VerifyContext, read: ReadSet): Promise<Arch
     else {
       const part = archivePart(context.store, entry, stored)
       const sidecar = storedOf.get(sidecarOf(file) ?? '')
-      tasks.push({ ...place, part, sidecar })
+      // As small as can be: there may be tens of thousands.
+      tasks.push({ sets, file, shard, times, part, sidecar })
     }
   }
   return tasks

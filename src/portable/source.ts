@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { recode, SnapError } from '../errors.ts'
+import { freeRecycled, recycle } from '../io/recycled.ts'
 import { MAX_JSON_SIZE } from './json.ts'
 
 /** A file in the place where sets live. */
@@ -63,6 +64,9 @@ export async function readSmallFile(
     chunks.push(chunk)
   }
   const bytes = Buffer.concat(chunks, size)
+  // There is a small file for each shard, and a large buffer would be collected for each. Those of a large file are not kept.
+  const letGo = chunks.length === 1 ? recycle : freeRecycled
+  for (const chunk of chunks) letGo(chunk)
   return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') }
 }
 

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { LARGE_RECYCLED_SIZE, RECYCLED_SIZE, recycle, takeBuffer } from '../../src/io/recycled.ts'
+import {
+  freeRecycled,
+  LARGE_RECYCLED_SIZE,
+  RECYCLED_SIZE,
+  recycle,
+  takeBuffer,
+} from '../../src/io/recycled.ts'
 
 describe('recycled buffers', () => {
   it('come back once, whatever part of them is given back', () => {
@@ -16,6 +22,15 @@ describe('recycled buffers', () => {
     const foreign = new Uint8Array(RECYCLED_SIZE)
     recycle(foreign)
     expect(takeBuffer().buffer).not.toBe(foreign.buffer)
+  })
+
+  it('are freed, and no others', () => {
+    const [taken, foreign] = [takeBuffer(), new Uint8Array(9)]
+    freeRecycled(taken.subarray(1, 2))
+    freeRecycled(foreign)
+    expect([taken.length, foreign.length]).toEqual([0, 9])
+    recycle(taken)
+    expect(takeBuffer()).toHaveLength(RECYCLED_SIZE)
   })
 
   it.each([
