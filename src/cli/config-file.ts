@@ -1,4 +1,6 @@
 import { readFile } from 'node:fs/promises'
+import { parse, TomlError } from 'smol-toml'
+import * as v from 'valibot'
 import { messageOf, SnapError } from '../errors.ts'
 import { suggest } from '../suggest.ts'
 
@@ -38,9 +40,7 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-/** The schema, its library loaded only when there is a file. */
-async function parseDocument(text: string, path: string) {
-  const [toml, v] = await Promise.all([import('smol-toml'), import('valibot')])
+function parseDocument(text: string, path: string) {
   const scalar = v.pipe(
     v.union(
       [v.string(), v.number(), v.bigint(), v.boolean()],
@@ -58,7 +58,7 @@ async function parseDocument(text: string, path: string) {
     ],
     EXPECTED,
   )
-  const { targets, ...rest } = parseToml(toml, text, path)
+  const { targets, ...rest } = parseToml(text, path)
   const table = v.pipe(v.custom(isTable, EXPECTED), v.record(v.string(), value))
   const section = v.record(v.string(), v.union([value, table], EXPECTED))
   const schema = v.object({
@@ -73,7 +73,7 @@ async function parseDocument(text: string, path: string) {
 }
 
 /** Says where the text is wrong in one line; the parser's message shows it in several. */
-function parseToml({ parse, TomlError }: typeof import('smol-toml'), text: string, path: string) {
+function parseToml(text: string, path: string) {
   try {
     return parse(text, { integersAsBigInt: true })
   } catch (error) {
@@ -152,7 +152,7 @@ export async function readConfigFile(path: string, commands: CommandOptions): Pr
   const text = await readText(path)
   let document: Awaited<ReturnType<typeof parseDocument>>
   try {
-    document = await parseDocument(text, path)
+    document = parseDocument(text, path)
   } catch (error) {
     if (error instanceof SnapError) throw error
     throw new SnapError('E_USAGE', `${path}: ${messageOf(error)}`, { cause: error })
