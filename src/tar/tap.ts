@@ -17,7 +17,7 @@ export type OnEntry = (
 /**
  * Passes a shard tar on, chunk by chunk and unchanged, while `onEntry` sees every entry in flow. A chunk is passed on
  * after it was looked at, so nothing is held but that chunk; the last one is followed by the end only if the tar was
- * whole. When the consumer stops early, a running `onEntry` finds its body failing and is waited for.
+ * whole and what is left to do for its entries is done. When the consumer stops early, a running `onEntry` finds its body failing and is waited for.
  * @throws whatever {@link readShardTar} or `onEntry` throws
  */
 export async function* tapShardTar(
