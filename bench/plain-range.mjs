@@ -68,7 +68,10 @@ async function exportFile(from, to, range) {
     if (size === 0) return
     const bytes = Buffer.concat(chunks)
     const compressing = compress(to, bytes)
-    const [packed] = await Promise.all([compressing, checkHere(bytesAccess(bytes, from), true)])
+    const [packed] = await Promise.all([
+      compressing,
+      checkHere(bytesAccess(bytes, from), { points: true }),
+    ])
     createHash('sha256').update(packed).digest('hex')
   } finally {
     await file.close()

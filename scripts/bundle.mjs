@@ -34,13 +34,12 @@ const { output = [] } =
     ...{ dir, format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name]-[hash].cjs' },
   })) ?? {}
 // The program of a thread is in one file of its own, which has no more than it needs.
-const thread = await rolldown?.rolldown({
-  input: join(dist, 'tsm/check-program.js'),
-  platform: 'node',
-  logLevel: 'warn',
-  plugins: [shapes],
-})
-await thread?.write({ dir, format: 'esm' })
+for (const program of ['tsm/check-program.js', 'operations/stage-program.js']) {
+  const input = join(dist, program)
+  const options = { input, platform: 'node', logLevel: 'warn', plugins: [shapes] }
+  const thread = await rolldown?.rolldown(options)
+  await thread?.write({ dir, format: 'esm', codeSplitting: false })
+}
 if (bundle !== undefined) {
   const modules = output.flatMap((chunk) => Object.keys(chunk.modules ?? {}))
   writeFileSync(join(dir, 'NOTICES.txt'), notices(modules))

@@ -195,7 +195,7 @@ async function contents(dataDir) {
 async function sumUp(files) {
   const sums = new ShardSums()
   for (const [name, access] of files) {
-    if (name.endsWith('.tsm')) sums.add(name, await checkHere(access, true))
+    if (name.endsWith('.tsm')) sums.add(name, await checkHere(access, { points: true }))
     else sums.addTombstone(name)
   }
   const { all } = await sums.finish(() => files)

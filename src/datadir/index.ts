@@ -1,10 +1,10 @@
 /** A data directory of InfluxDB 1.x: found, read beside a running influxd, and changed while none runs. */
 export type { DataDirectoryPaths, IndexVersion, PathOptions } from './config.ts'
 export { resolveDataDirectory } from './config.ts'
-export type { StagedFiles } from './install.ts'
 export type { DataDirectory, OpenOptions } from './open.ts'
 export { openDataDirectory } from './open.ts'
 export type { OpenShard } from './shard-files.ts'
-export type { NewShardFile, WriteFiles } from './stage.ts'
+export type { NewShardFile, StagedFile, StagedFiles, StagePlace, WriteFiles } from './stage.ts'
+export { stageInto } from './stage.ts'
 export type { StagingArea } from './staging-area.ts'
 export { openStagingArea } from './staging-area.ts'

@@ -7,7 +7,7 @@ import { tombstoneFileName } from '../tsm/file-name.ts'
 import { INDEX_DIRECTORY, namesIn, statIfThere, TSM_SUFFIX } from './layout.ts'
 import type { Permit } from './meta-file.ts'
 import { fileMode, giveTo, ownerOf } from './owner.ts'
-import { type Stage, withStaged } from './stage.ts'
+import { namesOf, type Stage, type StagedFiles, withStaged } from './stage.ts'
 
 /** What influxd keeps of a shard's fields, and from 1.9 of changes to them. It makes them anew from the TSM files. */
 const FIELD_FILES = ['fields.idx', 'fields.idxl']
@@ -123,17 +123,12 @@ export async function installShard(target: InstallTarget, stage: Stage): Promise
   await withStaged(target.dataPath, stage, (names, staging) => putInPlace(target, names, staging))
 }
 
-/** Files that were staged elsewhere on the same file system, whole, checked and on the disk. */
-export interface StagedFiles {
-  readonly directory: string
-  readonly names: readonly string[]
-}
-
-/** As {@link installShard}, of files that are moved from where they were staged. */
+/** As {@link installShard}, of files that are moved from where they were staged, elsewhere on the same file system. */
 export async function installStaged(
   target: InstallTarget,
-  { directory, names }: StagedFiles,
+  { directory, files }: StagedFiles,
 ): Promise<void> {
+  const names = namesOf(files)
   const owner = await ownerOf(target.dataPath)
   for (const name of names) {
     const path = join(directory, name)

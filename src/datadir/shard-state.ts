@@ -38,6 +38,20 @@ export async function readShardSize(directories: ShardDirectories): Promise<numb
   return files.reduce((sum, { size }) => sum + Math.max(size, 0), 0)
 }
 
+/** Tells whether a shard is made of these files and no others, unchanged; nothing is opened. */
+export async function areFiles(
+  directories: ShardDirectories,
+  files: readonly Pick<StatedFile, 'name' | 'size' | 'mtime' | 'inode'>[],
+): Promise<boolean> {
+  const found = (await statShard(directories)).filter((file) => !isEmptyWal(file))
+  const expected = new Map(files.map((file) => [file.name, file]))
+  const isExpected = ({ name, size, mtime, inode }: StatedFile) => {
+    const file = expected.get(name)
+    return file?.size === size && file.mtime === mtime && file.inode === inode
+  }
+  return found.length === files.length && found.every(isExpected)
+}
+
 async function statShard({ dataPath, walPath }: ShardDirectories): Promise<StatedFile[]> {
   const wal = await statAll(walPath, segmentNames(await namesIn(walPath)))
   const names = await namesIn(dataPath)

@@ -1,8 +1,9 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { SnapError } from '../errors.ts'
 import { createFile, destinationError, type NewFile, writeFileSynced } from '../io/durable.ts'
-import { fileAccess } from '../io/random-access.ts'
+import { fileAccess, type RandomAccess } from '../io/random-access.ts'
 import { readAll } from '../io/spool.ts'
 import { parseEntryName } from '../tar/names.ts'
 import { readShardTar, type TarEntry } from '../tar/reader.ts'
@@ -55,22 +56,62 @@ function fileNameOf(entry: TarEntry, location: ShardLocation): string {
   throw new SnapError('E_FORMAT', `${entry.name}: is for shard ${got}, expected ${expected}`)
 }
 
-/** Reads the index and every block: that checks its CRC. */
-async function checkTsmFile(path: string): Promise<void> {
+/** A file that was staged and read back. */
+export interface StagedFile {
+  readonly name: string
+  readonly size: number
+  /** CRC-32 of what was read. */
+  readonly crc: number
+  /** Since when it is unchanged, ns since the epoch, and which file it is: it keeps both when it is moved. */
+  readonly mtime: bigint
+  readonly inode: bigint
+}
+
+/** Reads the index and every block: that checks its CRC. Returns that of all. */
+async function checkTsmFile(source: RandomAccess): Promise<number> {
+  const { crc } = await checkTsm(source, { points: false, crc: true })
+  return crc ?? 0
+}
+
+async function checkTombstones(source: RandomAccess): Promise<number> {
+  for await (const _ of decodeTombstones(readAll(source), source.name));
+  let crc = 0
+  for await (const chunk of readAll(source)) crc = crc32(chunk, crc)
+  return crc
+}
+
+/** Reads a staged file, from before its first byte is read it is to stay as it is. */
+async function checkFile(path: string, name: string): Promise<StagedFile> {
+  const { mtimeNs: mtime, ino: inode } = await stat(path, { bigint: true })
   const source = await fileAccess(path)
   try {
-    await checkTsm(source, { points: false })
+    const check = path.endsWith(TSM_SUFFIX) ? checkTsmFile : checkTombstones
+    return { name, size: source.size, crc: await check(source), mtime, inode }
   } finally {
     await source.close()
   }
 }
 
-async function checkTombstones(path: string): Promise<void> {
-  const file = await fileAccess(path)
+/** Files of a shard that wait in a directory. */
+export interface StagedFiles {
+  readonly directory: string
+  readonly files: readonly StagedFile[]
+}
+
+/**
+ * Writes the files of one shard into a place for them alone, see {@link stageNewFiles}.
+ * @throws SnapError as that; `E_DESTINATION` for all else that fails
+ */
+export async function stageInto(
+  place: StagePlace,
+  files: AsyncIterable<NewShardFile>,
+  signal: AbortSignal,
+): Promise<StagedFiles> {
+  const { staging: directory } = place
   try {
-    for await (const _ of decodeTombstones(readAll(file), path));
-  } finally {
-    await file.close()
+    return { directory, files: await stageNewFiles(files, { ...place, signal }) }
+  } catch (error) {
+    throw destinationError(error, directory)
   }
 }
 
@@ -84,30 +125,29 @@ function checkPairs(names: readonly string[]): void {
 }
 
 /**
- * Writes files into the staging directory, each whole, checked and on the disk, with owner and mode of the shard. Returns their
- * names.
+ * Writes files into the staging directory, each whole, checked and on the disk, with owner and mode of the shard. Returns what was
+ * read back of them.
  * @throws SnapError `E_FORMAT` for anything but TSM and tombstone files, `E_CUT` or `E_FORMAT` for one of another size than it says, or one
  * that is damaged (`E_INTEGRITY` for a CRC); `E_DESTINATION` if one cannot be written; what `files` and their bodies throw
  */
 export async function stageNewFiles(
   files: AsyncIterable<NewShardFile>,
   { staging, owner, signal }: StagePlace & { readonly signal: AbortSignal },
-): Promise<string[]> {
-  const names = new Set<string>()
+): Promise<StagedFile[]> {
+  const staged = new Map<string, StagedFile>()
   for await (const { name, size, body } of files) {
     if (tsmNameOf(name) === undefined) {
       throw new SnapError('E_FORMAT', `${name}: expected a TSM or a tombstone file`)
     }
-    if (names.has(name)) throw new SnapError('E_FORMAT', `${name}: comes twice`)
+    if (staged.has(name)) throw new SnapError('E_FORMAT', `${name}: comes twice`)
     const path = join(staging, name)
-    const check = () => (name.endsWith(TSM_SUFFIX) ? checkTsmFile(path) : checkTombstones(path))
+    const check = async () => void staged.set(name, await checkFile(path, name))
     const options = { mode: fileMode(owner), signal, check }
     await writeFileSynced(path, ofSize(body, { name, size }), options)
     await giveTo(path, owner)
-    names.add(name)
   }
-  checkPairs([...names])
-  return [...names]
+  checkPairs([...staged.keys()])
+  return [...staged.values()]
 }
 
 async function* ofSize(
@@ -136,7 +176,12 @@ export async function stageUpload(
 ): Promise<string[]> {
   const { shardId } = location
   const entries = readShardTar(body, { name: `upload to shard ${shardId}`, signal: place.signal })
-  return await stageNewFiles(filesOf(entries, location), place)
+  return namesOf(await stageNewFiles(filesOf(entries, location), place))
+}
+
+/** Returns the names of staged files. */
+export function namesOf(files: readonly StagedFile[]): string[] {
+  return files.map(({ name }) => name)
 }
 
 async function* filesOf(
@@ -165,7 +210,7 @@ export async function stageFiles(
         unfinished.delete(file)
         await file.close()
         await giveTo(path, owner)
-        await checkTsmFile(path)
+        await checkFile(path, name)
         names.push(name)
       }
       return { write: file.write, close }

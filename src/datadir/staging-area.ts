@@ -4,20 +4,19 @@ import { destinationError } from '../io/durable.ts'
 import { isAbandonedName, temporaryName } from '../io/process-owner.ts'
 import type { DataDirectoryPaths } from './config.ts'
 import { permitWhileUnused } from './guard.ts'
-import type { StagedFiles } from './install.ts'
 import { namesIn } from './layout.ts'
 import { MetaFile } from './meta-file.ts'
 import { giveTo, ownerOf } from './owner.ts'
 import { makeRoot, unmakeRoot } from './roots.ts'
-import { type NewShardFile, stageNewFiles } from './stage.ts'
+import type { StagePlace } from './stage.ts'
 
 /** Where the files of several shards wait, on the file system that they are for, until all of them are known to be right. */
 export interface StagingArea {
   /**
-   * Writes the files of one shard, see {@link stageNewFiles}.
+   * Makes a place for the files of one shard.
    * @param name of nothing else that is staged here
    */
-  stage(name: string, files: AsyncIterable<NewShardFile>, signal: AbortSignal): Promise<StagedFiles>
+  makePlace(name: string): Promise<StagePlace>
   /** Removes what is left of it, and directories that were made for it and that nobody uses. */
   close(): Promise<void>
 }
@@ -56,14 +55,13 @@ export async function openStagingArea(
     }
     await makeDirectory(area)
     return {
-      async stage(name, files, signal) {
-        const directory = join(area, name)
+      async makePlace(name) {
+        const staging = join(area, name)
         try {
-          await makeDirectory(directory)
-          const place = { staging: directory, owner, signal }
-          return { directory, names: await stageNewFiles(files, place) }
+          await makeDirectory(staging)
+          return { staging, owner }
         } catch (error) {
-          throw destinationError(error, directory)
+          throw destinationError(error, staging)
         }
       },
       async close() {

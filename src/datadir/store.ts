@@ -7,7 +7,7 @@ import type { Asked } from '../tar/statement.ts'
 import type { WalReport } from '../wal/to-tsm.ts'
 import type { DataDirectoryPaths } from './config.ts'
 import { makeShard, unmakeShard } from './create-shard.ts'
-import { type InstallTarget, installShard, installStaged, type StagedFiles } from './install.ts'
+import { type InstallTarget, installShard, installStaged } from './install.ts'
 import {
   directoryInside,
   namesIn,
@@ -22,12 +22,15 @@ import type { MetaFile, Permit } from './meta-file.ts'
 import { replaceShard } from './replace.ts'
 import { packExport } from './shard-export.ts'
 import { type OpenShard, openShardFiles } from './shard-files.ts'
-import { readShardSize, readShardState, type ShardState, stateOf } from './shard-state.ts'
+import { areFiles, readShardSize, readShardState, type ShardState, stateOf } from './shard-state.ts'
 import { packSnapshot, type ShardTarOptions } from './shard-tar.ts'
 import { findPlace, findShard } from './shards.ts'
 import { openSnapshot, type ShardDirectories, type ShardSnapshot } from './snapshot.ts'
 import {
   type NewShardFile,
+  namesOf,
+  type StagedFile,
+  type StagedFiles,
   stageFiles,
   stageNewFiles,
   stageUpload,
@@ -179,12 +182,19 @@ export class ShardStore {
     signal: AbortSignal,
   ): Promise<void> {
     const target = await this.#target(shard.shardId, shard)
-    await installShard(target, (place) => stageNewFiles(files, { ...place, signal }))
+    await installShard(target, async (place) =>
+      namesOf(await stageNewFiles(files, { ...place, signal })),
+    )
   }
 
   /** As {@link restoreFiles}, of files that are staged already, see {@link installStaged}. */
   async adoptFiles(shard: ShardLocation, files: StagedFiles): Promise<void> {
     await installStaged(await this.#target(shard.shardId, shard), files)
+  }
+
+  /** Tells whether the shard holds these files, unchanged since they were staged, and nothing else. */
+  async holdsStaged(id: bigint, files: readonly StagedFile[]): Promise<boolean> {
+    return await areFiles(await this.#directories(await this.#locate(id)), files)
   }
 
   /** Adds TSM files to the shard, all or none, see {@link installShard}; the shard is made if it is in the metastore alone. */

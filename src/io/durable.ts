@@ -3,6 +3,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { link, lstat, open, rename, rm, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errnoOf, messageOf, SnapError } from '../errors.ts'
+import { EarlySync } from './early-sync.ts'
 import { LargeFile } from './large-file.ts'
 import { once } from './once.ts'
 import { PENDING_SUFFIX } from './pending.ts'
@@ -124,18 +125,21 @@ export async function writeFileSynced(
   const handle = await atDestination(path, () => open(path, flags, mode))
   try {
     const file = new LargeFile(handle, check && Number.POSITIVE_INFINITY)
+    const early = new EarlySync(handle)
     try {
       await atDestination(path, () => handle.chmod(mode))
       const chunks = body instanceof Uint8Array ? once(body) : body
       for await (const chunk of untilAborted(chunks, signal)) {
         await atDestination(path, () => file.write(chunk))
+        early.wrote(file.size)
       }
       await atDestination(path, () => file.flush())
       await bothOf(
-        atDestination(path, () => handle.sync()),
+        atDestination(path, () => early.end().then(() => handle.sync())),
         check?.(),
       )
     } finally {
+      await early.settled()
       await atDestination(path, () => file.close().finally(() => handle.close()))
     }
     return file.size

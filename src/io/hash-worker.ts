@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import { Worker } from 'node:worker_threads'
+import { isMainThread, Worker } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
 import type { SnapError } from '../errors.ts'
 import { BufferPool } from './buffer-pool.ts'
@@ -181,7 +181,7 @@ let thread: HashThread | undefined
 
 /** Returns the thread, which is started at the first call and ends with the process; undefined where it would not help. */
 function openThread(): HashThread | undefined {
-  if (availableParallelism() === 1) return undefined
+  if (!isMainThread || availableParallelism() === 1) return undefined
   thread ??= new HashThread()
   return thread
 }

@@ -2,6 +2,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { errnoOf } from '../errors.ts'
 import { BufferPool } from './buffer-pool.ts'
+import { writeAt } from './file-calls.ts'
 
 // of the JavaScript API only what is used here: the node types do not have it
 declare const WebAssembly: {
@@ -159,11 +160,4 @@ async function openPastCache(handle: FileHandle): Promise<FileHandle | undefined
   if (O_DIRECT === undefined) return undefined
   // The file itself, whatever has its name meanwhile
   return await open(`/proc/self/fd/${handle.fd}`, O_WRONLY | O_DIRECT).catch(() => undefined)
-}
-
-async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, bytes.length - done, position + done)
-    done += bytesWritten
-  }
 }

@@ -2,6 +2,7 @@ import { readSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import { SnapError } from '../errors.ts'
+import { readSome } from './file-calls.ts'
 
 /** Where all threads of a process find some bytes: at the beginning of memory that they share, or of an open file. */
 export type SharedPlace = { readonly memory: SharedArrayBuffer } | { readonly fd: number }
@@ -55,31 +56,29 @@ export type FileAccess = RandomAccess & Required<Pick<RandomAccess, 'readInto'>>
 
 /** Returns random access over the first `size` bytes of an open file; `close` closes `handle`. */
 export function handleAccess(handle: FileHandle, name: string, size: number): FileAccess {
-  const readSome = async (bytes: Uint8Array, offset: number) =>
-    (await handle.read(bytes, 0, bytes.length, offset)).bytesRead
+  const read = (bytes: Uint8Array, offset: number) => readSome(handle, bytes, offset)
   const close = () => handle.close()
-  return { ...filledAccess(readSome, name, size), place: { fd: handle.fd }, close }
+  return { ...filledAccess(read, name, size), place: { fd: handle.fd }, close }
 }
 
 /** Returns random access over the first `size` bytes of what another thread has; nothing is closed. The thread waits for a file. */
 export function placeAccess(place: SharedPlace, name: string, size: number): RandomAccess {
   if ('memory' in place) return bytesAccess(new Uint8Array(place.memory, 0, size), name)
   const { fd } = place
-  const readSome = (bytes: Uint8Array, offset: number) =>
-    readSync(fd, bytes, 0, bytes.length, offset)
-  return filledAccess(readSome, name, size)
+  const read = (bytes: Uint8Array, offset: number) => readSync(fd, bytes, 0, bytes.length, offset)
+  return filledAccess(read, name, size)
 }
 
-/** Returns random access over what `readSome` reads at an offset, as many bytes as it likes, none at the end. */
+/** Returns random access over what `read` reads at an offset, as many bytes as it likes, none at the end. */
 function filledAccess(
-  readSome: (bytes: Uint8Array, offset: number) => Promise<number> | number,
+  read: (bytes: Uint8Array, offset: number) => Promise<number> | number,
   name: string,
   size: number,
 ): FileAccess {
   const readInto = async (bytes: Uint8Array, offset: number) => {
     checkRange(source, offset, bytes.length)
     for (let filled = 0; filled < bytes.length; ) {
-      const count = await readSome(bytes.subarray(filled), offset + filled)
+      const count = await read(bytes.subarray(filled), offset + filled)
       if (count === 0) {
         throw new SnapError(
           'E_FORMAT',

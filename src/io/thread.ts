@@ -1,16 +1,16 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { type MessagePort, Worker } from 'node:worker_threads'
+import { isMainThread, type MessagePort, Worker } from 'node:worker_threads'
 import { asSnapError, type ErrorCode, errnoOf, messageOf, SnapError } from '../errors.ts'
 
-/** What a thread is asked. */
-export interface Asked<Question> {
-  readonly id: number
-  readonly question: Question
-}
+/** What a thread is asked, or told to stop with. */
+export type Asked<Question> =
+  | { readonly id: number; readonly question: Question }
+  | { readonly id: number; readonly stop: true }
 
-/** What comes back for it: an answer, or why there is none. */
+/** What comes back for it: how far it is, and then an answer, or why there is none. */
 export type Answered<Answer> =
+  | { readonly id: number; readonly report: number }
   | { readonly id: number; readonly answer: Answer }
   | { readonly id: number; readonly failure: Failure }
 
@@ -22,7 +22,14 @@ export interface Failure extends Pick<SnapError, 'message' | 'hint' | 'retryable
 interface Waiter<Answer> {
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: unknown) => void
+  readonly onReport?: Report | undefined
 }
+
+/** So long, in ms, work that was told to stop is waited for: it may wait for a disk. */
+const STOP_MS = 10_000
+
+/** Told how far something is. */
+export type Report = (done: number) => void
 
 /**
  * A thread that answers questions, in any order. The process does not end before all are answered, and does not go on for the
@@ -60,15 +67,49 @@ export class Thread<Question, Answer> {
    * @throws SnapError what the program threw; `E_FAILED` if the thread has died
    */
   async ask(question: Question, signal?: AbortSignal): Promise<Answer> {
+    return await this.#request(question, { signal }, (id) =>
+      this.#settle(id)?.reject(signal?.reason),
+    )
+  }
+
+  /**
+   * As {@link ask}, of work that changes something: it is told when `signal` ends it, and then waited for as long as it may take
+   * to stop.
+   * @param onReport told what the program reports
+   */
+  async work(
+    question: Question,
+    { signal, onReport }: { readonly signal: AbortSignal; readonly onReport: Report },
+  ): Promise<Answer> {
+    let deadline: NodeJS.Timeout | undefined
+    const stop = (id: number) => {
+      this.#worker.postMessage({ id, stop: true })
+      deadline = setTimeout(() => this.#settle(id)?.reject(signal.reason), STOP_MS)
+    }
+    try {
+      return await this.#request(question, { signal, onReport }, stop)
+    } catch (error) {
+      signal.throwIfAborted()
+      throw error
+    } finally {
+      clearTimeout(deadline)
+    }
+  }
+
+  async #request(
+    question: Question,
+    { signal, onReport }: { readonly signal: AbortSignal | undefined; readonly onReport?: Report },
+    abort: (id: number) => void,
+  ): Promise<Answer> {
     if (this.#failure !== undefined) throw this.#failure
     signal?.throwIfAborted()
     const id = this.#ids++
-    const onAbort = () => this.#settle(id)?.reject(signal?.reason)
+    const onAbort = () => abort(id)
     try {
       return await new Promise((resolve, reject) => {
         signal?.addEventListener('abort', onAbort)
         if (this.#waiting.size === 0) this.#worker.ref()
-        this.#waiting.set(id, { resolve, reject })
+        this.#waiting.set(id, { resolve, reject, onReport })
         this.#worker.postMessage({ id, question })
       })
     } finally {
@@ -77,6 +118,10 @@ export class Thread<Question, Answer> {
   }
 
   #take(answered: Answered<Answer>): void {
+    if ('report' in answered) {
+      this.#waiting.get(answered.id)?.onReport?.(answered.report)
+      return
+    }
     const waiter = this.#settle(answered.id)
     if ('answer' in answered) waiter?.resolve(answered.answer)
     else
@@ -112,7 +157,7 @@ export function endOfThread(name: string, cause: unknown): SnapError {
 
 /**
  * Returns what gives a thread: started at the first call, and again at the first after it has died. It gives none where that would
- * not help, on one processor, or where there is no such program.
+ * not help, on one processor or in a thread, or where there is no such program.
  * @param name as for {@link Thread}
  */
 export function threadOnDemand<Question, Answer>(
@@ -123,23 +168,38 @@ export function threadOnDemand<Question, Answer>(
   return () => {
     if (thread !== undefined && !thread.hasDied) return thread
     thread = undefined
-    if (availableParallelism() > 1 && existsSync(program)) thread = new Thread(name, program)
+    if (isMainThread && availableParallelism() > 1 && existsSync(program))
+      thread = new Thread(name, program)
     return thread
   }
+}
+
+/** Who asked: ends the work, and is told how far it is. */
+export interface Asker {
+  readonly signal: AbortSignal
+  readonly report: Report
 }
 
 /** The part of {@link Thread} in its program: answers what comes through `port`, one after the other as long as nothing is waited for. */
 export function answerQuestions<Question, Answer>(
   port: MessagePort,
-  answer: (question: Question) => Promise<Answer>,
+  answer: (question: Question, asker: Asker) => Promise<Answer>,
 ): void {
   const post = (answered: Answered<Answer>) => port.postMessage(answered)
-  port.on('message', async ({ id, question }: Asked<Question>) => {
+  const stops = new Map<number, AbortController>()
+  port.on('message', async (asked: Asked<Question>) => {
+    const { id } = asked
+    if ('stop' in asked) return stops.get(id)?.abort(new SnapError('E_INTERRUPTED', 'stopped'))
+    const stop = new AbortController()
+    stops.set(id, stop)
     try {
-      post({ id, answer: await answer(question) })
+      const report = (done: number) => post({ id, report: done })
+      post({ id, answer: await answer(asked.question, { signal: stop.signal, report }) })
     } catch (error) {
       const { code, message, hint, retryable } = asSnapError(error, 'E_FAILED', 'thread')
       post({ id, failure: { code, message, hint, retryable } })
+    } finally {
+      stops.delete(id)
     }
   })
 }

@@ -90,6 +90,7 @@ function lockedStore(store: Store, lock: HeldLock): Store {
     list: (...args) => store.list(...args),
     stat: (...args) => store.stat(...args),
     read: (...args) => store.read(...args),
+    pathOf: (name) => store.pathOf?.(name),
     reserve: (...args) => store.reserve(...args),
     async stage(...args) {
       return new GuardedFile(await store.stage(...args), lock, own)

@@ -88,6 +88,11 @@ export class OpenedStore implements Store {
     }
   }
 
+  /** Only of what is known to be stored as it is read. */
+  pathOf(name: string): string | undefined {
+    return this.#listed.get(name) === false ? this.stored.pathOf?.(name) : undefined
+  }
+
   stage(name: string, body: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<Staged> {
     return this.stored.stage(name, body, signal)
   }

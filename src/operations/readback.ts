@@ -6,7 +6,7 @@ import { readRecycled } from '../io/spool.ts'
 import { parseEntryName, readShardTar, type TarEntry } from '../tar/index.ts'
 import { describeShard, type ShardName } from './inspect.ts'
 import { addCounts, compareShards, NO_POINTS, type PointCounts } from './restore-compare.ts'
-import type { ShardContent } from './restore-content.ts'
+import { isEqual, type ShardContent } from './restore-content.ts'
 import { retryShard } from './retry-shard.ts'
 import type { OpenServer } from './server.ts'
 import type { ShardFiles } from './shard-source.ts'
@@ -56,11 +56,6 @@ export async function readBack(
 /** Tells whether a shard holds exactly these files. */
 export function isSame(files: readonly SentFile[], found: ReadonlyMap<string, SentFile>): boolean {
   return files.length === found.size && files.every((file) => isEqual(file, found.get(file.name)))
-}
-
-/** Tells whether two files are the same. */
-export function isEqual(file: SentFile, other: SentFile | undefined): boolean {
-  return file.size === other?.size && file.crc === other.crc
 }
 
 /** Lists what a shard on the server holds, by name, each file read to its end: those of a data directory where they are. */

@@ -93,7 +93,7 @@ export function setRestorable(store: Store, backup: BackupSet): Restorable {
 /** Returns an archive that a manifest lists. */
 export function archivePart(
   store: Store,
-  { fileName: name, size: tarSize }: ManifestEntry,
+  { fileName: name, size: tarSize }: Pick<ManifestEntry, 'fileName' | 'size'>,
   stored: ArchivePart['stored'],
 ): ArchivePart {
   const mayBeStored = stored !== undefined && stored.size > tarSize

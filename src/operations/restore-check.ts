@@ -1,4 +1,3 @@
-import type { StagingArea } from '../datadir/index.ts'
 import type { Store } from '../storage/index.ts'
 import { checkArchive, checkStoredHash } from './check-archive.ts'
 import type { InspectedFile } from './inspect.ts'
@@ -8,7 +7,7 @@ import type { Restorable, RestorableShard } from './restorable.ts'
 import { type ContentSize, type ShardContent, wholeContent } from './restore-content.ts'
 import { type Loss, salvageShard } from './salvage.ts'
 import { isStoredDamage } from './salvage-image.ts'
-import { stageablePart, stageShard } from './stage-shard.ts'
+import { type Staging, stageablePart, stageShard } from './stage-shard.ts'
 
 /** How stored shards are checked before they go anywhere. */
 export interface CheckOptions {
@@ -16,7 +15,7 @@ export interface CheckOptions {
   readonly jobs: number
   readonly tempDir: string
   /** Gets the files of what is checked, where that is as well as to read them again later. */
-  readonly staging?: StagingArea | undefined
+  readonly staging?: Staging | undefined
   readonly progress?: Progress | undefined
   readonly signal: AbortSignal
 }

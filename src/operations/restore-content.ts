@@ -24,12 +24,17 @@ export interface SentFile {
   readonly crc: number
 }
 
+/** Tells whether two files are the same. */
+export function isEqual(file: SentFile, other: SentFile | undefined): boolean {
+  return file.size === other?.size && file.crc === other.crc
+}
+
 /** What is restored of one shard. */
 export interface ShardContent extends ShardName {
   /** What its files come to, if that is known without reading them. */
   readonly size?: ContentSize | undefined
-  /** Its files where they are staged for a data directory, and what they are; not there if they are yet to be written. */
-  readonly staged?: (StagedFiles & { readonly files: readonly SentFile[] }) | undefined
+  /** Its files where they are staged for a data directory; not there if they are yet to be written. */
+  readonly staged?: StagedFiles | undefined
   /** Gives the files, named as in the backup, tombstones applied; the same ones each time it is called. */
   entries(signal: AbortSignal): AsyncIterable<TarEntryInput>
 }

@@ -3,15 +3,8 @@ import { parseEntryName } from '../tar/index.ts'
 import { atDestination } from './at-destination.ts'
 import { describeShard } from './inspect.ts'
 import type { Progress } from './progress.ts'
-import {
-  comparePoints,
-  isEqual,
-  isSame,
-  listShard,
-  type ReadBackOptions,
-  readBack,
-} from './readback.ts'
-import type { ShardContent } from './restore-content.ts'
+import { comparePoints, isSame, listShard, type ReadBackOptions, readBack } from './readback.ts'
+import { isEqual, type ShardContent } from './restore-content.ts'
 import { retryShard } from './retry-shard.ts'
 import type { OpenServer } from './server.ts'
 import type { Throttle } from './throttle.ts'
@@ -79,9 +72,13 @@ async function send(
   const { server, throttle, onBytes, signal } = options
   const upload = { server, throttle, onBytes, signal }
   const sent = await repeatable(() => uploadShard(content, target, upload))
-  const found = options.readBack
-    ? await readBack(content, { shard: placeOf(target), sent }, options)
-    : undefined
+  const { staged } = content
+  // What was staged was read back then.
+  const isProved = staged && (await server.directory?.holdsStaged(target.newShardId, staged.files))
+  const found =
+    options.readBack && !isProved
+      ? await readBack(content, { shard: placeOf(target), sent }, options)
+      : undefined
   return { bytes: sizeOf(sent), found: false, extra: found?.extra ?? 0 }
 }
 

@@ -1,5 +1,4 @@
 import type { HttpClient } from '../client/index.ts'
-import type { StagingArea } from '../datadir/index.ts'
 import { messageOf, SnapError } from '../errors.ts'
 import type { Data } from '../meta/index.ts'
 import { atDestination } from './at-destination.ts'
@@ -34,6 +33,7 @@ import { openJournal, type RestoreJournal } from './resume.ts'
 import { type Loss, lostShard } from './salvage.ts'
 import { keepSeries } from './series-selection.ts'
 import { type OpenServer, openTarget } from './server.ts'
+import { type Staging, startLanes } from './stage-shard.ts'
 
 export type { RestoredShard } from './restore-run.ts'
 export type { RestoreOptions, RestoreResult } from './restore-wish.ts'
@@ -53,7 +53,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
     const contents = await checkBackup({ backup, plan }, { ...options, staging }, damaged)
     return { ...(await restoreChecked({ backup, plan, contents }, options)), damaged }
   } finally {
-    await staging?.close().catch((error: unknown) => warnOfStaging(error, options))
+    await staging?.area.close().catch((error: unknown) => warnOfStaging(error, options))
   }
 }
 
@@ -97,15 +97,20 @@ async function restoreChecked(
 async function stagingFor(
   { databases }: RestorePlan,
   options: RestoreOptions,
-): Promise<StagingArea | undefined> {
-  const { target, range, series = {}, limitRate, dryRun, salvage, resume } = options
+): Promise<Staging | undefined> {
+  const { target, range, series = {}, limitRate, dryRun, salvage, resume, jobs } = options
   if (!('directory' in target) || dryRun || salvage || resume) return undefined
   if (range !== undefined || keepSeries(series) !== undefined || limitRate !== undefined) {
     return undefined
   }
+  const lanes = startLanes(
+    databases.flatMap(({ shards }) => shards),
+    jobs,
+  )
   const { openStaging } = await import('./served-directory.ts')
   const names = databases.map(({ newDatabase }) => newDatabase)
-  return await openStaging(target, names).catch(() => undefined)
+  const area = await openStaging(target, names).catch(() => undefined)
+  return area && { area, lanes }
 }
 
 async function openBackup(options: RestoreOptions, damaged: Loss[]): Promise<Restorable> {
@@ -119,7 +124,7 @@ async function openBackup(options: RestoreOptions, damaged: Loss[]): Promise<Res
 /** Checks all that is to be restored, before anything is changed. */
 async function checkBackup(
   { backup, plan }: Pick<Work, 'backup' | 'plan'>,
-  options: RestoreOptions & { readonly staging: StagingArea | undefined },
+  options: RestoreOptions & { readonly staging: Staging | undefined },
   damaged: Loss[],
 ): Promise<ReadonlyMap<bigint, ShardContent>> {
   const { selection, salvage } = options

@@ -30,7 +30,7 @@ export interface DirectoryPlace {
 export interface WritableDirectory
   extends Pick<
     DataDirectory['tsdbStore'],
-    'standing' | 'restoreFiles' | 'adoptFiles' | 'addFiles' | 'replaceFiles'
+    'standing' | 'restoreFiles' | 'adoptFiles' | 'holdsStaged' | 'addFiles' | 'replaceFiles'
   > {
   readonly createShard: DataDirectory['tsdbStore']['createShard']
   /** Ends the service first, for good: nothing must be on its way into the directory any more. */
@@ -107,6 +107,7 @@ export async function serveDirectory(place: DirectoryPlace): Promise<ServedDirec
       standing: (shardId) => tsdbStore.standing(shardId),
       restoreFiles: (shard, files, signal) => tsdbStore.restoreFiles(shard, files, signal),
       adoptFiles: (shard, files) => tsdbStore.adoptFiles(shard, files),
+      holdsStaged: (shardId, files) => tsdbStore.holdsStaged(shardId, files),
       addFiles: (shardId, write) => tsdbStore.addFiles(shardId, write),
       replaceFiles: (shardId, write, state) => tsdbStore.replaceFiles(shardId, write, state),
       changeMetadata: async (change) => {

@@ -11,6 +11,7 @@ import {
   writeFileDurably,
   writeFileSynced,
 } from '../io/durable.ts'
+import { readSome } from '../io/file-calls.ts'
 import { PENDING_SUFFIX } from '../io/pending.ts'
 import { temporaryName } from '../io/process-owner.ts'
 import { RECYCLED_SIZE, recycle, takeBuffer } from '../io/recycled.ts'
@@ -89,6 +90,10 @@ export class LocalStore implements Store {
 
   async stat(name: string): Promise<StoredObject | undefined> {
     return await describe(this.#path(name), name)
+  }
+
+  pathOf(name: string): string {
+    return this.#path(name)
   }
 
   async *read(name: string, range?: ByteRange, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -269,7 +274,7 @@ async function readChunk(
   const length = Math.min(RECYCLED_SIZE, end - start)
   const buffer = length < RECYCLED_SIZE ? Buffer.allocUnsafe(length) : takeBuffer()
   try {
-    const { bytesRead } = await handle.read(buffer, 0, length, start)
+    const bytesRead = await readSome(handle, buffer, start)
     if (bytesRead === 0) recycle(buffer)
     return buffer.subarray(0, bytesRead)
   } catch (error) {

@@ -83,6 +83,11 @@ export interface Store {
    */
   read(name: string, range?: ByteRange, signal?: AbortSignal): AsyncIterable<Uint8Array>
   /**
+   * Returns the path of the file that has the bytes which {@link Store.read} gives; undefined where there is no such file, as of
+   * what is encrypted. Not there in a bucket.
+   */
+  pathOf?(name: string): string | undefined
+  /**
    * Stores `body`, whose chunks may change when the next is asked for, to be published under `name` later; returns when all of
    * it is safe. On failure nothing is left;
    * errors of `body` pass unchanged. Whoever stages a name has reserved it, or a name that it belongs

@@ -6,7 +6,7 @@ import { type CheckedTsm, checkHere } from './sum-files.ts'
 
 // The program of the thread that checks TSM files.
 if (parentPort !== null) {
-  answerQuestions<CheckQuestion, CheckedTsm>(parentPort, ({ place, name, size, points }) =>
-    checkHere(placeAccess(place, name, size), points),
+  answerQuestions<CheckQuestion, CheckedTsm>(parentPort, ({ place, name, size, wish }) =>
+    checkHere(placeAccess(place, name, size), wish),
   )
 }

@@ -1,17 +1,15 @@
 import type { RandomAccess, SharedPlace } from '../io/random-access.ts'
 import { threadOnDemand } from '../io/thread.ts'
-import { type CheckedTsm, checkHere } from './sum-files.ts'
+import { type CheckedTsm, type CheckWish, checkHere } from './sum-files.ts'
 
 /** What the thread is asked: to check the file that is in a place. */
 export interface CheckQuestion extends Pick<RandomAccess, 'name' | 'size'> {
   readonly place: SharedPlace
-  readonly points: boolean
+  readonly wish: CheckWish
 }
 
 /** How a file is checked. */
-export interface CheckTsmOptions {
-  /** Decode every block, and add up its points. */
-  readonly points: boolean
+export interface CheckTsmOptions extends CheckWish {
   readonly signal?: AbortSignal | undefined
 }
 
@@ -48,11 +46,11 @@ function isMuch(): boolean {
  */
 export async function checkTsm(
   source: RandomAccess,
-  { points, signal }: CheckTsmOptions,
+  { signal, ...wish }: CheckTsmOptions,
 ): Promise<CheckedTsm> {
   const { place, name, size } = source
   asked += size
   const thread = place && isMuch() ? openThread() : undefined
-  if (!(place && thread)) return await checkHere(source, points)
-  return await thread.ask({ place, name, size, points }, signal)
+  if (!(place && thread)) return await checkHere(source, wish)
+  return await thread.ask({ place, name, size, wish }, signal)
 }

@@ -31,14 +31,16 @@ export interface StoredBlock extends TsmKey {
 /** An open TSM file. It holds no more of the file than a window of the index and one of the blocks. */
 export class TsmFile {
   readonly source: RandomAccess
-  readonly #section: IndexSection
+  /** CRC of the block that was read last. */
+  blockCrc = 0
+  readonly section: IndexSection
   readonly #readAhead: number
   readonly #blocks: ReadAhead
 
   /** Use {@link openTsm}. */
   constructor(section: IndexSection, readAhead: number) {
     this.source = section.source
-    this.#section = section
+    this.section = section
     this.#readAhead = readAhead
     this.#blocks = new ReadAhead(section.source, section.start, readAhead)
   }
@@ -48,7 +50,7 @@ export class TsmFile {
    * @throws SnapError `E_FORMAT` if the index is damaged
    */
   keys(): AsyncGenerator<TsmKey> {
-    return readIndex(this.#section, this.#readAhead)
+    return readIndex(this.section, this.#readAhead)
   }
 
   /**
@@ -77,6 +79,7 @@ export class TsmFile {
       const sums = `expected ${expected.toString(16)}, got ${got.toString(16)}`
       throw new SnapError('E_INTEGRITY', `${this.#where(key, offset)}: wrong CRC, ${sums}`)
     }
+    this.blockCrc = got
     if (bytes[0] !== fieldTypeCode(type)) {
       const found = findFieldType(bytes[0]) ?? `block type ${bytes[0]}`
       throw new SnapError('E_FORMAT', `${this.#where(key, offset)}: ${found}, expected ${type}`)

@@ -1,6 +1,7 @@
 import { SnapError } from '../errors.ts'
 import type { RandomAccess } from '../io/random-access.ts'
 import { type AlignedKey, alignKeys, type TsmSource } from './align.ts'
+import { FileCrc } from './file-crc.ts'
 import { MeasurementSums, type ShardTotals } from './measurement-sums.ts'
 import { byFirstTime, findConflict, mergePieces, type Piece, piecesOf } from './merge.ts'
 import { type IndexEntry, openTsm, type TsmFile, type TsmKey } from './reader.ts'
@@ -24,17 +25,29 @@ export interface TsmContents extends TimeRange {
 /** What was found in a TSM file, and its points if they were looked at, as if there were no other file. */
 export interface CheckedTsm extends TsmContents {
   readonly totals: ShardTotals | undefined
+  /** CRC-32 of the whole file, if it was asked for. */
+  readonly crc: number | undefined
+}
+
+/** What of a TSM file is wanted beyond its check. */
+export interface CheckWish {
+  /** Decode every block, and add up its points. */
+  readonly points: boolean
+  /** Take the CRC-32 of the whole file. Default false. */
+  readonly crc?: boolean | undefined
 }
 
 /**
- * Reads all of a TSM file: index, and the CRC of every block. With `points`, decodes every block and adds up its points.
+ * Reads all of a TSM file: index, and the CRC of every block.
  * @throws SnapError as {@link openTsm}, {@link TsmFile.keys} and {@link TsmFile.readBlock}
  */
-export async function checkHere(source: RandomAccess, points: boolean): Promise<CheckedTsm> {
-  const sums = points ? new MeasurementSums() : undefined
+export async function checkHere(source: RandomAccess, wish: CheckWish): Promise<CheckedTsm> {
+  const sums = wish.points ? new MeasurementSums() : undefined
+  const crc = wish.crc ? new FileCrc() : undefined
   const file = await openTsm(source)
   try {
-    return { ...(await readTsm(file, sums)), totals: sums?.totals() }
+    const contents = await readTsm(file, sums, crc)
+    return { ...contents, totals: sums?.totals(), crc: await crc?.finish(file.section) }
   } finally {
     file.release()
   }
@@ -45,10 +58,14 @@ const MAX_FLAWS = 100
 
 /**
  * Reads all of a TSM file: index, and the CRC of every block. With `sums`, decodes every block and adds its points, as
- * if there were no other file.
+ * if there were no other file. With `crc`, notes its blocks there.
  * @throws SnapError as {@link TsmFile.keys} and {@link TsmFile.readBlock}
  */
-export async function readTsm(file: TsmFile, sums?: MeasurementSums): Promise<TsmContents> {
+export async function readTsm(
+  file: TsmFile,
+  sums?: MeasurementSums,
+  crc?: FileCrc,
+): Promise<TsmContents> {
   const found = { keys: 0, blocks: 0, minTime: MAX_TIME, maxTime: MIN_TIME }
   const flaws: string[] = []
   let minKey: Uint8Array | undefined
@@ -63,6 +80,7 @@ export async function readTsm(file: TsmFile, sums?: MeasurementSums): Promise<Ts
     for (const entry of key.entries) {
       const taken = file.takeBlock(key, entry)
       const bytes = taken instanceof Promise ? await taken : taken
+      crc?.add(entry, file.blockCrc)
       const flaw = sums && addBlock(sums, file, { key, entry, bytes })
       if (flaw !== undefined && flaws.length < MAX_FLAWS) flaws.push(flaw)
       found.blocks++

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { chown, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { openDataDirectory, openStagingArea } from '../../src/datadir/index.ts'
+import { openDataDirectory, openStagingArea, stageInto } from '../../src/datadir/index.ts'
 import { SnapError } from '../../src/errors.ts'
 import { temporaryName } from '../../src/io/process-owner.ts'
 import { describeWithInfluxd, startInfluxd } from '../helpers/influxd.ts'
@@ -44,7 +45,7 @@ describe('a staging area', () => {
   it('holds files that become those of a shard, with the owner and mode of its directory', async () => {
     await makeUsed()
     const area = await open()
-    const files = await area.stage('1', oneFile(), signal)
+    const files = await stageInto(await area.makePlace('1'), oneFile(), signal)
     const directory = await openDataDirectory(pathsIn(dir), {
       mode: 'read-write',
       influxdIsStopped: true,
@@ -58,10 +59,41 @@ describe('a staging area', () => {
     expect(await readdir(join(dir, 'data'))).toEqual(['db'])
   })
 
+  it('tells files that stand as they were staged from all others', async () => {
+    await makeUsed()
+    const area = await open()
+    const { directory: place, files } = await stageInto(
+      await area.makePlace('1'),
+      oneFile(),
+      signal,
+    )
+    expect(files).toMatchObject([{ name: tsmName(1), size: tsm.length, crc: crc32(tsm) }])
+    const directory = await openDataDirectory(pathsIn(dir), {
+      mode: 'read-write',
+      influxdIsStopped: true,
+    })
+    const { tsdbStore } = directory
+    const holds = () => tsdbStore.holdsStaged(1n, files)
+    await tsdbStore.createShard('db', 'rp', 1n)
+    expect(await holds()).toBe(false)
+    await tsdbStore.adoptFiles(SHARD, { directory: place, files })
+    expect(await holds()).toBe(true)
+    const path = join(dir, 'data/db/rp/1', tsmName(1))
+    const other = join(dir, 'data/db/rp/1', tsmName(2))
+    await writeFile(other, tsm)
+    expect(await holds()).toBe(false)
+    await rm(other)
+    expect(await holds()).toBe(true)
+    await writeFile(path, tsm)
+    expect(await holds()).toBe(false)
+    await directory.close()
+    await area.close()
+  })
+
   it('is made with the directories that are missing, which go again where nobody has used them', async () => {
     const root = join(dir, 'new')
     const area = await openStagingArea(pathsIn(root), true)
-    await area.stage('1', oneFile(), signal)
+    await stageInto(await area.makePlace('1'), oneFile(), signal)
     expect((await readdir(root)).sort()).toEqual(['data', 'meta', 'wal'])
     await area.close()
     expect(await readdir(dir)).toEqual([])
@@ -88,7 +120,8 @@ describe('a staging area', () => {
     await makeUsed()
     const before = await treeOf(dir)
     const area = await open()
-    await expect(area.stage('1', files(), signal)).rejects.toThrow(message)
+    const place = await area.makePlace('1')
+    await expect(stageInto(place, files(), signal)).rejects.toThrow(message)
     await area.close()
     expect(await treeOf(dir)).toEqual(before)
   })
@@ -97,7 +130,7 @@ describe('a staging area', () => {
     await makeUsed()
     await chown(join(dir, 'data'), 1234, 4321)
     const area = await open()
-    const { directory } = await area.stage('1', oneFile(), signal)
+    const { directory } = await stageInto(await area.makePlace('1'), oneFile(), signal)
     for (const path of [join(directory, '..'), directory, join(directory, tsmName(1))])
       expect(await stat(path)).toMatchObject({ uid: 1234, gid: 4321 })
     await area.close()
@@ -106,7 +139,7 @@ describe('a staging area', () => {
   describeWithInfluxd('that is left', () => {
     it('is no database to an influxd that starts, and goes with what that put there', async () => {
       const area = await open()
-      const { directory } = await area.stage('1', oneFile(), signal)
+      const { directory } = await stageInto(await area.makePlace('1'), oneFile(), signal)
       const left = join(dir, 'data', nameOfTheDead())
       await rename(join(directory, '..'), left)
       const influxd = await startInfluxd({ dir })

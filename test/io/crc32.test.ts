@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib'
 import { fc, test } from '@fast-check/vitest'
 import { describe, expect } from 'vitest'
-import { combineCrc32 } from '../../src/io/crc32.ts'
+import { combineCrc32, combineWord } from '../../src/io/crc32.ts'
 
 const crc = fc.integer({ min: 0, max: 0xffff_ffff })
 const length = fc.integer({ min: 0, max: 2 ** 45 })
@@ -22,4 +22,10 @@ describe('combineCrc32', () => {
       expect(combineCrc32(a, combineCrc32(b, c, ofC), ofB + ofC)).toBe(fromLeft)
     },
   )
+})
+
+test.prop([crc, crc])('combineWord is what reading four bytes would have given', (first, word) => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(word)
+  expect(combineWord(first, word)).toBe(crc32(bytes, first))
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { MessageChannel } from 'node:worker_threads'
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
 import { answerQuestions, endOfThread, Thread, threadOnDemand } from '../../src/io/thread.ts'
 import { tempDir } from '../helpers/temp.ts'
@@ -71,6 +71,73 @@ it('waits no longer than its signal', async () => {
   await expect(thread.ask(1, stop.signal)).rejects.toMatchObject({ code: 'E_INTERRUPTED' })
   expect(await thread.ask(1)).toBe(2)
   await expect(thread.ask(null)).rejects.toMatchObject(DEAD)
+})
+
+/** Reports a number, and works until it is told to stop, on 'deaf' for ever. */
+const WORKER = `
+const { parentPort } = require('node:worker_threads')
+const asked = new Map()
+parentPort.on('message', ({ id, question, stop }) => {
+  if (question !== undefined) asked.set(id, question)
+  if (question === 'slow') parentPort.postMessage({ id, report: 7 })
+  if (question === 'quick') parentPort.postMessage({ id, answer: 1 })
+  const failure = { code: 'E_INTERRUPTED', message: 'stopped there', retryable: false }
+  if (stop && asked.get(id) === 'slow') setTimeout(() => parentPort.postMessage({ id, failure }), 50)
+})`
+
+it('tells work to stop, and waits until it has', async () => {
+  const thread = new Thread<string, number>(NAME, WORKER)
+  const stop = new AbortController()
+  const told: number[] = []
+  const onReport = (done: number) => {
+    told.push(done)
+    stop.abort(new SnapError('E_INTERRUPTED', 'stopped here'))
+  }
+  const started = performance.now()
+  const work = thread.work('slow', { signal: stop.signal, onReport })
+  await expect(work).rejects.toMatchObject({ message: 'stopped here' })
+  expect(performance.now() - started).toBeGreaterThan(40)
+  expect(told).toEqual([7])
+  const { signal } = new AbortController()
+  expect(await thread.work('quick', { signal, onReport })).toBe(1)
+})
+
+it('waits no longer for work than it may take to stop', async () => {
+  const thread = new Thread<string, number>(NAME, WORKER)
+  const stop = new AbortController()
+  const work = thread.work('deaf', { signal: stop.signal, onReport: () => {} })
+  vi.useFakeTimers()
+  onTestFinished(() => void vi.useRealTimers())
+  stop.abort(new SnapError('E_INTERRUPTED', 'stopped here'))
+  const ended = expect(work).rejects.toMatchObject({ message: 'stopped here' })
+  vi.advanceTimersByTime(10_000)
+  await ended
+})
+
+it('stops what it answers, and that alone', async () => {
+  const { port1, port2 } = new MessageChannel()
+  answerQuestions<number, number>(port2, async (question, { signal, report }) => {
+    report(question)
+    if (question === 2) return 2
+    await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+    return 0
+  })
+  const got: unknown[] = []
+  const all = new Promise<void>((resolve) => {
+    port1.on('message', (message) => {
+      if (got.push(message) === 4) resolve()
+    })
+  })
+  for (const id of [1, 2]) port1.postMessage({ id, question: id })
+  for (const id of [2, 9, 1]) port1.postMessage({ id, stop: true })
+  await all
+  port1.close()
+  expect(got).toEqual([
+    { id: 1, report: 1 },
+    { id: 2, report: 2 },
+    { id: 2, answer: 2 },
+    { id: 1, failure: expect.objectContaining({ code: 'E_INTERRUPTED' }) },
+  ])
 })
 
 it.skipIf(availableParallelism() === 1)(

@@ -115,6 +115,7 @@ describe('what a failed restore leaves', () => {
       standing: async () => undefined,
       restoreFiles: async () => {},
       adoptFiles: async () => {},
+      holdsStaged: async () => true,
       addFiles: async () => {},
       replaceFiles: async () => {},
       changeMetadata: async () => {},

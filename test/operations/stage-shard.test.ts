@@ -1,9 +1,12 @@
-import { mkdir, readdir, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SnapError } from '../../src/errors.ts'
+import { once } from '../../src/io/once.ts'
 import { type RestoreOptions, restore } from '../../src/operations/restore.ts'
+import { readShardTar } from '../../src/tar/index.ts'
 import { MemoryStore } from '../helpers/memory-store.ts'
 import { tempDir } from '../helpers/temp.ts'
 import { treeOf } from '../helpers/tree.ts'
@@ -29,6 +32,56 @@ class CountedStore extends MemoryStore {
       yield chunk
     }
   }
+}
+
+/** Changes a byte of a staged file while the last bytes of its archive are read. */
+class DamagingStore extends MemoryStore {
+  damaged = false
+  readonly #root: string
+  readonly #place: (bytes: Buffer) => number
+
+  constructor(
+    files: ReadonlyMap<string, Uint8Array>,
+    root: string,
+    place: (bytes: Buffer) => number,
+  ) {
+    super(files)
+    this.#root = root
+    this.#place = place
+  }
+
+  override async *read(...args: Parameters<MemoryStore['read']>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of super.read(...args)) {
+      if (!args[0].endsWith(ARCHIVE) || this.damaged) {
+        yield chunk
+        continue
+      }
+      const at = (await sizeInTar(chunk)) - 1
+      yield chunk.subarray(0, at)
+      await this.#damage()
+      yield chunk.subarray(at)
+    }
+  }
+
+  async #damage(): Promise<void> {
+    const [path] = Object.keys(await treeOf(this.#root)).filter((name) => name.endsWith('.tsm'))
+    if (path === undefined) return
+    const bytes = await readFile(join(this.#root, path))
+    const at = this.#place(bytes)
+    bytes[at] = (bytes[at] ?? 0) ^ 1
+    await writeFile(join(this.#root, path), bytes)
+    this.damaged = true
+  }
+}
+
+/** Returns where in an archive of stored blocks its first file ends. */
+async function sizeInTar(archive: Uint8Array): Promise<number> {
+  const tar = gunzipSync(archive)
+  for await (const { offset, size } of readShardTar(once(tar))) {
+    const end = tar.subarray(offset, offset + size)
+    return Buffer.from(archive).indexOf(end) + size
+  }
+  return archive.length
 }
 
 async function restoreInto(
@@ -142,6 +195,22 @@ describe('a restore into directories', () => {
     const restoring = restoreInto(root, moving, { jobs: 1, progress })
     await expect(restoring).rejects.toMatchObject({ code: 'E_INTEGRITY' })
     expect(warnings).toEqual([expect.stringMatching(/data\/snap-.* the next restore removes it$/)])
+  })
+
+  it.each([
+    ['a block', () => 30, 'wrong CRC'],
+    ['the index', (bytes: Buffer) => bytes.length - 40, 'reads back as something else'],
+  ])('finds %s that is not on the disk as it was written', async (_, place, message) => {
+    const { store } = await backUp(SHARDS, { compression: 'none' })
+    const root = await tempDir('restored')
+    const damaging = new DamagingStore(store.files, root, place)
+    const error = await restoreInto(root, damaging).catch((error: unknown) => error)
+    expect(damaging.damaged).toBe(true)
+    expect(error).toMatchObject({
+      code: 'E_DESTINATION',
+      message: expect.stringContaining(message),
+    })
+    expect(await readdir(root)).toEqual([])
   })
 
   it('leaves directories as they were that were there', async () => {

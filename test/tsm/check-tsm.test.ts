@@ -80,7 +80,7 @@ async function outcome(work: Promise<CheckedTsm>) {
 
 describe.each(Object.entries(PLACES))('a file in %s', (_, memoryLimit) => {
   it.each([true, false])('is what it is without a thread, points looked at: %s', async (points) => {
-    const expected = await checkHere(bytesAccess(bytes, 'x.tsm'), points)
+    const expected = await checkHere(bytesAccess(bytes, 'x.tsm'), { points })
     expect(expected.totals?.all.points).toBe(points ? 120_000 : undefined)
     const found = await Promise.all([1, 2, 3].map(() => checkIn(memoryLimit, bytes, { points })))
     for (const one of found) expect(one).toEqual(expected)
@@ -93,7 +93,7 @@ describe.each(Object.entries(PLACES))('a file in %s', (_, memoryLimit) => {
       const damaged = Buffer.from(isCut ? bytes.subarray(0, place) : bytes)
       if (damaged.length < 256 * 1024) return
       if (!isCut) damaged[place] = (damaged[place] ?? 0) ^ difference
-      const expected = await outcome(checkHere(bytesAccess(damaged, 'x.tsm'), true))
+      const expected = await outcome(checkHere(bytesAccess(damaged, 'x.tsm'), { points: true }))
       expect(await outcome(checkIn(memoryLimit, damaged, { points: true }))).toEqual(expected)
     },
   )
