@@ -68,7 +68,7 @@ async function stageAll(
   }
   const results = await Promise.allSettled(backup.shards.map(run))
   const bytes = Object.entries(await treeOf(root)).filter(([path]) => path.endsWith('.tsm'))
-  const contents = bytes.map(([path, what]) => [path.replace(/^[^/]+/, ''), what])
+  const contents = bytes.map(([path, what]) => [path.replace(/^.*pending/, ''), what])
   await area.close()
   const outcomes = results.map((result) =>
     result.status === 'fulfilled' ? result.value : [result.reason.code, result.reason.message],
