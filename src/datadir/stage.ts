@@ -176,7 +176,12 @@ export async function stageUpload(
 ): Promise<string[]> {
   const { shardId } = location
   const entries = readShardTar(body, { name: `upload to shard ${shardId}`, signal: place.signal })
-  return namesOf(await stageNewFiles(filesOf(entries, location), place))
+  return await stageNamed(filesOf(entries, location), place)
+}
+
+/** As {@link stageNewFiles}, for whoever wants the names alone. */
+export async function stageNamed(...args: Parameters<typeof stageNewFiles>): Promise<string[]> {
+  return namesOf(await stageNewFiles(...args))
 }
 
 /** Returns the names of staged files. */

@@ -28,14 +28,14 @@ import { findPlace, findShard } from './shards.ts'
 import { openSnapshot, type ShardDirectories, type ShardSnapshot } from './snapshot.ts'
 import {
   type NewShardFile,
-  namesOf,
   type StagedFile,
   type StagedFiles,
   stageFiles,
-  stageNewFiles,
+  stageNamed,
   stageUpload,
   type WriteFiles,
 } from './stage.ts'
+import { lossesOf } from './wal-losses.ts'
 
 /** Where the store says what happens: `console` and most loggers have this shape. */
 export interface Logger {
@@ -182,9 +182,7 @@ export class ShardStore {
     signal: AbortSignal,
   ): Promise<void> {
     const target = await this.#target(shard.shardId, shard)
-    await installShard(target, async (place) =>
-      namesOf(await stageNewFiles(files, { ...place, signal })),
-    )
+    await installShard(target, (place) => stageNamed(files, { ...place, signal }))
   }
 
   /** As {@link restoreFiles}, of files that are staged already, see {@link installStaged}. */
@@ -289,16 +287,9 @@ export class ShardStore {
   }
 
   /** Says what of the WAL is lost, and returns it, one line each. */
-  #reportWal(id: bigint, { lost, conflicts }: WalReport): string[] {
+  #reportWal(id: bigint, report: WalReport): string[] {
     const { logger, onLoss } = this.#options
-    const messages = lost.map(
-      ({ segment, offset, bytes, detail }) =>
-        `${segment}: ${bytes} bytes at offset ${offset} cannot be read: ${detail}`,
-    )
-    if (conflicts.points > 0) {
-      const { points, key } = conflicts
-      messages.push(`WAL: left out ${points} points of another type than newer ones, of ${key}`)
-    }
+    const messages = lossesOf(report)
     for (const message of messages) {
       logger.warn(`shard ${id}: ${message}`)
       onLoss(id, message)
