@@ -83,7 +83,7 @@ describeWithS3('a store in a bucket', () => {
     const names = ['a', 'b', 'c', 'd']
     const staged = await Promise.all(names.map((name, seed) => store.stage(name, body(seed))))
     // Four parts, and a chunk of each body.
-    expect(peak - before).toBeLessThan(60 * MIB)
+    expect(peak - before).toBeLessThan(50 * MIB)
     for (const file of staged) await file.publish()
     for (const [seed, name] of names.entries()) {
       expect(await hashOf(store.read(name))).toBe(await hashOf(body(seed)))
@@ -195,7 +195,7 @@ describeWithS3('a store in a bucket', () => {
       const locked = await newBucket(s3, { objectLock: true })
       const store = open({ inBucket: locked, lockDays: 2, partSize })
       await store.reserve('a', 'text')
-      await put(store, 'a', randomBytes(8 * MIB))
+      await put(store, 'a', randomBytes(6 * MIB))
       const days = ((await store.stat('a'))?.lockedUntil?.getTime() ?? 0) - Date.now()
       expect(days / 86_400_000).toBeCloseTo(2, 1)
       await expect(store.delete('a')).rejects.toMatchObject({

@@ -20,9 +20,9 @@ async function cut(...sizes: readonly number[]): Promise<[number, boolean][]> {
 }
 
 describe('the parts of an upload', () => {
-  it('begin with 7 MiB and reach 5 TiB, the largest object there is', () => {
+  it('begin with 5 MiB and reach 5 TiB, the largest object there is', () => {
     const sizes = [0, 3_799, 3_800, 3_950, 9_999].map((index) => partSize(index) / MIB)
-    expect(sizes).toEqual([7, 7, 14, 28, 1024])
+    expect(sizes).toEqual([5, 5, 10, 20, 1024])
     const all = Array.from({ length: 10_000 }, (_, index) => partSize(index))
     expect(all.reduce((sum, size) => sum + size, 0)).toBeGreaterThanOrEqual(5 * 1024 ** 4)
   })
@@ -42,29 +42,29 @@ describe('the parts of an upload', () => {
 describe('the memory of parts', () => {
   it('is that of four for all uploads, and of one for each', () => {
     const memory = new PartMemory()
-    const parts = [1, 2, 3, 4].map(() => memory.take(7 * MIB))
-    expect(memory.hasRoom(7 * MIB, 1)).toBe(false)
+    const parts = [1, 2, 3, 4].map(() => memory.take(5 * MIB))
+    expect(memory.hasRoom(5 * MIB, 1)).toBe(false)
     expect(memory.hasRoom(1024 * MIB, 0)).toBe(true)
     const [first, second] = parts
     if (first === undefined || second === undefined) throw new Error('no parts')
     memory.give(first.subarray(0, 7))
-    expect(memory.hasRoom(7 * MIB, 1)).toBe(true)
-    expect(memory.take(7 * MIB).buffer).toBe(first.buffer)
+    expect(memory.hasRoom(5 * MIB, 1)).toBe(true)
+    expect(memory.take(5 * MIB).buffer).toBe(first.buffer)
     memory.give(second, false)
-    expect(memory.take(7 * MIB).buffer).not.toBe(second.buffer)
+    expect(memory.take(5 * MIB).buffer).not.toBe(second.buffer)
   })
 
   it('is used again whatever its size: shared memory is collected late', () => {
     const memory = new PartMemory()
-    const parts = [7, 7, 7, 7, 7, 14].map((size) => memory.take(size * MIB))
+    const parts = [5, 5, 5, 5, 5, 10].map((size) => memory.take(size * MIB))
     for (const part of parts) memory.give(part)
-    const again = [14, 7, 7, 7, 7, 7].map((size) => memory.take(size * MIB).buffer)
+    const again = [10, 5, 5, 5, 5, 5].map((size) => memory.take(size * MIB).buffer)
     expect(new Set(again)).toEqual(new Set(parts.map(({ buffer }) => buffer)))
   })
 
   it('is shared with the thread that hashes, but for that of small objects', () => {
     const memory = new PartMemory()
-    for (const size of [65_537, 7 * MIB, 14 * MIB]) {
+    for (const size of [65_537, 5 * MIB, 10 * MIB]) {
       expect(memory.take(size).buffer).toBeInstanceOf(SharedArrayBuffer)
     }
     expect(memory.take(65_536).buffer).toBeInstanceOf(ArrayBuffer)
@@ -73,7 +73,7 @@ describe('the memory of parts', () => {
   it('comes back from a body that fails', async () => {
     const memory = new PartMemory()
     async function* failing(): AsyncGenerator<Uint8Array> {
-      yield Buffer.alloc(8 * MIB)
+      yield Buffer.alloc(6 * MIB)
       throw new Error('lost')
     }
     const read = async () => {
@@ -81,8 +81,8 @@ describe('the memory of parts', () => {
     }
     await expect(read()).rejects.toThrow('lost')
     for (let i = 0; i < 4; i += 1) {
-      expect(memory.hasRoom(7 * MIB, 1)).toBe(true)
-      memory.take(7 * MIB)
+      expect(memory.hasRoom(5 * MIB, 1)).toBe(true)
+      memory.take(5 * MIB)
     }
   })
 })
