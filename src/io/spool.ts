@@ -1,5 +1,6 @@
 import { asSnapError, SnapError } from '../errors.ts'
 import { type BufferPool, sharedPool } from './buffer-pool.ts'
+import { writeAt } from './file-calls.ts'
 import { Gathered } from './gathered.ts'
 import { bytesAccess, handleAccess, type RandomAccess } from './random-access.ts'
 import {
@@ -75,7 +76,7 @@ export class Spool {
     }
     try {
       const file = this.#file ?? (await this.#openFile(tempDir))
-      await writeAt(file, chunk, at)
+      await writeAt(file.handle, chunk, at)
     } catch (error) {
       throw asSnapError(error, 'E_DESTINATION', `${name}: temporary file in ${tempDir}`)
     }
@@ -119,7 +120,7 @@ export class Spool {
   async #openFile(directory: string): Promise<TemporaryFile> {
     const file = await openTemporary(directory)
     this.#file = file
-    await writeAt(file, this.#gathered.bytes, 0)
+    await writeAt(file.handle, this.#gathered.bytes, 0)
     this.#release()
     return file
   }
@@ -137,13 +138,6 @@ export class Spool {
  */
 export function spoolOfPart({ size, ...options }: SpoolOptions & { readonly size: number }): Spool {
   return new Spool({ ...options, memoryLimit: size > SPOOL_MEMORY ? 0 : SPOOL_MEMORY })
-}
-
-async function writeAt(file: TemporaryFile, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await file.handle.write(bytes, done, undefined, offset + done)
-    done += bytesWritten
-  }
 }
 
 /** Writes all of `body` into a new spool and returns it for reading; on failure nothing is left. */

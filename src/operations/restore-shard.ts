@@ -74,9 +74,10 @@ async function send(
   const sent = await repeatable(() => uploadShard(content, target, upload))
   const { staged } = content
   // What was staged was read back then.
-  const isProved = staged && (await server.directory?.holdsStaged(target.newShardId, staged.files))
+  const isProved = async () =>
+    staged && (await server.directory?.holdsStaged(target.newShardId, staged.files))
   const found =
-    options.readBack && !isProved
+    options.readBack && !(await isProved())
       ? await readBack(content, { shard: placeOf(target), sent }, options)
       : undefined
   return { bytes: sizeOf(sent), found: false, extra: found?.extra ?? 0 }

@@ -31,9 +31,9 @@ export interface StoredBlock extends TsmKey {
 /** An open TSM file. It holds no more of the file than a window of the index and one of the blocks. */
 export class TsmFile {
   readonly source: RandomAccess
-  /** CRC of the block that was read last. */
-  blockCrc = 0
+  /** Where its index is. */
   readonly section: IndexSection
+  #blockCrc = 0
   readonly #readAhead: number
   readonly #blocks: ReadAhead
 
@@ -43,6 +43,11 @@ export class TsmFile {
     this.section = section
     this.#readAhead = readAhead
     this.#blocks = new ReadAhead(section.source, section.start, readAhead)
+  }
+
+  /** CRC-32 of the block that was read last: it was right. */
+  get blockCrc(): number {
+    return this.#blockCrc
   }
 
   /**
@@ -79,7 +84,7 @@ export class TsmFile {
       const sums = `expected ${expected.toString(16)}, got ${got.toString(16)}`
       throw new SnapError('E_INTEGRITY', `${this.#where(key, offset)}: wrong CRC, ${sums}`)
     }
-    this.blockCrc = got
+    this.#blockCrc = got
     if (bytes[0] !== fieldTypeCode(type)) {
       const found = findFieldType(bytes[0]) ?? `block type ${bytes[0]}`
       throw new SnapError('E_FORMAT', `${this.#where(key, offset)}: ${found}, expected ${type}`)
